@@ -1,0 +1,36 @@
+# Every target is one line that also works by hand; the logic and its reasons are in scripts/.
+.PHONY: run test test-long integration ci fmt lint bench doc ui ui-dev
+.DEFAULT_GOAL := run
+
+run:            # the dashboard, the hub and this machine's collector on http://localhost:8000
+	@scripts/run.sh
+
+test:           # everything, from nothing: installs what it needs, builds, runs all tests
+	@scripts/test.sh
+
+test-long:      # the same Rust tests with many more random cases, and the ignored slow ones
+	@scripts/with-servers.sh scripts/test-rust.sh long
+
+integration:    # only the packages whose tests need a PostgreSQL and a Redis
+	@scripts/with-servers.sh scripts/test-rust.sh integration
+
+ci:             # what .ci/run does
+	@scripts/ci.sh
+
+fmt:
+	@cargo fmt --all
+
+lint: ui        # web embeds the built dashboard, so clippy needs it too
+	@cargo clippy --workspace --all-targets -- -D warnings
+
+bench:
+	@cargo bench -p benches
+
+doc:
+	@RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
+
+ui:
+	@scripts/build-ui.sh
+
+ui-dev:         # the dashboard with hot reload, against a hub that runs on port 8000
+	@scripts/build-ui.sh --dependencies-only && npm --prefix web/ui run dev

@@ -1,0 +1,47 @@
+#!/usr/bin/env bash
+# The Rust tests:  scripts/test-rust.sh [all|doc|long|integration]
+#
+# all          every unit and integration test; needs the servers of with-servers.sh
+# doc          the examples in doc comments, which nextest does not run
+# long         as `all`, with many more random cases and the ignored slow tests
+# integration  only the packages with tests against live servers
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+# Packages say by a feature of that name that they have tests against live servers.
+features=() packages=()
+for manifest in */Cargo.toml; do
+    grep -q '^integration *=' "$manifest" || continue
+    package=$(dirname "$manifest")
+    features+=("$package/integration")
+    packages+=(-p "$package")
+done
+with_features=()
+if ((${#features[@]} > 0)); then with_features=(--features "$(IFS=,; echo "${features[*]}")"); fi
+
+nextest_profile=default
+if [[ -n ${CI:-} ]]; then nextest_profile=ci; fi
+
+case ${1:-all} in
+all)
+    cargo nextest run --workspace --profile "$nextest_profile" "${with_features[@]}"
+    ;;
+doc)
+    cargo test --doc --workspace "${with_features[@]}"
+    ;;
+long)
+    export PROPTEST_CASES=${PROPTEST_CASES:-4096} SIMULATION_CASES=${SIMULATION_CASES:-500}
+    cargo nextest run --workspace --profile long --run-ignored all "${with_features[@]}"
+    ;;
+integration)
+    if ((${#packages[@]} == 0)); then
+        echo "no package has a feature \`integration\` yet"
+        exit 0
+    fi
+    cargo nextest run --profile "$nextest_profile" "${packages[@]}" "${with_features[@]}"
+    ;;
+*)
+    echo "usage: scripts/test-rust.sh [all|doc|long|integration]" >&2
+    exit 2
+    ;;
+esac
