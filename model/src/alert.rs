@@ -1,0 +1,98 @@
+//! Alerts: a change of a verdict, and the state per rule and series that people see.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::{MachineId, stable_hash};
+use crate::rule::Rule;
+use crate::series::SeriesKey;
+use crate::time::{LogicalTime, Timestamp};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Change {
+    Fired,
+    Resolved,
+}
+
+/// A rule's verdict on a series changed. Fired and Resolved alternate per rule and series.
+#[derive(Debug, Clone)]
+pub struct Transition {
+    pub rule: Arc<Rule>,
+    pub machine: MachineId,
+    pub series: Arc<SeriesKey>,
+    pub change: Change,
+    /// The value that changed the verdict, and its event time.
+    pub value: f64,
+    pub at: Timestamp,
+    /// Event time at which the alert fired (= `at` for Fired).
+    pub since: Timestamp,
+    /// T of the batch that caused it.
+    pub t: LogicalTime,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AlertState {
+    Firing,
+    Resolved,
+}
+
+/// One alert: one breach of a rule by a series, from firing to resolution.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Alert {
+    /// `key` and `since`, hashed, in hexadecimal: the same in a replay, so that writing it twice changes nothing (S-1).
+    pub id: String,
+    pub rule: Arc<Rule>,
+    pub machine: MachineId,
+    pub series: Arc<SeriesKey>,
+    pub state: AlertState,
+    pub value: f64,
+    pub since: Timestamp,
+    pub resolved: Option<Timestamp>,
+    /// T of the newest transition.
+    pub t: LogicalTime,
+}
+
+impl Alert {
+    /// The alert after a transition.
+    pub fn after(transition: &Transition) -> Self {
+        let Transition {
+            rule,
+            machine,
+            series,
+            change,
+            value,
+            at,
+            since,
+            t,
+        } = transition;
+        let (state, resolved) = match change {
+            Change::Fired => (AlertState::Firing, None),
+            Change::Resolved => (AlertState::Resolved, Some(*at)),
+        };
+        Self {
+            id: id(&rule.name, machine, series, *since),
+            rule: Arc::clone(rule),
+            machine: machine.clone(),
+            series: Arc::clone(series),
+            state,
+            value: *value,
+            since: *since,
+            resolved,
+            t: *t,
+        }
+    }
+
+    /// What at most one firing alert exists for.
+    pub fn key(&self) -> (&str, &MachineId, &SeriesKey) {
+        (&self.rule.name, &self.machine, &self.series)
+    }
+}
+
+fn id(rule: &str, machine: &MachineId, series: &SeriesKey, since: Timestamp) -> String {
+    format!(
+        "{:016x}",
+        stable_hash(format!("{rule}\u{0}{machine}\u{0}{series}\u{0}{}", since.micros()).as_bytes())
+    )
+}

@@ -1,0 +1,36 @@
+//! The vocabulary of sysmonstm: plain data and pure functions, shared by every stage.
+//!
+//! Nothing here waits, opens a socket or reads a clock. Stages never import each other; they speak in these types.
+
+pub mod aggregate;
+pub mod alert;
+pub mod batch;
+pub mod bound;
+pub mod catalogue;
+pub mod codec;
+pub mod command;
+pub mod dataflow;
+pub mod ids;
+pub mod machine;
+pub mod output;
+pub mod query;
+pub mod record;
+pub mod rule;
+pub mod series;
+pub mod time;
+pub mod window;
+
+pub use aggregate::{Aggregate, Aggregates};
+pub use alert::{Alert, AlertState, Change, Transition};
+pub use batch::{Batch, Layout, LayoutId, Positions, Times};
+pub use bound::{Bound, BoundLayout, Roster, Slots};
+pub use catalogue::{Catalogue, Metric};
+pub use dataflow::{Dataflow, Stamped};
+pub use ids::{InvalidName, MachineId, SessionId, Slot};
+pub use machine::{MachineInfo, Process, Processes, Status};
+pub use output::{Egress, Output};
+pub use record::{Mark, Record, RejectReason, Rejected};
+pub use rule::{Rule, RuleSet, Severity};
+pub use series::{Labels, SeriesKey};
+pub use time::{LogicalTime, Timestamp};
+pub use window::{Width, Window};

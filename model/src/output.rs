@@ -1,0 +1,37 @@
+//! What leaves the graph, and the progress that lets a sink commit it.
+
+use std::sync::Arc;
+
+use crate::aggregate::Aggregates;
+use crate::alert::Transition;
+use crate::bound::Bound;
+use crate::machine::{MachineInfo, Presence, Processes};
+use crate::record::Rejected;
+use crate::time::LogicalTime;
+
+/// One thing that leaves the graph.
+#[derive(Debug, Clone)]
+pub enum Output {
+    /// A normalized batch, once: for the raw tier (all of them) or the live view (only what is newer than what it shows).
+    Samples(Bound),
+    Minute(Arc<Aggregates>),
+    Hour(Arc<Aggregates>),
+    Transition(Arc<Transition>),
+    Presence(Arc<Presence>),
+    Machine(Arc<MachineInfo>),
+    Processes(Arc<Processes>),
+    Rejected(Arc<Rejected>),
+}
+
+/// What a sink's queue carries. Items of one T may come in several messages, from several workers.
+#[derive(Debug, Clone)]
+pub enum Egress {
+    Data {
+        t: LogicalTime,
+        outputs: Vec<Output>,
+    },
+    /// Every output of a time below this one has been queued, and its input is durable. Never goes back.
+    Progress(LogicalTime),
+    /// The graph is complete: nothing follows.
+    Complete,
+}

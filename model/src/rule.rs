@@ -1,0 +1,274 @@
+//! Threshold rules: what to watch, when it breaches, when it is clear again.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::MachineId;
+use crate::series::Labels;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    Info,
+    Warning,
+    Critical,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Operator {
+    Gt,
+    Gte,
+    Lt,
+    Lte,
+    Eq,
+    Ne,
+}
+
+impl Operator {
+    #[expect(
+        clippy::float_cmp,
+        reason = "`eq` and `ne` are meant for flags and counts, which are exact"
+    )]
+    pub fn holds(self, value: f64, threshold: f64) -> bool {
+        match self {
+            Self::Gt => value > threshold,
+            Self::Gte => value >= threshold,
+            Self::Lt => value < threshold,
+            Self::Lte => value <= threshold,
+            Self::Eq => value == threshold,
+            Self::Ne => value != threshold,
+        }
+    }
+}
+
+/// What a rule looks at.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Input {
+    /// Each sample, in arrival order, skipping what is not newer than its series' newest.
+    #[default]
+    Sample,
+    /// The mean of each closed minute.
+    MinuteMean,
+    /// The sum of each closed minute (volume).
+    MinuteSum,
+    /// The number of samples of each closed minute (velocity).
+    MinuteCount,
+    /// The maximum of each closed minute.
+    MinuteMax,
+}
+
+/// One threshold rule. Times are whole seconds of event time, thresholds are in the metric's base unit.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rule {
+    /// Unique among rules: lower-case words with dashes.
+    pub name: String,
+    pub metric: String,
+    #[serde(default)]
+    pub input: Input,
+    pub operator: Operator,
+    pub threshold: f64,
+    /// Hysteresis: a firing alert resolves when this no longer holds (`threshold` where absent).
+    #[serde(default)]
+    pub clear: Option<f64>,
+    /// How long the breach must last before it fires.
+    #[serde(default)]
+    pub for_s: u32,
+    pub severity: Severity,
+    #[serde(default = "yes")]
+    pub enabled: bool,
+    /// Machine ids it applies to, with `*` and `?`; empty: all.
+    #[serde(default)]
+    pub machines: Vec<String>,
+    /// Tags that the machine must carry, values with `*` and `?`.
+    #[serde(default)]
+    pub tags: BTreeMap<String, String>,
+    /// Labels that the series must carry, values with `*` and `?`.
+    #[serde(default)]
+    pub labels: BTreeMap<String, String>,
+    /// One line for people.
+    #[serde(default)]
+    pub summary: String,
+}
+
+fn yes() -> bool {
+    true
+}
+
+impl Rule {
+    pub fn breaches(&self, value: f64) -> bool {
+        self.operator.holds(value, self.threshold)
+    }
+
+    /// Whether a firing alert stays firing at this value.
+    pub fn still_holds(&self, value: f64) -> bool {
+        self.operator.holds(value, self.clear.unwrap_or(self.threshold))
+    }
+
+    /// Everything but the metric: the join on the metric is the caller's.
+    pub fn matches(&self, machine: &MachineId, tags: &BTreeMap<String, String>, labels: &Labels) -> bool {
+        let machine_matches = self.machines.is_empty() || self.machines.iter().any(|p| glob(p, machine.as_str()));
+        let tags_match = self.tags.iter().all(|(n, p)| tags.get(n).is_some_and(|v| glob(p, v)));
+        let labels_match = self
+            .labels
+            .iter()
+            .all(|(n, p)| labels.get(n).is_some_and(|v| glob(p, v)));
+        machine_matches && tags_match && labels_match
+    }
+
+    /// Every problem of the rule, each a sentence that says what to do.
+    pub fn problems(&self) -> Vec<String> {
+        let mut problems = Vec::new();
+        let name_is_fine = !self.name.is_empty()
+            && self.name.len() <= 64
+            && self
+                .name
+                .bytes()
+                .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_');
+        let mut check = |holds: bool, problem: String| {
+            if !holds {
+                problems.push(problem);
+            }
+        };
+        check(
+            name_is_fine,
+            format!("rule name {:?}: use 1 to 64 of a-z 0-9 - _", self.name),
+        );
+        check(!self.metric.is_empty(), format!("rule {}: name a metric", self.name));
+        check(
+            self.threshold.is_finite(),
+            format!("rule {}: the threshold must be a finite number", self.name),
+        );
+        if let Some(clear) = self.clear {
+            let is_inside = match self.operator {
+                Operator::Gt | Operator::Gte => clear <= self.threshold,
+                Operator::Lt | Operator::Lte => clear >= self.threshold,
+                Operator::Eq | Operator::Ne => false,
+            };
+            let wanted = "below it for gt and gte, above it for lt and lte, absent for eq and ne";
+            check(
+                is_inside,
+                format!(
+                    "rule {}: `clear` must lie on the calm side of the threshold: {wanted}",
+                    self.name
+                ),
+            );
+        }
+        check(
+            self.for_s <= 7 * 86_400,
+            format!("rule {}: `for` is at most 7 days", self.name),
+        );
+        problems
+    }
+}
+
+/// The rules in force, in name order. A later version replaces the earlier one whole.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct RuleSet {
+    pub version: u64,
+    pub rules: Vec<Arc<Rule>>,
+}
+
+impl RuleSet {
+    /// Validates all rules together; every problem is reported at once.
+    pub fn new(version: u64, mut rules: Vec<Rule>) -> Result<Self, Vec<String>> {
+        let mut problems: Vec<String> = rules.iter().flat_map(Rule::problems).collect();
+        let mut names = BTreeSet::new();
+        problems.extend(
+            rules
+                .iter()
+                .filter(|r| !names.insert(r.name.clone()))
+                .map(|r| format!("rule {}: the name is used twice", r.name)),
+        );
+        if problems.is_empty() {
+            rules.sort_by(|a, b| a.name.cmp(&b.name));
+            Ok(Self {
+                version,
+                rules: rules.into_iter().map(Arc::new).collect(),
+            })
+        } else {
+            Err(problems)
+        }
+    }
+}
+
+/// `*` matches any run, `?` one character. Linear in pattern x text, without recursion.
+pub fn glob(pattern: &str, text: &str) -> bool {
+    let (pattern, text): (Vec<char>, Vec<char>) = (pattern.chars().collect(), text.chars().collect());
+    let (mut p, mut t, mut star) = (0, 0, None);
+    while t < text.len() {
+        match pattern.get(p) {
+            Some('*') => {
+                star = Some((p, t));
+                p += 1;
+            }
+            Some(c) if *c == '?' || *c == text[t] => (p, t) = (p + 1, t + 1),
+            _ => match star {
+                Some((at, from)) => {
+                    star = Some((at, from + 1));
+                    (p, t) = (at + 1, from + 1);
+                }
+                None => return false,
+            },
+        }
+    }
+    pattern[p..].iter().all(|c| *c == '*')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rule() -> Rule {
+        serde_json::from_str(r#"{"name":"cpu","metric":"system.cpu.utilization","operator":"gt","threshold":0.9,"clear":0.8,"severity":"warning","tags":{"role":"db*"}}"#).unwrap()
+    }
+
+    #[test]
+    fn a_rule_fires_at_the_threshold_and_holds_until_it_is_clear() {
+        let rule = rule();
+        assert!(rule.breaches(0.91) && !rule.breaches(0.9));
+        assert!(rule.still_holds(0.85) && !rule.still_holds(0.8));
+    }
+
+    #[test]
+    fn matchers_look_at_machine_tags_and_labels() {
+        let machine = MachineId::parse("m1").unwrap();
+        let tags = BTreeMap::from([("role".to_owned(), "db-main".to_owned())]);
+        assert!(rule().matches(&machine, &tags, &Labels::none()));
+        assert!(!rule().matches(&machine, &BTreeMap::new(), &Labels::none()));
+        let elsewhere = Rule {
+            machines: vec!["web-*".into()],
+            ..rule()
+        };
+        assert!(!elsewhere.matches(&machine, &tags, &Labels::none()));
+    }
+
+    #[test]
+    fn all_problems_of_a_rule_set_are_reported_at_once() {
+        let bad = Rule {
+            name: "Bad Name".into(),
+            clear: Some(0.95),
+            ..rule()
+        };
+        let problems = RuleSet::new(1, vec![rule(), rule(), bad]).unwrap_err();
+        assert_eq!(problems.len(), 3, "{problems:?}");
+    }
+
+    #[test]
+    fn globs() {
+        for (pattern, text, fits) in [
+            ("*", "", true),
+            ("a*c", "abbc", true),
+            ("a*c", "abb", false),
+            ("?", "ü", true),
+            ("", "a", false),
+            ("*a*b*", "xxaxxb", true),
+        ] {
+            assert_eq!(glob(pattern, text), fits, "{pattern} {text}");
+        }
+    }
+}

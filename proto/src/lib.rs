@@ -1,0 +1,16 @@
+//! The wire: the package `monitoring` of the protobuf files beside this crate, and the conversions between its messages and the model.
+
+/// Generated messages, clients and servers.
+#[allow(
+    clippy::all,
+    clippy::pedantic,
+    clippy::restriction,
+    unreachable_pub,
+    unused_qualifications,
+    reason = "generated code"
+)]
+pub mod monitoring {
+    tonic::include_proto!("monitoring");
+}
+
+pub use monitoring as pb;

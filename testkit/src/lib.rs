@@ -1,0 +1,9 @@
+//! Testkit: what tests of several crates share. A dev-dependency only: no program links it.
+//!
+//! Waiting goes through [`eventually`], live services and private folders come from [`servers`].
+//! `tests/tidy.rs` checks the house rules of the whole workspace.
+
+pub mod eventually;
+pub mod servers;
+
+pub use eventually::{TimedOut, eventually, eventually_blocking};
