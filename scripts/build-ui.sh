@@ -17,9 +17,9 @@ if [[ ! -e $installed || package-lock.json -nt $installed ]]; then
 fi
 [[ ${1:-} == --dependencies-only ]] && exit 0
 
-# Directories count too: a deleted source changes only its folder's time.
+# Directories count too: a deleted source changes only its folder's time. Hidden ones hold what the tests compile.
 if [[ -e dist/index.html ]]; then
-    newer=$(find . \( -path ./node_modules -o -path ./dist \) -prune -o -newer dist/index.html ! -path . -print -quit)
+    newer=$(find . \( -path ./node_modules -o -path ./dist -o -path './.*' \) -prune -o -newer dist/index.html ! -path . -print -quit)
     [[ -z $newer ]] && exit 0
 fi
 npm run --silent build

@@ -9,6 +9,7 @@ has_script() { grep -qs "\"$1\" *:" web/ui/package.json; }
 scripts/install-test-deps.sh
 scripts/build-ui.sh
 # No terminal for these: test runners of this kind start watching files when they see one.
+if has_script check; then npm --prefix web/ui run --silent check </dev/null; fi
 if has_script test; then npm --prefix web/ui run --silent test </dev/null; fi
 scripts/with-servers.sh scripts/test-rust.sh all
 if has_script test:browser; then scripts/quiet.sh "browser tests" npm --prefix web/ui run --silent test:browser </dev/null; fi
