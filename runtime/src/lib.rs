@@ -1,0 +1,18 @@
+//! Runtime: what every program runs on, without a word of the domain.
+//!
+//! Time (`clock`), bounded queues (`queue`), shutdown (`drain`), retries (`backoff`, `breaker`), settings (`config`),
+//! logs and metrics (`telemetry`, `metrics`), and the end of a broken process (`failstop`).
+//! Invariants: Q-1 every queue has a capacity and a policy.
+
+pub mod backoff;
+pub mod breaker;
+pub mod clock;
+pub mod config;
+pub mod drain;
+pub mod failstop;
+pub mod metrics;
+pub mod queue;
+pub mod telemetry;
+
+/// An error of any kind that may cross threads.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync + 'static>;
