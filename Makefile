@@ -32,5 +32,5 @@ doc:
 ui:
 	@scripts/build-ui.sh
 
-ui-dev:         # the dashboard with hot reload, against a hub that runs on port 8000
+ui-dev:         # the dashboard with hot reload, against a mock hub; UI_HUB=http://127.0.0.1:8000 for a running one
 	@scripts/build-ui.sh --dependencies-only && npm --prefix web/ui run dev
