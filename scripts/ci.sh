@@ -10,4 +10,4 @@ cd "$(dirname "$0")/.."
 cargo fmt --all --check
 scripts/build-ui.sh
 scripts/quiet.sh "clippy" cargo clippy --locked --workspace --all-targets -- -D warnings
-exec make test
+exec make --no-print-directory test

@@ -4,6 +4,8 @@
 
 #[path = "tidy/dependencies.rs"]
 mod dependencies;
+#[path = "tidy/invariants.rs"]
+mod invariants;
 #[path = "tidy/links.rs"]
 mod links;
 #[path = "tidy/tree.rs"]
@@ -104,6 +106,11 @@ fn links_between_documents_lead_somewhere() {
         }
     }
     assert_none(&breaches);
+}
+
+#[test]
+fn invariants_in_code_and_docs_are_the_same() {
+    assert_none(&invariants::breaches(&Tree::of_workspace()));
 }
 
 #[test]
