@@ -1,0 +1,200 @@
+// A hub for developing and testing the dashboard without the Rust one: speaks docs/API.md and docs/LIVE_PROTOCOL.md for N simulated
+// machines, and serves dist/ with the strict Content-Security-Policy of the real one.
+// Usage: node dev/mock.mjs [--port 8700] [--machines 40] [--latency] ; port 0 picks a free one. Prints `mock hub on URL`.
+
+import { createReadStream, existsSync, statSync } from 'node:fs';
+import { createServer } from 'node:http';
+import { extname, join, normalize } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { WebSocketServer } from 'ws';
+import { cpuOf, createMachine, describe, history, layoutOf } from './fleet.mjs';
+
+const { values: options } = parseArgs({
+  options: { port: { type: 'string', default: '8700' }, machines: { type: 'string', default: '40' }, latency: { type: 'boolean', default: false } },
+});
+const DIST = fileURLToPath(new URL('../dist', import.meta.url));
+const CSP = "default-src 'self'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:";
+const started = Date.now();
+const machines = Array.from({ length: Number(options.machines) }, (_, index) => createMachine(index, started));
+const byId = new Map(machines.map((machine) => [machine.id, machine]));
+
+const rule = (name, metric, threshold, severity, more = {}) => ({
+  name, metric, operator: 'gte', threshold, clear: threshold * 0.95, for_s: 60, severity, enabled: true, source: 'file', summary: '', machines: null, tags: null, labels: null, ...more,
+});
+const rules = [
+  rule('cpu-high', 'system.cpu.utilization', 0.9, 'warning'),
+  rule('memory-high', 'system.memory.utilization', 0.9, 'warning'),
+  rule('disk-almost-full', 'system.filesystem.utilization', 0.95, 'critical'),
+];
+
+function alert(id, machine, name, state, sinceMinutes, lastedMinutes, value, labels = {}, summary = null) {
+  const found = rules.find((one) => one.name === name);
+  const since = started - sinceMinutes * 60_000;
+  return {
+    id, rule: name, machine, metric: found.metric, labels, severity: found.severity, state, operator: found.operator, threshold: found.threshold, value,
+    unit: '1', since, resolved: state === 'resolved' ? since + lastedMinutes * 60_000 : null, summary,
+  };
+}
+
+let alerts = machines.length === 0 ? [] : [
+  alert('a1', 'db-1', 'disk-almost-full', 'firing', 41, 0, 0.962, { mountpoint: '/var/lib/postgresql' }, 'disk almost full'),
+  alert('a2', 'db-1', 'cpu-high', 'resolved', 34, 9, 0.88, {}, 'CPU busy'),
+  alert('a3', 'queue-1', 'cpu-high', 'firing', 6, 0, 0.93, {}, 'CPU busy'),
+  alert('a4', 'web-1', 'memory-high', 'firing', 17, 0, 0.914, {}, 'memory almost full'),
+  alert('a5', 'cache-1', 'memory-high', 'resolved', 300, 22, 0.85, {}, 'memory almost full'),
+].filter(({ machine }) => byId.has(machine));
+const firing = () => alerts.filter(({ state }) => state === 'firing');
+
+/** One rule is really evaluated, so that alerts come and go while one watches. */
+function evaluate(now) {
+  const changed = [];
+  for (const machine of machines) {
+    const id = `live-${machine.id}`;
+    const open = alerts.find((one) => one.id === id && one.state === 'firing');
+    const value = cpuOf(machine, now);
+    if (machine.status === 'up' && open === undefined && value > 0.9 && firing().length < 40) {
+      const one = { ...alert(id, machine.id, 'cpu-high', 'firing', 0, 0, value, {}, 'CPU busy'), since: now };
+      alerts = [one, ...alerts.filter((old) => old.id !== id)].slice(0, 500);
+      changed.push(one);
+    } else if (open !== undefined && value < 0.8) {
+      Object.assign(open, { state: 'resolved', resolved: now, value });
+      changed.push({ ...open });
+    }
+  }
+  return changed;
+}
+
+function hub() {
+  const count = (status) => machines.filter((machine) => machine.status === status).length;
+  return {
+    samples_per_s: machines.reduce((sum, machine) => sum + (machine.status === 'up' ? layoutOf(machine).length / 5 : 0), 0),
+    machines: { up: count('up'), stale: count('stale'), down: count('down') },
+    series: machines.reduce((sum, machine) => sum + layoutOf(machine).length, 0), clients: sockets.clients.size,
+    latency_ms: options.latency ? { p50: 6.2, p99: 23.8 } : { p50: null, p99: null }, degraded: [],
+  };
+}
+
+// HTTP ----------------------------------------------------------------------------------------------------------------
+
+function json(response, body, status = 200) {
+  response.writeHead(status, { 'content-type': status < 400 ? 'application/json' : 'application/problem+json' });
+  response.end(JSON.stringify(body));
+}
+
+const problem = (response, status, code, detail) => json(response, { type: 'about:blank', title: 'Error', status, code, detail }, status);
+
+function parseTime(text, now) {
+  if (text === null || text === 'now') return now;
+  const relative = /^now-(\d+)([smhdw])$/.exec(text);
+  if (relative) return now - Number(relative[1]) * { s: 1e3, m: 6e4, h: 36e5, d: 864e5, w: 6048e5 }[relative[2]];
+  return /^\d+(\.\d+)?$/.test(text) ? Number(text) * 1000 : Date.parse(text);
+}
+
+function machineRoute(response, parts, query, now) {
+  const machine = byId.get(decodeURIComponent(parts[0]));
+  if (machine === undefined) return problem(response, 404, 'unknown_machine', `no machine is named ${JSON.stringify(parts[0])}`);
+  if (parts[1] === undefined) return json(response, describe(machine, now, alerts, true));
+  if (parts[1] !== 'history') return problem(response, 404, 'not_found', 'no such path');
+  const from = parseTime(query.get('from') ?? 'now-1h', now);
+  const to = parseTime(query.get('to'), now);
+  return json(response, history(machine, query.getAll('metric'), from, to, Number(query.get('max_points') ?? 600), now));
+}
+
+function api(response, path, query) {
+  const now = Date.now();
+  const parts = path.split('/').filter(Boolean);
+  if (parts[0] === 'machines' && parts.length > 1) return machineRoute(response, parts.slice(1), query, now);
+  if (path === '/machines') return json(response, { machines: machines.map((machine) => describe(machine, now, alerts, false)), next: null });
+  if (path === '/rules') return json(response, { rules });
+  if (path === '/alerts') return json(response, { alerts: firing(), next: null });
+  if (path === '/alerts/history') {
+    const machine = query.get('machine');
+    return json(response, { alerts: alerts.filter((one) => machine === null || one.machine === machine), next: null });
+  }
+  return problem(response, 404, 'not_found', `nothing is at ${path}`);
+}
+
+const escape = (text) => String(text).replace(/[&<>"]/g, (sign) => ({ '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;' })[sign]);
+const percent = (value) => `${(value * 100).toFixed(1)} %`;
+const time = (ms) => (ms === null ? '' : `<time datetime="${new Date(ms).toISOString()}">${new Date(ms).toISOString()}</time>`);
+
+function fragment(response, query) {
+  const state = query.get('state') ?? 'active';
+  const rows = alerts.filter((one) => (state === 'active') === (one.state === 'firing')).map((one) =>
+    `<tr data-severity="${one.severity}"><td>${one.severity}</td><td><a href="/machines/${encodeURIComponent(one.machine)}">${escape(one.machine)}</a></td>` +
+    `<td>${escape(one.rule)}</td><td>${percent(one.value)} ≥ ${percent(one.threshold)}</td><td>${time(one.since)}</td><td>${time(one.resolved)}</td></tr>`);
+  response.writeHead(200, { 'content-type': 'text/html; charset=utf-8' });
+  response.end(rows.join('\n'));
+}
+
+const TYPES = { '.html': 'text/html; charset=utf-8', '.js': 'text/javascript', '.css': 'text/css', '.svg': 'image/svg+xml', '.webmanifest': 'application/manifest+json' };
+
+function asset(response, path) {
+  const file = join(DIST, normalize(path));
+  const isFile = file.startsWith(DIST) && existsSync(file) && statSync(file).isFile();
+  const chosen = isFile ? file : join(DIST, 'index.html');
+  if (!existsSync(chosen)) return problem(response, 503, 'not_built', 'run `npm run build` first');
+  response.writeHead(200, { 'content-type': TYPES[extname(chosen)] ?? 'application/octet-stream', 'content-security-policy': CSP, 'x-content-type-options': 'nosniff' });
+  return createReadStream(chosen).pipe(response);
+}
+
+const server = createServer((request, response) => {
+  const url = new URL(request.url ?? '/', 'http://mock');
+  if (url.pathname.startsWith('/api/v1')) return api(response, url.pathname.slice('/api/v1'.length), url.searchParams);
+  if (url.pathname === '/fragments/alerts') return fragment(response, url.searchParams);
+  return asset(response, url.pathname);
+});
+
+// WebSocket -----------------------------------------------------------------------------------------------------------
+
+const sockets = new WebSocketServer({ server, path: '/ws' });
+
+sockets.on('connection', (socket) => {
+  const client = { seq: 0, wanted: null, seen: new Map(), sentAt: 0 };
+  socket.client = client;
+  socket.send(JSON.stringify({ type: 'hello', protocol: 1, server_time: Date.now(), session: 'mock', version: 'mock', seq: 0 }));
+  socket.on('message', (data) => {
+    let message;
+    try {
+      message = JSON.parse(String(data));
+    } catch {
+      message = {};
+    }
+    if (message.type !== 'subscribe') return send(socket, { type: 'error', detail: 'send {"type":"subscribe",…}' });
+    client.wanted = message;
+    client.seen.clear();
+    return update(socket, 'snapshot', firing());
+  });
+});
+
+function send(socket, message) {
+  socket.client.seq += 1;
+  socket.send(JSON.stringify({ ...message, seq: socket.client.seq }));
+}
+
+function update(socket, type, changedAlerts) {
+  const { wanted, seen } = socket.client;
+  const now = Date.now();
+  const isAll = wanted.machines.includes('*');
+  const listed = (id) => isAll || wanted.machines.includes(id);
+  const changed = machines.filter((machine) => listed(machine.id)).map((machine) => describe(machine, now, alerts, wanted.detail === 'full'))
+    .filter((machine) => seen.get(machine.id) !== `${machine.last_seen}/${machine.alerts.critical}/${machine.alerts.warning}`);
+  for (const machine of changed) seen.set(machine.id, `${machine.last_seen}/${machine.alerts.critical}/${machine.alerts.warning}`);
+  const relevant = changedAlerts.filter(({ machine }) => listed(machine));
+  socket.client.sentAt = now;
+  if (type === 'snapshot' || changed.length > 0 || relevant.length > 0) {
+    send(socket, { type, time: now, hub: hub(), machines: changed, alerts: relevant, removed: [] });
+  }
+}
+
+setInterval(() => {
+  const changed = evaluate(Date.now());
+  for (const socket of sockets.clients) {
+    const { wanted, sentAt } = socket.client;
+    if (wanted === null || Date.now() - sentAt < Math.min(wanted.rate_ms, 1000) - 50) continue;
+    update(socket, 'delta', changed);
+  }
+}, 1000);
+
+server.listen(Number(options.port), '127.0.0.1', () => console.log(`mock hub on http://127.0.0.1:${server.address().port}`));

@@ -1,0 +1,32 @@
+// Screenshots of the screens for people to look at: `node dev/shots.mjs [BASE_URL] [name…]` writes .shots/*.png (never committed).
+
+import { mkdirSync } from 'node:fs';
+import { chromium } from 'playwright-core';
+
+const base = process.argv[2] ?? 'http://127.0.0.1:8700';
+const only = process.argv.slice(3);
+const machine = process.env.MACHINE ?? 'db-1';
+const pages = { fleet: '/', machine: `/machines/${machine}`, 'machine-7d': `/machines/${machine}?range=7d`, alerts: '/alerts' };
+const sizes = { wide: { width: 1400, height: 1000 }, phone: { width: 390, height: 844 } };
+
+mkdirSync('.shots', { recursive: true });
+const browser = await chromium.launch({
+  executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
+  args: ['--no-sandbox', '--disable-background-networking', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-component-update', '--disable-sync'],
+});
+for (const [name, path] of Object.entries(pages)) {
+  if (only.length > 0 && !only.includes(name)) continue;
+  for (const theme of ['dark', 'light']) {
+    for (const [size, viewport] of Object.entries(sizes)) {
+      const page = await browser.newPage({ viewport, colorScheme: theme, deviceScaleFactor: size === 'phone' ? 2 : 1, hasTouch: size === 'phone' });
+      page.on('console', (message) => ['error', 'warning'].includes(message.type()) && console.log(name, theme, size, message.text()));
+      page.on('pageerror', (error) => console.log(name, theme, size, error.message));
+      await page.goto(base + path);
+      await page.waitForTimeout(Number(process.env.WAIT ?? 4000));
+      await page.screenshot({ path: `.shots/${name}-${theme}-${size}.png` });
+      if (name.startsWith('machine')) await page.screenshot({ path: `.shots/${name}-${theme}-${size}-full.png`, fullPage: true });
+      await page.close();
+    }
+  }
+}
+await browser.close();

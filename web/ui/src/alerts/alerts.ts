@@ -1,0 +1,1 @@
+export const mountAlerts = (): never => { throw new Error('x'); };

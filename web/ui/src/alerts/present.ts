@@ -1,0 +1,43 @@
+// An alert as the lists show it: texts only, ready for a template.
+
+import { ago, dateTime, kindOfUnit, operator, quantity } from '../format.ts';
+import type { Alert, Severity } from '../protocol.ts';
+import { machinePath } from '../router.ts';
+
+export interface AlertView {
+  id: string;
+  severity: Severity;
+  icon: string;
+  machine: string;
+  href: string;
+  rule: string;
+  subject: string;
+  reading: string;
+  since: string;
+  sinceTitle: string;
+}
+
+const SEVERITY_ORDER: Record<Severity, number> = { critical: 0, warning: 1, info: 2 };
+
+/** Worst first, then newest. */
+export function worstFirst(alerts: Iterable<Alert>): Alert[] {
+  return [...alerts].sort((a, b) => SEVERITY_ORDER[a.severity] - SEVERITY_ORDER[b.severity] || b.since - a.since);
+}
+
+export function present(alert: Alert, now: number): AlertView {
+  const kind = kindOfUnit(alert.unit);
+  const labels = Object.values(alert.labels).join(', ');
+  const what = alert.summary ?? alert.metric;
+  return {
+    id: alert.id,
+    severity: alert.severity,
+    icon: `#i-${alert.severity}`,
+    machine: alert.machine,
+    href: machinePath(alert.machine),
+    rule: alert.rule,
+    subject: labels === '' ? what : `${what} · ${labels}`,
+    reading: `${quantity(kind, alert.value)} ${operator(alert.operator)} ${quantity(kind, alert.threshold)}`,
+    since: ago(alert.since, now),
+    sinceTitle: dateTime(alert.since),
+  };
+}

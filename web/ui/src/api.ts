@@ -1,0 +1,74 @@
+// The REST half of the contract (docs/API.md): one GET with a deadline, and errors that say what a person can do.
+
+import type { Alert, History, Machine, Rule } from './protocol.ts';
+
+const DEADLINE_MS = 15_000;
+
+export class ApiError extends Error {
+  readonly status: number;
+
+  constructor(status: number, message: string) {
+    super(message);
+    this.name = 'ApiError';
+    this.status = status;
+  }
+}
+
+interface Problem {
+  title?: string;
+  detail?: string;
+}
+
+async function get<T>(path: string, signal?: AbortSignal): Promise<T> {
+  const deadline = AbortSignal.timeout(DEADLINE_MS);
+  const combined = signal === undefined ? deadline : AbortSignal.any([signal, deadline]);
+  let response: Response;
+  try {
+    response = await fetch(path, { signal: combined, headers: { accept: 'application/json' } });
+  } catch (error) {
+    if (signal?.aborted === true) throw error;
+    throw new ApiError(0, deadline.aborted ? 'The hub took too long to answer.' : 'The hub cannot be reached.');
+  }
+  if (!response.ok) throw new ApiError(response.status, await problemText(response));
+  return (await response.json()) as T;
+}
+
+async function problemText(response: Response): Promise<string> {
+  try {
+    const problem = (await response.json()) as Problem;
+    return problem.detail ?? problem.title ?? `The hub answered ${response.status}.`;
+  } catch {
+    return `The hub answered ${response.status}.`;
+  }
+}
+
+const machinePath = (id: string): string => `/api/v1/machines/${encodeURIComponent(id)}`;
+
+export interface HistoryQuery {
+  metrics: readonly string[];
+  from: number;
+  to: number;
+  maxPoints: number;
+}
+
+export const api = {
+  machine: (id: string, signal?: AbortSignal): Promise<Machine> => get(machinePath(id), signal),
+
+  /** `from` and `to` in milliseconds; the query takes whole seconds. */
+  history: (id: string, query: HistoryQuery, signal?: AbortSignal): Promise<History> => {
+    const params = new URLSearchParams(query.metrics.map((metric) => ['metric', metric]));
+    params.set('from', String(Math.floor(query.from / 1000)));
+    params.set('to', String(Math.ceil(query.to / 1000)));
+    params.set('max_points', String(query.maxPoints));
+    return get(`${machinePath(id)}/history?${params.toString()}`, signal);
+  },
+
+  rules: async (signal?: AbortSignal): Promise<Rule[]> => (await get<{ rules: Rule[] }>('/api/v1/rules', signal)).rules,
+
+  alerts: async (signal?: AbortSignal): Promise<Alert[]> => (await get<{ alerts: Alert[] }>('/api/v1/alerts?limit=1000', signal)).alerts,
+
+  alertHistory: async (machine: string, from: number, to: number, signal?: AbortSignal): Promise<Alert[]> => {
+    const params = new URLSearchParams({ machine, from: String(Math.floor(from / 1000)), to: String(Math.ceil(to / 1000)), limit: '200' });
+    return (await get<{ alerts: Alert[] }>(`/api/v1/alerts/history?${params.toString()}`, signal)).alerts;
+  },
+};

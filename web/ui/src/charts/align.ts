@@ -1,0 +1,84 @@
+// From the columns of a history answer to the rows that uPlot draws: one shared time axis, gaps as gaps, stacks added up.
+//
+// Kept true: no value is invented. Two neighbours of a series farther apart than two steps get a null between them, which uPlot
+// leaves open; `undefined` marks a time that only another series has, which uPlot draws across.
+
+export interface Column {
+  /** Milliseconds, ascending. */
+  t: readonly number[];
+  v: readonly (number | null)[];
+}
+
+export type Cell = number | null | undefined;
+
+export interface Aligned {
+  /** Seconds, as uPlot counts. */
+  x: number[];
+  ys: Cell[][];
+}
+
+/** The same column with one null placed into every hole wider than two steps. */
+export function withGaps(column: Column, stepMs: number): Column {
+  const t: number[] = [];
+  const v: (number | null)[] = [];
+  let previous: number | null = null;
+  for (let index = 0; index < column.t.length; index += 1) {
+    const at = column.t[index];
+    if (at === undefined) continue;
+    if (previous !== null && at - previous > 2 * stepMs) {
+      t.push(previous + stepMs);
+      v.push(null);
+    }
+    t.push(at);
+    v.push(column.v[index] ?? null);
+    previous = at;
+  }
+  return { t, v };
+}
+
+/** All columns on the union of their times. */
+export function align(columns: readonly Column[]): Aligned {
+  const times = new Set<number>();
+  for (const column of columns) for (const at of column.t) times.add(at);
+  const sorted = [...times].sort((a, b) => a - b);
+  const row = new Map(sorted.map((at, index) => [at, index]));
+  const ys = columns.map((column) => {
+    const cells = new Array<Cell>(sorted.length).fill(undefined);
+    column.t.forEach((at, index) => {
+      const slot = row.get(at);
+      if (slot !== undefined) cells[slot] = column.v[index] ?? null;
+    });
+    return cells;
+  });
+  return { x: sorted.map((at) => at / 1000), ys };
+}
+
+/** Running sums, bottom first. A time at which no series has a value stays a gap; a series that lacks one value adds nothing there. */
+export function stack(ys: readonly Cell[][]): Cell[][] {
+  const length = ys[0]?.length ?? 0;
+  const sums: Cell[][] = ys.map(() => new Array<Cell>(length).fill(null));
+  for (let at = 0; at < length; at += 1) {
+    if (ys.every((cells) => cells[at] === null || cells[at] === undefined)) continue;
+    let sum = 0;
+    ys.forEach((cells, index) => {
+      sum += cells[at] ?? 0;
+      const into = sums[index];
+      if (into !== undefined) into[at] = sum;
+    });
+  }
+  return sums;
+}
+
+/** Appends a live point; a time that is not newer than the last one is ignored. Points before `from` leave. */
+export function append(column: { t: number[]; v: (number | null)[] }, at: number, value: number | null, from: number): void {
+  const last = column.t.at(-1);
+  if (last !== undefined && at <= last) return;
+  column.t.push(at);
+  column.v.push(value);
+  let stale = 0;
+  while ((column.t[stale] ?? Infinity) < from) stale += 1;
+  if (stale > 0) {
+    column.t.splice(0, stale);
+    column.v.splice(0, stale);
+  }
+}

@@ -1,0 +1,153 @@
+// Numbers, sizes and times as a person reads them. At most three significant digits, always with a unit, and an en dash for "not known".
+
+const NONE = '–';
+const NBSP = '\u00a0';
+
+export type Quantity = 'ratio' | 'bytes' | 'rate' | 'count' | 'load' | 'celsius' | 'seconds';
+
+type Maybe = number | null | undefined;
+
+const known = (value: Maybe): value is number => typeof value === 'number' && Number.isFinite(value);
+
+/** Up to three significant digits without an exponent: 0.042, 4.2, 42.1, 421. */
+export function digits(value: number): string {
+  const size = Math.abs(value);
+  if (size >= 100 || size === 0) return value.toFixed(0);
+  if (size >= 10) return trim(value.toFixed(1));
+  if (size >= 1) return trim(value.toFixed(2));
+  return trim(value.toPrecision(2));
+}
+
+function trim(text: string): string {
+  return text.includes('.') && !text.includes('e') ? text.replace(/\.?0+$/, '') : text;
+}
+
+/** A share 0..1 as a percentage; one decimal below ten so that an idle machine does not read as nothing. */
+export function percent(ratio: Maybe): string {
+  if (!known(ratio)) return NONE;
+  const value = ratio * 100;
+  const text = Math.abs(value) >= 9.95 || value === 0 ? value.toFixed(0) : value.toFixed(1);
+  return `${text}${NBSP}%`;
+}
+
+const BINARY_UNITS = ['B', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB'];
+
+export function bytes(value: Maybe): string {
+  if (!known(value)) return NONE;
+  let size = Math.abs(value);
+  let unit = 0;
+  // 999.5 would print as 1000, so it moves on to the next unit.
+  while (size >= 999.5 && unit < BINARY_UNITS.length - 1) {
+    size /= 1024;
+    unit += 1;
+  }
+  const text = unit === 0 ? size.toFixed(0) : digits(size);
+  return `${value < 0 ? '−' : ''}${text}${NBSP}${BINARY_UNITS[unit] ?? ''}`;
+}
+
+export function rate(value: Maybe): string {
+  return known(value) ? `${bytes(value)}/s` : NONE;
+}
+
+const DECIMAL_UNITS = ['', 'k', 'M', 'G', 'T'];
+
+export function count(value: Maybe): string {
+  if (!known(value)) return NONE;
+  let size = value;
+  let unit = 0;
+  while (Math.abs(size) >= 9999.5 && unit < DECIMAL_UNITS.length - 1) {
+    size /= 1000;
+    unit += 1;
+  }
+  if (unit > 0) return `${digits(size)}${NBSP}${DECIMAL_UNITS[unit] ?? ''}`;
+  return Math.abs(size) >= 1000 ? Math.round(size).toLocaleString('en-US') : digits(size);
+}
+
+export function load(value: Maybe): string {
+  return known(value) ? value.toFixed(value >= 100 ? 0 : value >= 10 ? 1 : 2) : NONE;
+}
+
+export function celsius(value: Maybe): string {
+  return known(value) ? `${value.toFixed(0)}${NBSP}°C` : NONE;
+}
+
+export function milliseconds(value: Maybe): string {
+  if (!known(value)) return NONE;
+  return value >= 1000 ? `${digits(value / 1000)}${NBSP}s` : `${digits(value)}${NBSP}ms`;
+}
+
+const SPANS: [string, number][] = [['d', 86_400], ['h', 3_600], ['min', 60], ['s', 1]];
+
+/** A length of time by its two largest units: "3 d 4 h", "12 min", "5 s". */
+export function duration(seconds: Maybe): string {
+  if (!known(seconds)) return NONE;
+  let rest = Math.max(0, Math.round(seconds));
+  const parts: string[] = [];
+  for (const [unit, size] of SPANS) {
+    const amount = Math.floor(rest / size);
+    rest -= amount * size;
+    if (amount > 0) parts.push(`${amount}${NBSP}${unit}`);
+    else if (parts.length > 0) break;
+    if (parts.length === 2) break;
+  }
+  return parts.length > 0 ? parts.join(' ') : `0${NBSP}s`;
+}
+
+/** How long ago, by one unit only: it is read at a glance and changes often. */
+export function ago(then: Maybe, now: number): string {
+  if (!known(then)) return 'never';
+  const seconds = Math.max(0, Math.round((now - then) / 1000));
+  for (const [unit, size] of SPANS) {
+    if (seconds >= size) return `${Math.floor(seconds / size)}${NBSP}${unit} ago`;
+  }
+  return 'now';
+}
+
+export function quantity(kind: Quantity, value: Maybe): string {
+  switch (kind) {
+    case 'ratio': return percent(value);
+    case 'bytes': return bytes(value);
+    case 'rate': return rate(value);
+    case 'count': return count(value);
+    case 'load': return load(value);
+    case 'celsius': return celsius(value);
+    case 'seconds': return duration(value);
+  }
+}
+
+/** The way to show a value of a catalogue unit (UCUM-like, as OpenTelemetry writes them). */
+export function kindOfUnit(unit: string): Quantity {
+  switch (unit) {
+    case '1': return 'ratio';
+    case 'By': return 'bytes';
+    case 'By/s': return 'rate';
+    case 'Cel': return 'celsius';
+    case 's': return 'seconds';
+    default: return 'count';
+  }
+}
+
+const OPERATORS: Record<string, string> = { gt: '>', gte: '≥', lt: '<', lte: '≤', eq: '=', ne: '≠' };
+
+export function operator(name: string): string {
+  return OPERATORS[name] ?? name;
+}
+
+const pad = (value: number): string => String(value).padStart(2, '0');
+
+export function clockTime(ms: number): string {
+  const at = new Date(ms);
+  return `${pad(at.getHours())}:${pad(at.getMinutes())}:${pad(at.getSeconds())}`;
+}
+
+const MONTHS = ['Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun', 'Jul', 'Aug', 'Sep', 'Oct', 'Nov', 'Dec'];
+
+export function dayMonth(ms: number): string {
+  const at = new Date(ms);
+  return `${at.getDate()} ${MONTHS[at.getMonth()] ?? ''}`;
+}
+
+/** Local date and time; the year is left out because nothing is kept for longer than 90 days. */
+export function dateTime(ms: number): string {
+  return `${dayMonth(ms)} ${clockTime(ms)}`;
+}

@@ -1,0 +1,88 @@
+// The life of the live connection as a pure state machine: what to do when the socket opens, speaks, falls silent or closes.
+// client.ts feeds it events and carries out the effects, so every rule about reconnecting is tested without a network.
+//
+// Kept true: `seq` rises by one or the state is asked for anew; nothing is applied between a subscribe and its snapshot;
+// the wait between two attempts doubles from 0.5 s to 30 s, with jitter so that a restarted hub is not hit by all browsers at once.
+
+import type { ServerMessage } from '../protocol.ts';
+
+export type Phase = 'connecting' | 'live' | 'reconnecting';
+
+export interface Connection {
+  phase: Phase;
+  /** Failed attempts since the last snapshot. */
+  attempt: number;
+  lastSeq: number | null;
+  awaitsSnapshot: boolean;
+  lastMessageAt: number;
+  /** When the connection was lost, for the "as of" banner. */
+  lostAt: number | null;
+  probing: boolean;
+}
+
+export type Event =
+  | { kind: 'opened'; now: number }
+  | { kind: 'message'; message: ServerMessage; now: number }
+  | { kind: 'closed'; now: number; random: number }
+  | { kind: 'tick'; now: number }
+  | { kind: 'subscribed' };
+
+export type Effect =
+  | { do: 'subscribe' }
+  | { do: 'apply' }
+  | { do: 'close' }
+  | { do: 'connect'; afterMs: number };
+
+const BACKOFF_FIRST_MS = 500;
+const BACKOFF_MAX_MS = 30_000;
+/** The hub pings unseen by scripts, and a quiet fleet sends nothing: after this long we ask for a snapshot as a sign of life. */
+const SILENCE_MS = 60_000;
+const PROBE_ANSWER_MS = 10_000;
+
+export function initial(now: number): Connection {
+  return { phase: 'connecting', attempt: 0, lastSeq: null, awaitsSnapshot: true, lastMessageAt: now, lostAt: null, probing: false };
+}
+
+/** Half of the doubled wait is fixed and half is random. */
+export function backoffMs(attempt: number, random: number): number {
+  const ceiling = Math.min(BACKOFF_MAX_MS, BACKOFF_FIRST_MS * 2 ** Math.min(attempt, 10));
+  return Math.round(ceiling / 2 + (ceiling / 2) * random);
+}
+
+export function step(state: Connection, event: Event): [Connection, Effect[]] {
+  switch (event.kind) {
+    case 'opened':
+      return [{ ...state, lastSeq: null, awaitsSnapshot: true, lastMessageAt: event.now, probing: false }, []];
+    case 'subscribed':
+      return [{ ...state, awaitsSnapshot: true }, []];
+    case 'message':
+      return onMessage(state, event.message, event.now);
+    case 'closed':
+      return [
+        { ...state, phase: 'reconnecting', attempt: state.attempt + 1, lostAt: state.lostAt ?? event.now, probing: false },
+        [{ do: 'connect', afterMs: backoffMs(state.attempt, event.random) }],
+      ];
+    case 'tick':
+      return onTick(state, event.now);
+  }
+}
+
+function onMessage(state: Connection, message: ServerMessage, now: number): [Connection, Effect[]] {
+  const heard: Connection = { ...state, lastSeq: message.seq, lastMessageAt: now, probing: false };
+  if (message.type === 'hello') return [heard, [{ do: 'subscribe' }]];
+  const isMissing = state.lastSeq !== null && message.seq !== state.lastSeq + 1;
+  if (message.type === 'snapshot') {
+    return [{ ...heard, phase: 'live', attempt: 0, awaitsSnapshot: false, lostAt: null }, [{ do: 'apply' }]];
+  }
+  if (isMissing && !state.awaitsSnapshot) return [{ ...heard, awaitsSnapshot: true }, [{ do: 'subscribe' }]];
+  if (message.type === 'error' || state.awaitsSnapshot) return [heard, []];
+  return [heard, [{ do: 'apply' }]];
+}
+
+function onTick(state: Connection, now: number): [Connection, Effect[]] {
+  if (state.phase === 'reconnecting') return [state, []];
+  const silence = now - state.lastMessageAt;
+  if (state.probing && silence >= SILENCE_MS + PROBE_ANSWER_MS) return [state, [{ do: 'close' }]];
+  if (!state.probing && silence >= SILENCE_MS) return [{ ...state, probing: true }, [{ do: 'subscribe' }]];
+  return [state, []];
+}

@@ -1,0 +1,1 @@
+export const mountMachine = (): never => { throw new Error('x'); };

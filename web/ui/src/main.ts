@@ -1,0 +1,111 @@
+// The page's start: the store, the live connection, the shell, and the screen that the address names.
+
+import Alpine from '@alpinejs/csp';
+import './styles/tokens.css';
+import './styles/base.css';
+import './styles/components.css';
+import { LiveClient } from './live/client.ts';
+import { FleetStore } from './live/store.ts';
+import { navigate, parse, startRouter, type Route } from './router.ts';
+import type { Context, Screen } from './screen.ts';
+import { startKeys } from './shell/keys.ts';
+import { Banner, createShell } from './shell/shell.ts';
+import { followSystem } from './shell/theme.ts';
+import { find } from './dom.ts';
+import { mountFleet, registerFleet } from './fleet/fleet.ts';
+
+const store = new FleetStore();
+let clockOffsetMs = 0;
+let screen: Screen | null = null;
+let screenKey = '';
+
+const shell = createShell({
+  setPaused: (paused) => {
+    store.setPaused(paused);
+    if (!paused) screen?.onResume?.();
+  },
+  retry: () => live.retryNow(),
+  onTheme: () => screen?.onTheme?.(),
+  onSearch: (text) => document.dispatchEvent(new CustomEvent('search-changed', { detail: text })),
+});
+const banner = new Banner(shell);
+
+const live = new LiveClient(`${location.protocol === 'https:' ? 'wss' : 'ws'}://${location.host}/ws`, {
+  onUpdate: (update, subscription) => store.apply(update, subscription),
+  onServerTime: (ms) => {
+    clockOffsetMs = ms - Date.now();
+  },
+  onPhase: (phase, lostAt) => banner.phase(phase, lostAt),
+});
+
+const context: Context = { store, live, now: () => Date.now() + clockOffsetMs, isPaused: () => shell.paused };
+
+store.listen((change) => {
+  shell.degraded = store.hub?.degraded ?? [];
+  if (change.alerts) shell.alertCount = store.alerts.size;
+});
+
+/** The larger screens are separate bundles: the fleet shows without waiting for the chart library. */
+async function mount(route: Route, place: HTMLElement): Promise<Screen> {
+  switch (route.screen) {
+    case 'fleet': return mountFleet(place, context);
+    case 'machine': return (await import('./machine/machine.ts')).mountMachine(place, context, route.id);
+    case 'alerts': return (await import('./alerts/alerts.ts')).mountAlerts(place, context);
+    case 'missing': return missing(place);
+  }
+}
+
+function missing(place: HTMLElement): Screen {
+  place.replaceChildren(find<HTMLTemplateElement>(document, '#screen-missing').content.cloneNode(true));
+  return { title: 'Not found', leave: () => {} };
+}
+
+async function render(): Promise<void> {
+  const route = parse(location.pathname);
+  const key = location.pathname;
+  if (key === screenKey) {
+    screen?.onQuery?.(new URLSearchParams(location.search));
+    return;
+  }
+  screenKey = key;
+  screen?.leave();
+  screen = null;
+  const place = find<HTMLElement>(document, '#screen');
+  shell.screen = route.screen;
+  if (route.screen !== 'fleet') shell.search = '';
+  try {
+    const mounted = await mount(route, place);
+    // A faster click may have led elsewhere while the bundle was loading.
+    if (screenKey !== key) mounted.leave();
+    else screen = mounted;
+    document.title = `${mounted.title} · sysmonstm`;
+    window.scrollTo(0, 0);
+  } catch (error) {
+    console.error(error);
+    place.replaceChildren(find<HTMLTemplateElement>(document, '#screen-failed').content.cloneNode(true));
+  }
+}
+
+function focusSearch(): void {
+  const input = find<HTMLInputElement>(document, '#search');
+  input.focus();
+  input.select();
+}
+
+registerFleet(context);
+Alpine.start();
+startRouter(() => void render());
+live.start();
+followSystem((theme) => {
+  shell.theme = theme;
+  screen?.onTheme?.();
+});
+startKeys({
+  search: focusSearch,
+  theme: () => shell.toggleTheme(),
+  pause: () => shell.togglePause(),
+  help: () => shell.openHelp(),
+  fleet: () => navigate('/'),
+  alerts: () => navigate('/alerts'),
+  screen: (key) => screen?.onKey?.(key) ?? false,
+});

@@ -1,0 +1,156 @@
+// The two contracts as types: docs/LIVE_PROTOCOL.md (messages over /ws) and docs/API.md (JSON under /api/v1).
+// Plain data only. Units are base units, times are milliseconds since the Unix epoch, and an unknown value is null.
+
+export type Status = 'up' | 'stale' | 'down';
+export type Severity = 'info' | 'warning' | 'critical';
+export type Labels = Readonly<Record<string, string>>;
+
+export interface Host {
+  os: string | null;
+  kernel: string | null;
+  arch: string | null;
+  cpu_model: string | null;
+  cores: number | null;
+  memory_bytes: number | null;
+  agent_version: string | null;
+  boot_time: number | null;
+}
+
+export interface Summary {
+  cpu: number | null;
+  memory: number | null;
+  swap: number | null;
+  disk: number | null;
+  disk_mount: string | null;
+  net_rx: number | null;
+  net_tx: number | null;
+  load1: number | null;
+  pressure: number | null;
+  temperature: number | null;
+  uptime: number | null;
+}
+
+export interface SeriesId {
+  metric: string;
+  labels: Labels;
+  unit: string;
+}
+
+export interface ProcessUse {
+  name: string;
+  cpu: number | null;
+  memory: number | null;
+}
+
+export interface Processes {
+  time: number;
+  by_cpu: ProcessUse[];
+  by_memory: ProcessUse[];
+}
+
+export interface Machine {
+  id: string;
+  status: Status;
+  last_seen: number | null;
+  interval_ms: number | null;
+  tags: Labels;
+  host: Host | null;
+  summary: Summary;
+  alerts: { warning: number; critical: number };
+  series?: SeriesId[];
+  values?: (number | null)[];
+  processes?: Processes | null;
+}
+
+export interface Alert {
+  id: string;
+  rule: string;
+  machine: string;
+  metric: string;
+  labels: Labels;
+  severity: Severity;
+  state: 'firing' | 'resolved';
+  operator: string;
+  threshold: number;
+  value: number | null;
+  unit: string;
+  since: number;
+  resolved: number | null;
+  summary: string | null;
+}
+
+export interface Hub {
+  samples_per_s: number | null;
+  machines: { up: number; stale: number; down: number };
+  series: number;
+  clients: number;
+  latency_ms: { p50: number | null; p99: number | null };
+  degraded: string[];
+}
+
+export interface Hello {
+  type: 'hello';
+  protocol: number;
+  server_time: number;
+  session: string;
+  version: string;
+  seq: number;
+}
+
+export interface Update {
+  type: 'snapshot' | 'delta';
+  seq: number;
+  time: number;
+  hub: Hub;
+  machines: Machine[];
+  alerts: Alert[];
+  removed: string[];
+}
+
+export interface ServerError {
+  type: 'error';
+  seq: number;
+  detail: string;
+}
+
+export type ServerMessage = Hello | Update | ServerError;
+
+export interface Subscription {
+  machines: string[];
+  detail: 'summary' | 'full';
+  rate_ms: number;
+}
+
+export type Tier = 'raw' | 'minute' | 'hour';
+
+export interface HistorySeries {
+  metric: string;
+  labels: Labels;
+  unit: string;
+  t: number[];
+  v: (number | null)[];
+  min: (number | null)[] | null;
+  max: (number | null)[] | null;
+}
+
+export interface History {
+  machine: string;
+  from: number;
+  to: number;
+  tier: Tier;
+  step_ms: number;
+  partial: boolean;
+  series: HistorySeries[];
+}
+
+export interface Rule {
+  name: string;
+  metric: string;
+  operator: string;
+  threshold: number;
+  severity: Severity;
+  enabled: boolean;
+  machines?: string[] | null;
+  tags?: Labels | null;
+  labels?: Labels | null;
+}

@@ -1,0 +1,49 @@
+// Which screen an address shows. The server answers every one of them with the same page.
+
+export type Route = { screen: 'fleet' } | { screen: 'machine'; id: string } | { screen: 'alerts' } | { screen: 'missing' };
+
+export function parse(pathname: string): Route {
+  if (pathname === '/' || pathname === '/index.html') return { screen: 'fleet' };
+  if (pathname === '/alerts') return { screen: 'alerts' };
+  const machine = /^\/machines\/([^/]+)$/.exec(pathname)?.[1];
+  if (machine === undefined) return { screen: 'missing' };
+  try {
+    return { screen: 'machine', id: decodeURIComponent(machine) };
+  } catch {
+    // A broken percent code names no machine.
+    return { screen: 'missing' };
+  }
+}
+
+export const machinePath = (id: string): string => `/machines/${encodeURIComponent(id)}`;
+
+let onNavigate: () => void = () => {};
+
+export function startRouter(render: () => void): void {
+  onNavigate = render;
+  window.addEventListener('popstate', render);
+  document.addEventListener('click', followLink);
+  render();
+}
+
+export function navigate(path: string): void {
+  if (path === location.pathname + location.search) return;
+  history.pushState(null, '', path);
+  onNavigate();
+}
+
+/** Rewrites the query of the address that is shown, without a new screen. */
+export function replaceQuery(query: string): void {
+  history.replaceState(history.state, '', location.pathname + query);
+}
+
+/** Plain clicks on our own links stay in the page; new tabs, downloads and other sites go the browser's way. */
+function followLink(event: MouseEvent): void {
+  if (event.defaultPrevented || event.button !== 0 || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return;
+  const link = event.target instanceof Element ? event.target.closest('a') : null;
+  if (link === null || link.origin !== location.origin || link.target !== '' || link.hasAttribute('download')) return;
+  if (link.hash !== '' && link.pathname === location.pathname) return;
+  if (parse(link.pathname).screen === 'missing') return;
+  event.preventDefault();
+  navigate(link.pathname + link.search);
+}

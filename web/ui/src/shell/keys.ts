@@ -1,0 +1,57 @@
+// The keyboard: one listener, global keys first, then the screen's own. Silent while a person types, or holds a modifier.
+
+export interface KeyActions {
+  search(): void;
+  theme(): void;
+  pause(): void;
+  help(): void;
+  fleet(): void;
+  alerts(): void;
+  screen(key: string): boolean;
+}
+
+const CHORD_MS = 1200;
+
+export function isTyping(target: EventTarget | null): boolean {
+  if (!(target instanceof HTMLElement)) return false;
+  return target.isContentEditable || ['INPUT', 'TEXTAREA', 'SELECT'].includes(target.tagName);
+}
+
+export function startKeys(actions: KeyActions): void {
+  let chordAt = 0;
+  document.addEventListener('keydown', (event) => {
+    if (event.defaultPrevented || event.altKey || isTyping(event.target)) return;
+    if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === 'k') {
+      event.preventDefault();
+      actions.search();
+      return;
+    }
+    if (event.ctrlKey || event.metaKey || document.querySelector('dialog[open]') !== null) return;
+    const isChord = event.timeStamp - chordAt < CHORD_MS;
+    chordAt = event.key === 'g' ? event.timeStamp : 0;
+    if (event.key === 'g') return;
+    if (run(event, actions, isChord)) event.preventDefault();
+  });
+}
+
+function run(event: KeyboardEvent, actions: KeyActions, isChord: boolean): boolean {
+  if (isChord) return chord(event.key, actions);
+  switch (event.key) {
+    case '/': actions.search(); return true;
+    case 'd': actions.theme(); return true;
+    case '?': actions.help(); return true;
+    case ' ':
+      // The space bar presses a focused button; it must not do two things.
+      if (event.target instanceof HTMLElement && event.target.closest('button, a, summary') !== null) return false;
+      actions.pause();
+      return true;
+    default: return actions.screen(event.key);
+  }
+}
+
+function chord(key: string, actions: KeyActions): boolean {
+  if (key === 'f') actions.fleet();
+  else if (key === 'a') actions.alerts();
+  else return false;
+  return true;
+}
