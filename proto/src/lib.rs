@@ -1,5 +1,9 @@
 //! The wire: the package `monitoring` of the protobuf files beside this crate, and the conversions between its messages and the model.
 
+pub mod decode;
+pub mod encode;
+pub mod error;
+
 /// Generated messages, clients and servers.
 #[allow(
     clippy::all,
@@ -13,4 +17,5 @@ pub mod monitoring {
     tonic::include_proto!("monitoring");
 }
 
+pub use error::WireError;
 pub use monitoring as pb;
