@@ -1,1 +1,10 @@
-//! Skeleton.
+//! Sinks: where the graph's outputs go.
+//!
+//! `memory` shows the latest values, `sqlite` keeps history. Both are fed by a queue of `model::Egress` that they always drain:
+//! a slow or dead store slows nobody. `sink` is the contract of a store that loses nothing, `driver` the one loop that writes to it.
+//! Invariants: S-1 writing twice equals writing once, S-2 a cursor never passes an unwritten row or an undurable time.
+
+pub mod memory;
+
+#[cfg(test)]
+mod fixtures;

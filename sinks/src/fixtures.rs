@@ -1,0 +1,156 @@
+//! Fixtures of the tests in this crate: one machine's worth of outputs, made from small numbers.
+
+#![allow(dead_code, reason = "shared by several test binaries, none of which uses all of it")]
+
+use std::sync::Arc;
+
+use model::batch::{Batch, Layout, Positions, Times};
+use model::bound::{Bound, BoundLayout, Roster, Slots};
+use model::machine::Presence;
+use model::rule::{Input, Operator, Rule};
+use model::series::{Labels, SeriesKey};
+use model::{
+    Aggregate, Aggregates, Change, LogicalTime, MachineId, RejectReason, Rejected, SessionId, Severity, Slot, Status,
+    Timestamp, Transition, Width, Window,
+};
+
+pub(crate) fn machine(name: &str) -> MachineId {
+    MachineId::parse(name).unwrap()
+}
+
+pub(crate) fn at(seconds: i64) -> Timestamp {
+    Timestamp::from_secs(seconds)
+}
+
+/// Series `m0` to `m<series - 1>`.
+pub(crate) fn roster(name: &str, series: usize) -> Arc<Roster> {
+    let key = |n| Arc::new(SeriesKey::parse(&format!("m{n}"), Labels::none()).unwrap());
+    Arc::new(Roster {
+        machine: machine(name),
+        index: 0,
+        series: (0..series).map(key).collect(),
+    })
+}
+
+pub(crate) fn layout_of(roster: &Arc<Roster>) -> (Arc<Layout>, Arc<BoundLayout>) {
+    let keys = roster.series.iter().map(|key| key.as_ref().clone()).collect();
+    let bound = BoundLayout {
+        roster: Arc::clone(roster),
+        slots: Slots::Identity,
+    };
+    (Arc::new(Layout::new(roster.machine.clone(), keys)), Arc::new(bound))
+}
+
+/// A frame with a value for each series; it arrives when it was measured.
+pub(crate) fn frame(roster: &Arc<Roster>, time: Timestamp, values: &[f64]) -> Bound {
+    let (layout, bound) = layout_of(roster);
+    let batch = Batch {
+        layout,
+        session: SessionId(1),
+        sequence: 1,
+        arrival: time,
+        age_ms: 0,
+        positions: Positions::All,
+        times: Times::One(time),
+        values: values.into(),
+    };
+    assert!(batch.is_consistent());
+    Bound {
+        batch: Arc::new(batch),
+        layout: bound,
+    }
+}
+
+/// Single samples: series, time, value.
+pub(crate) fn samples(roster: &Arc<Roster>, samples: &[(u16, Timestamp, f64)]) -> Bound {
+    let (layout, bound) = layout_of(roster);
+    let batch = Batch {
+        layout,
+        session: SessionId::NONE,
+        sequence: 0,
+        arrival: samples.iter().map(|s| s.1).max().unwrap_or(Timestamp::EPOCH),
+        age_ms: 0,
+        positions: Positions::List(samples.iter().map(|s| s.0).collect()),
+        times: Times::Each(samples.iter().map(|s| s.1).collect()),
+        values: samples.iter().map(|s| s.2).collect(),
+    };
+    assert!(batch.is_consistent());
+    Bound {
+        batch: Arc::new(batch),
+        layout: bound,
+    }
+}
+
+/// One row per series, all of value `value`.
+pub(crate) fn window(
+    roster: &Arc<Roster>,
+    width: Width,
+    start: Timestamp,
+    revision: LogicalTime,
+    value: f64,
+) -> Arc<Aggregates> {
+    let rows = (0..roster.series.len()).map(|slot| (Slot(u32::try_from(slot).unwrap()), Aggregate::of(value, start)));
+    Arc::new(Aggregates {
+        roster: Arc::clone(roster),
+        window: Window { start, width },
+        revision,
+        is_final: true,
+        rows: rows.collect(),
+    })
+}
+
+pub(crate) fn rule(name: &str, severity: Severity) -> Arc<Rule> {
+    Arc::new(Rule {
+        name: name.to_owned(),
+        metric: "m0".to_owned(),
+        input: Input::Sample,
+        operator: Operator::Gt,
+        threshold: 1.0,
+        clear: None,
+        for_s: 0,
+        severity,
+        enabled: true,
+        machines: Vec::new(),
+        tags: Default::default(),
+        labels: Default::default(),
+        summary: String::new(),
+    })
+}
+
+pub(crate) fn transition(
+    rule: &Arc<Rule>,
+    name: &str,
+    change: Change,
+    since: Timestamp,
+    time: Timestamp,
+) -> Arc<Transition> {
+    Arc::new(Transition {
+        rule: Arc::clone(rule),
+        machine: machine(name),
+        series: Arc::new(SeriesKey::parse("m0", Labels::none()).unwrap()),
+        change,
+        value: 2.0,
+        at: time,
+        since,
+        t: u64::try_from(time.micros()).unwrap(),
+    })
+}
+
+pub(crate) fn presence(name: &str, status: Status, last_seen: Timestamp) -> Arc<Presence> {
+    Arc::new(Presence {
+        machine: machine(name),
+        status,
+        at: last_seen,
+        last_seen,
+    })
+}
+
+pub(crate) fn rejected(name: &str, time: Timestamp) -> Arc<Rejected> {
+    Arc::new(Rejected {
+        machine: machine(name),
+        reason: RejectReason::NotFinite,
+        count: 1,
+        arrival: time,
+        detail: "m0 is NaN".to_owned(),
+    })
+}

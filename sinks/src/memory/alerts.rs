@@ -1,0 +1,121 @@
+//! The firing alerts, and the newest resolved ones for readers that follow the changes.
+//!
+//! Invariants: A-1 at most one alert fires per rule and series: a Fired for one that fires already and a Resolved for none change nothing.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use model::{Alert, AlertState, Change, MachineId, SeriesKey, Severity, Transition};
+
+use super::config::CHANGES_KEPT;
+
+type Key = (String, MachineId, Arc<SeriesKey>);
+
+pub(super) struct AlertBook {
+    firing: BTreeMap<Key, (u64, Arc<Alert>)>,
+    /// Version of the resolution, oldest first.
+    resolved: VecDeque<(u64, Arc<Alert>)>,
+    /// Readers behind this version have missed a resolution.
+    forgotten: u64,
+    firing_max: usize,
+    pub(super) refused: u64,
+}
+
+/// What a transition did: severity and whether it fires now.
+pub(super) type Effect = Option<(Severity, bool)>;
+
+impl AlertBook {
+    pub(super) fn new(firing_max: usize) -> Self {
+        Self {
+            firing: BTreeMap::new(),
+            resolved: VecDeque::new(),
+            forgotten: 0,
+            firing_max,
+            refused: 0,
+        }
+    }
+
+    pub(super) fn apply(&mut self, transition: &Transition, version: u64) -> Effect {
+        let alert = Alert::after(transition);
+        match transition.change {
+            Change::Fired => self.fire(alert, version),
+            Change::Resolved => self.resolve(&alert, version),
+        }
+    }
+
+    pub(super) fn fire(&mut self, alert: Alert, version: u64) -> Effect {
+        let key = key_of(&alert);
+        if self.firing.contains_key(&key) {
+            return None;
+        }
+        if self.firing.len() >= self.firing_max {
+            self.refused += 1;
+            return None;
+        }
+        let severity = alert.rule.severity;
+        self.firing.insert(key, (version, Arc::new(alert)));
+        Some((severity, true))
+    }
+
+    fn resolve(&mut self, resolution: &Alert, version: u64) -> Effect {
+        let (_, firing) = self.firing.remove(&key_of(resolution))?;
+        let resolved = Alert {
+            state: AlertState::Resolved,
+            resolved: resolution.resolved,
+            value: resolution.value,
+            t: resolution.t,
+            ..firing.as_ref().clone()
+        };
+        if self.resolved.len() == CHANGES_KEPT
+            && let Some((version, _)) = self.resolved.pop_front()
+        {
+            self.forgotten = version;
+        }
+        self.resolved.push_back((version, Arc::new(resolved)));
+        Some((firing.rule.severity, false))
+    }
+
+    /// Whether a reader at this version can be told each change.
+    pub(super) fn covers(&self, since: u64) -> bool {
+        self.forgotten <= since
+    }
+
+    /// Newest state of each alert that changed after `since`; 0 gives the firing ones.
+    pub(super) fn changes(&self, since: u64) -> Vec<Arc<Alert>> {
+        let resolved = self
+            .resolved
+            .iter()
+            .filter(|(version, _)| 0 < since && since < *version);
+        // A resolved alert that fires again is listed resolved first, then firing: another alert with another id.
+        let firing = self.firing.values().filter(|(version, _)| since < *version);
+        resolved.chain(firing).map(|(_, alert)| Arc::clone(alert)).collect()
+    }
+
+    /// Worst first, then newest.
+    pub(super) fn firing(&self) -> Vec<Arc<Alert>> {
+        let mut alerts: Vec<_> = self.firing.values().map(|(_, alert)| Arc::clone(alert)).collect();
+        alerts.sort_by(|a, b| (b.rule.severity, b.since, &a.id).cmp(&(a.rule.severity, a.since, &b.id)));
+        alerts
+    }
+
+    pub(super) fn firing_count(&self) -> usize {
+        self.firing.len()
+    }
+
+    /// Firing alerts of one machine by severity.
+    pub(super) fn counts(&self, machine: &MachineId) -> [u32; 3] {
+        let mut counts = [0; 3];
+        for (_, alert) in self.firing.values().filter(|(_, alert)| alert.machine == *machine) {
+            counts[alert.rule.severity as usize] += 1;
+        }
+        counts
+    }
+}
+
+fn key_of(alert: &Alert) -> Key {
+    (
+        alert.rule.name.clone(),
+        alert.machine.clone(),
+        Arc::clone(&alert.series),
+    )
+}
