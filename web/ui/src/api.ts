@@ -54,6 +54,8 @@ export interface HistoryQuery {
 export const api = {
   machine: (id: string, signal?: AbortSignal): Promise<Machine> => get(machinePath(id), signal),
 
+  machines: async (signal?: AbortSignal): Promise<Machine[]> => (await get<{ machines: Machine[] }>('/api/v1/machines?limit=1000', signal)).machines,
+
   /** `from` and `to` in milliseconds; the query takes whole seconds. */
   history: (id: string, query: HistoryQuery, signal?: AbortSignal): Promise<History> => {
     const params = new URLSearchParams(query.metrics.map((metric) => ['metric', metric]));

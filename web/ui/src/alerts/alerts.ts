@@ -1,1 +1,94 @@
-export const mountAlerts = (): never => { throw new Error('x'); };
+// The alerts screen: two tables whose rows the hub renders and htmx fetches, again whenever the live connection tells of a change.
+// The hub cannot know the reader's time zone, so times arrive as <time datetime> and are put into words here.
+
+import htmx from 'htmx.org';
+import './alerts.css';
+import template from './alerts.html?raw';
+import { icon } from '../dom.ts';
+import { ago, dateTime } from '../format.ts';
+import type { Context, Screen } from '../screen.ts';
+import type { Severity } from '../protocol.ts';
+
+/** A burst of alerts is one change of the list. */
+const REFRESH_MS = 1000;
+const RATE_MS = 2000;
+const SEVERITIES: readonly Severity[] = ['critical', 'warning', 'info'];
+
+export function mountAlerts(place: HTMLElement, context: Context): Screen {
+  const abort = new AbortController();
+  const { signal } = abort;
+  let timer: number | undefined;
+  place.innerHTML = template;
+  place.addEventListener('htmx:afterSwap', (event) => settle(event.target, context), { signal });
+  for (const name of ['htmx:responseError', 'htmx:sendError', 'htmx:timeout']) {
+    place.addEventListener(name, (event) => fail(event.target), { signal });
+  }
+  htmx.process(place);
+  const stop = context.store.listen((change) => {
+    if (!change.alerts || timer !== undefined) return;
+    timer = window.setTimeout(() => {
+      timer = undefined;
+      if (!context.isPaused()) refresh();
+    }, REFRESH_MS);
+  });
+  context.live.subscribe({ machines: ['*'], detail: 'summary', rate_ms: RATE_MS });
+  return {
+    title: 'Alerts',
+    onResume: refresh,
+    leave: () => {
+      abort.abort();
+      window.clearTimeout(timer);
+      stop();
+    },
+  };
+}
+
+function refresh(): void {
+  document.body.dispatchEvent(new CustomEvent('alerts-changed'));
+}
+
+function noteOf(body: Element): HTMLElement | null {
+  return body.closest('section')?.querySelector<HTMLElement>('[data-note]') ?? null;
+}
+
+function settle(target: EventTarget | null, context: Context): void {
+  if (!(target instanceof HTMLTableSectionElement)) return;
+  for (const row of target.rows) dress(row, context.now());
+  const note = noteOf(target);
+  note?.replaceChildren(...(target.rows.length === 0 ? [target.dataset.empty ?? ''] : []));
+}
+
+/** The rows that are shown stay: they are the newest that are known. */
+function fail(target: EventTarget | null): void {
+  if (!(target instanceof Element)) return;
+  const retry = document.createElement('button');
+  retry.type = 'button';
+  retry.className = 'link-button';
+  retry.textContent = 'Try again';
+  retry.addEventListener('click', refresh);
+  noteOf(target)?.replaceChildren('The list could not be read. ', retry);
+}
+
+/** Shape and colour beside the word of the severity, labels for the card layout, local times. */
+function dress(row: HTMLTableRowElement, now: number): void {
+  const heads = ['Severity', 'Machine', 'Rule', 'Value', 'Since', 'Resolved'];
+  [...row.cells].forEach((cell, index) => {
+    cell.dataset.label = heads[index] ?? '';
+  });
+  const first = row.cells[0];
+  const word = first?.textContent?.trim().toLowerCase() ?? '';
+  const severity = SEVERITIES.find((one) => one === word);
+  if (first !== undefined && severity !== undefined && first.querySelector('svg') === null) {
+    const mark = document.createElement('span');
+    mark.className = 'severity';
+    mark.dataset.severity = severity;
+    mark.append(icon(severity), severity);
+    first.replaceChildren(mark);
+  }
+  for (const time of row.querySelectorAll('time')) {
+    const at = Date.parse(time.dateTime);
+    if (Number.isNaN(at)) continue;
+    time.textContent = `${dateTime(at)}`;
+    time.title = ago(at, now);
+  }
+}

@@ -21,8 +21,6 @@ export interface PlotSeries {
 
 export interface PlotOptions {
   kind: Quantity;
-  /** A fixed top of the axis; without it the axis follows the data, from 0 where that makes sense. */
-  yMax: number | null;
   fromZero: boolean;
   /** Values below zero are drawn downwards but read without a sign (transmit under receive). */
   isMirrored: boolean;
@@ -37,6 +35,8 @@ export interface PlotData {
   x: number[];
   rows: Cell[][];
   series: PlotSeries[];
+  /** A fixed top of the axis; without it the axis follows the data. */
+  yMax: number | null;
 }
 
 /** A drag shorter than this is a click. */
@@ -46,7 +46,7 @@ const AXIS_WIDTH = 62;
 export class Plot {
   private plot: uPlot | null = null;
   private shape = '';
-  private data: PlotData = { x: [], rows: [], series: [] };
+  private data: PlotData = { x: [], rows: [], series: [], yMax: null };
   private window: [number, number] = [0, 1];
   private thresholds: Threshold[] = [];
   private marks: Mark[] = [];
@@ -187,7 +187,8 @@ export class Plot {
   }
 
   private yRange(low: number | null, high: number | null): [number, number] {
-    const { yMax, fromZero, isMirrored, kind } = this.options;
+    const { fromZero, isMirrored, kind } = this.options;
+    const { yMax } = this.data;
     if (yMax !== null) return [0, yMax];
     const most = high ?? 1;
     const least = low ?? 0;

@@ -1,1 +1,167 @@
-export const mountMachine = (): never => { throw new Error('x'); };
+// The screen of one machine: mounts the view and the charts, keeps the range in the address, and wires live updates to both.
+
+import Alpine from '@alpinejs/csp';
+import 'uplot/dist/uPlot.min.css';
+import './machine.css';
+import template from './machine.html?raw';
+import { api, ApiError } from '../api.ts';
+import { find } from '../dom.ts';
+import { navigate } from '../router.ts';
+import type { Context, Screen } from '../screen.ts';
+import { Grid } from './grid.ts';
+import { bounds, DEFAULT_PRESET, fixed, fromQuery, live, shift, toQuery, zoom, type Range } from './range.ts';
+import { registerView, type View } from './view.ts';
+
+const RATE_MS = 1000;
+const HEAD_TICK_MS = 1000;
+
+class MachineScreen implements Screen {
+  readonly title: string;
+  private readonly context: Context;
+  private readonly id: string;
+  private readonly grid: Grid;
+  private view: View | null = null;
+  private range: Range;
+  private readonly abort = new AbortController();
+  private readonly stops: (() => void)[] = [];
+
+  constructor(place: HTMLElement, context: Context, id: string) {
+    this.context = context;
+    this.id = id;
+    this.title = id;
+    this.range = fromQuery(new URLSearchParams(location.search));
+    registerView(context, id, {
+      pick: (preset) => this.setRange(live(preset)),
+      shift: (direction) => this.setRange(shift(this.range, direction, context.now())),
+      back: () => this.zoomBack(),
+    }, (view) => (this.view = view));
+    place.innerHTML = template;
+    Alpine.initTree(find(place, '[x-data]'));
+    this.grid = new Grid(find(place, '.charts'), context, id, this.range, {
+      onZoom: (from, to) => this.setRange(fixed(from, to), true),
+      onBack: () => this.zoomBack(),
+    });
+    this.view?.showRange(this.range);
+    this.refresh();
+    this.wire();
+    context.live.subscribe({ machines: [id], detail: 'full', rate_ms: RATE_MS });
+    void this.loadMachine();
+    void this.loadNeighbours();
+  }
+
+  onKey(key: string): boolean {
+    const now = this.context.now();
+    switch (key) {
+      case 't': this.focusRange(); return true;
+      case '[': this.setRange(shift(this.range, -1, now)); return true;
+      case ']': this.setRange(shift(this.range, 1, now)); return true;
+      case '=': this.setRange(zoom(this.range, 0.5, now), true); return true;
+      case '-': this.setRange(zoom(this.range, 2, now), true); return true;
+      case '0': this.setRange(live(DEFAULT_PRESET)); return true;
+      case 'h': navigate(this.view?.previous ?? '/'); return true;
+      case 'l': navigate(this.view?.next ?? '/'); return true;
+      default: return false;
+    }
+  }
+
+  onQuery(query: URLSearchParams): void {
+    this.showRange(fromQuery(query));
+  }
+
+  onTheme(): void {
+    this.grid.retheme();
+  }
+
+  onResume(): void {
+    this.grid.reload();
+  }
+
+  leave(): void {
+    this.abort.abort();
+    for (const stop of this.stops) stop();
+    this.grid.destroy();
+    this.view = null;
+  }
+
+  private wire(): void {
+    const { store } = this.context;
+    this.stops.push(store.listenUpdates((update) => this.grid.append(update)));
+    this.stops.push(store.listen((change) => {
+      if (change.machines.has(this.id) || change.all) this.refresh();
+      if (change.all) this.view?.showNeighbours();
+      if (change.alerts) {
+        this.view?.showAlerts();
+        this.grid.annotate();
+      }
+    }));
+    const timer = window.setInterval(() => {
+      const machine = store.machines.get(this.id);
+      if (machine !== undefined && !document.hidden && !this.context.isPaused()) this.view?.show(machine);
+    }, HEAD_TICK_MS);
+    this.stops.push(() => window.clearInterval(timer));
+  }
+
+  private refresh(): void {
+    const machine = this.context.store.machines.get(this.id);
+    if (machine === undefined) return;
+    this.view?.show(machine);
+    this.grid.showMachine(machine);
+  }
+
+  private setRange(range: Range, isZoom = false): void {
+    const path = location.pathname + toQuery(range);
+    const depth = zoomDepth();
+    if (isZoom) history.pushState({ zoom: depth + 1 }, '', path);
+    else history.replaceState({ zoom: 0 }, '', path);
+    this.showRange(range);
+  }
+
+  private showRange(range: Range): void {
+    this.range = range;
+    this.view?.showRange(range);
+    this.grid.setRange(range);
+  }
+
+  /** A zoom is an entry of the browser's history, so going back undoes it; an address that was opened zoomed goes to the default. */
+  private zoomBack(): void {
+    if (zoomDepth() > 0) history.back();
+    else if (this.range.kind === 'fixed') this.setRange(live(DEFAULT_PRESET));
+    else this.setRange(zoom(this.range, 2, bounds(this.range, this.context.now())[1]), true);
+  }
+
+  private focusRange(): void {
+    const pressed = document.querySelector<HTMLElement>('.range-bar [aria-pressed="true"]') ?? document.querySelector<HTMLElement>('.range-bar button');
+    pressed?.focus();
+  }
+
+  private async loadMachine(): Promise<void> {
+    try {
+      this.context.store.mergeMachine(await api.machine(this.id, this.abort.signal));
+    } catch (error) {
+      const isUnknown = error instanceof ApiError && error.status === 404;
+      if (isUnknown && this.view !== null && !this.view.isKnown) this.view.isMissing = true;
+    }
+  }
+
+  /** An address opened directly knows only its own machine; the names of the others are for the arrows in the head. */
+  private async loadNeighbours(): Promise<void> {
+    const { store } = this.context;
+    if (!store.isLoaded) {
+      try {
+        for (const machine of await api.machines(this.abort.signal)) if (!store.machines.has(machine.id)) store.mergeMachine(machine);
+      } catch {
+        return;
+      }
+    }
+    this.view?.showNeighbours();
+  }
+}
+
+function zoomDepth(): number {
+  const state = history.state as { zoom?: number } | null;
+  return state?.zoom ?? 0;
+}
+
+export function mountMachine(place: HTMLElement, context: Context, id: string): Screen {
+  return new MachineScreen(place, context, id);
+}

@@ -1,0 +1,252 @@
+// One chart of the machine screen: its frame, its request for history, its live points, and its states (loading, empty, failed).
+//
+// Kept true: the size never changes with the state, so nothing jumps; old data stays, dimmed, while newer is on its way; a chart that
+// is not in view asks for nothing and paints nothing until it is.
+
+import { api, ApiError } from '../api.ts';
+import { append } from '../charts/align.ts';
+import type { Mark, Threshold } from '../charts/annotations.ts';
+import { Heat } from '../charts/heat.ts';
+import { Plot } from '../charts/plot.ts';
+import { describe } from '../charts/summary.ts';
+import { element, icon, setText } from '../dom.ts';
+import { dateTime, duration, quantity } from '../format.ts';
+import type { History, Tier } from '../protocol.ts';
+import { choose, compose, type ChartColumn, type Drawing } from './columns.ts';
+import { Legend } from './legend.ts';
+import { metricsOf, type PanelSpec } from './specs.ts';
+
+export interface PanelHost {
+  machine: string;
+  /** What the charts show now, in milliseconds. */
+  window(): [from: number, to: number];
+  followsNow(): boolean;
+  liveValue(metric: string): number | null;
+  isFrozen(): boolean;
+  onZoom(from: number, to: number): void;
+  onBack(): void;
+}
+
+const PLOT_HEIGHT = 208;
+const TABLE_ROWS_MAX = 200;
+const POINTS_MIN = 300;
+const POINTS_MAX = 1500;
+const DESCRIBE_MS = 10_000;
+
+export class Panel {
+  readonly node: HTMLElement;
+  readonly spec: PanelSpec;
+  private readonly host: PanelHost;
+  private readonly badge = element('span', { class: 'tier' });
+  private readonly readout = element('span', { class: 'readout' });
+  private readonly toggle = element('button', { type: 'button', class: 'icon-button', 'aria-pressed': 'false', title: 'View as table' }, icon('table'));
+  private readonly canvas = element('div', { class: 'plot', role: 'img', tabindex: '0' });
+  private readonly tableBox = element('div', { class: 'chart-table', tabindex: '0' });
+  private readonly message = element('div', { class: 'chart-message' });
+  private readonly legend: Legend;
+  private readonly chart: Plot | Heat;
+  private columns: ChartColumn[] = [];
+  private drawing: Drawing = { x: [], rows: [], values: [], series: [] };
+  private readonly hidden = new Set<string>();
+  private history: { tier: Tier; stepMs: number } | null = null;
+  private request: AbortController | null = null;
+  private isVisible = false;
+  private isStale = true;
+  private isDirty = false;
+  private frame = 0;
+  private describedAt = 0;
+  private cursorRow: number | null = null;
+
+  constructor(spec: PanelSpec, host: PanelHost) {
+    this.spec = spec;
+    this.host = host;
+    this.legend = new Legend(spec.kind, (key) => this.toggleSeries(key));
+    this.toggle.setAttribute('aria-label', `${spec.title}: view as table`);
+    this.canvas.setAttribute('aria-label', `${spec.title}: loading`);
+    this.tableBox.hidden = true;
+    const titleId = `panel-${spec.id}`;
+    const head = element('header', { class: 'panel-head' }, element('h2', { id: titleId }, spec.title), this.badge, this.readout, this.toggle);
+    const body = element('div', { class: 'chart-body' }, this.canvas, this.tableBox, this.message);
+    this.node = element('section', { class: 'panel chart is-empty', 'aria-labelledby': titleId, 'data-panel': spec.id }, head, body);
+    if (spec.shape === 'plot') this.node.append(this.legend.node);
+    this.chart = this.createChart();
+    this.toggle.addEventListener('click', () => this.toggleTable());
+    this.canvas.addEventListener('keydown', (event) => this.key(event));
+  }
+
+  /** In view or not; what was missed out of view is caught up with. */
+  setVisible(isVisible: boolean): void {
+    this.isVisible = isVisible;
+    if (!isVisible) return;
+    if (this.isStale) void this.load();
+    else if (this.isDirty) this.requestDraw();
+  }
+
+  /** The range changed or live points were missed. */
+  invalidate(): void {
+    this.isStale = true;
+    if (this.isVisible) void this.load();
+  }
+
+  /** How long a loaded chart of a coarse tier stays fresh; null for the raw tier, which grows by live points. */
+  refreshMs(): number | null {
+    return this.history === null || this.history.tier === 'raw' ? null : Math.max(60_000, Math.min(this.history.stepMs, 600_000));
+  }
+
+  annotate(thresholds: Threshold[], marks: Mark[]): void {
+    if (this.chart instanceof Plot) this.chart.annotate(thresholds, marks);
+  }
+
+  appendLive(time: number, values: ReadonlyMap<string, number | null>): void {
+    if (this.history?.tier !== 'raw' || !this.host.followsNow()) return;
+    const [from] = this.host.window();
+    for (const column of this.columns) {
+      const value = values.get(column.key);
+      if (value !== undefined) append(column, time, value, from);
+    }
+    this.requestDraw();
+  }
+
+  resize(): void {
+    this.chart.resize();
+  }
+
+  retheme(): void {
+    this.chart.retheme();
+  }
+
+  destroy(): void {
+    this.request?.abort();
+    cancelAnimationFrame(this.frame);
+    this.chart.destroy();
+  }
+
+  private createChart(): Plot | Heat {
+    if (this.spec.shape === 'heat') return new Heat(this.canvas, PLOT_HEIGHT, (text) => setText(this.readout, text));
+    return new Plot(this.canvas, {
+      kind: this.spec.kind,
+      fromZero: this.spec.fromZero ?? true,
+      isMirrored: this.spec.series.some(({ mirror }) => mirror === true),
+      height: PLOT_HEIGHT,
+      onZoom: (from, to) => this.host.onZoom(from, to),
+      onBack: () => this.host.onBack(),
+      onCursor: (row) => this.showCursor(row),
+    });
+  }
+
+  private async load(): Promise<void> {
+    this.request?.abort();
+    const request = new AbortController();
+    this.request = request;
+    this.isStale = false;
+    this.node.classList.add('is-loading');
+    const [from, to] = this.host.window();
+    const maxPoints = Math.round(Math.min(POINTS_MAX, Math.max(POINTS_MIN, this.canvas.clientWidth)));
+    try {
+      const history = await api.history(this.host.machine, { metrics: metricsOf(this.spec), from, to, maxPoints }, request.signal);
+      this.accept(history);
+    } catch (error) {
+      if (request.signal.aborted) return;
+      this.fail(error instanceof ApiError ? error.message : 'The history could not be read.');
+    }
+    if (this.request === request) this.node.classList.remove('is-loading');
+  }
+
+  private accept(history: History): void {
+    this.history = { tier: history.tier, stepMs: history.step_ms };
+    this.columns = choose(this.spec, history.series);
+    setText(this.badge, badgeText(history));
+    this.badge.title = history.partial ? 'Part of this range is older than what is kept.' : '';
+    const isEmpty = this.columns.every((column) => column.t.length === 0);
+    this.node.classList.toggle('is-empty', isEmpty);
+    this.message.replaceChildren(...(isEmpty ? ['No data in this range'] : []));
+    this.describedAt = 0;
+    this.requestDraw();
+  }
+
+  private fail(text: string): void {
+    const retry = element('button', { type: 'button', class: 'link-button' }, 'Try again');
+    retry.addEventListener('click', () => void this.load());
+    this.message.replaceChildren(element('span', {}, text), retry);
+  }
+
+  private requestDraw(): void {
+    this.isDirty = true;
+    if (this.frame !== 0 || !this.isVisible || this.host.isFrozen()) return;
+    this.frame = requestAnimationFrame(() => {
+      this.frame = 0;
+      this.isDirty = false;
+      this.draw();
+    });
+  }
+
+  private draw(): void {
+    const stepMs = this.history?.stepMs ?? 1;
+    const [fromMs, toMs] = this.host.window();
+    if (this.chart instanceof Heat) {
+      this.chart.draw({ cores: this.columns, fromMs, toMs, stepMs });
+    } else {
+      this.drawing = compose(this.columns, this.hidden, stepMs);
+      this.legend.build(this.columns, this.hidden);
+      const { yMax, yMaxMetric } = this.spec;
+      const top = yMax ?? (yMaxMetric === undefined ? null : this.host.liveValue(yMaxMetric));
+      this.chart.draw({ ...this.drawing, yMax: top }, fromMs, toMs);
+      this.legend.show(this.drawing.values, this.cursorRow);
+    }
+    this.describe();
+    if (!this.tableBox.hidden && this.describedAt === 0) this.fillTable();
+  }
+
+  /** Often enough to be true, seldom enough not to chatter. */
+  private describe(): void {
+    const now = performance.now();
+    if (this.describedAt !== 0 && now - this.describedAt < DESCRIBE_MS) return;
+    this.describedAt = now;
+    this.canvas.setAttribute('aria-label', describe(this.spec.title, this.spec.kind, this.columns));
+    if (!this.tableBox.hidden) this.fillTable();
+  }
+
+  private showCursor(row: number | null): void {
+    this.cursorRow = row;
+    this.legend.show(this.drawing.values, row);
+    const at = row === null ? undefined : this.drawing.x[row];
+    setText(this.readout, at === undefined ? '' : dateTime(at * 1000));
+  }
+
+  private key(event: KeyboardEvent): void {
+    if (!(this.chart instanceof Plot) || (event.key !== 'ArrowLeft' && event.key !== 'ArrowRight')) return;
+    event.preventDefault();
+    this.chart.moveCursor(event.key === 'ArrowRight' ? 1 : -1);
+  }
+
+  private toggleSeries(key: string): void {
+    if (!this.hidden.delete(key)) this.hidden.add(key);
+    this.requestDraw();
+  }
+
+  private toggleTable(): void {
+    const isTable = this.tableBox.hidden === true;
+    this.tableBox.hidden = !isTable;
+    this.canvas.classList.toggle('is-covered', isTable);
+    this.toggle.setAttribute('aria-pressed', String(isTable));
+    if (isTable) this.fillTable();
+  }
+
+  /** The newest rows first: that is what one looks for. */
+  private fillTable(): void {
+    const { x, values } = compose(this.columns, new Set(), this.history?.stepMs ?? 1);
+    const head = element('tr', {}, element('th', { scope: 'col' }, 'Time'), ...this.columns.map(({ name }) => element('th', { scope: 'col' }, name)));
+    const rows: HTMLElement[] = [];
+    for (let row = x.length - 1; row >= 0 && rows.length < TABLE_ROWS_MAX; row -= 1) {
+      const cells = values.map((column) => element('td', {}, quantity(this.spec.kind, column[row])));
+      rows.push(element('tr', {}, element('th', { scope: 'row' }, dateTime((x[row] ?? 0) * 1000)), ...cells));
+    }
+    const caption = element('caption', { class: 'visually-hidden' }, this.spec.title);
+    this.tableBox.replaceChildren(element('table', {}, caption, element('thead', {}, head), element('tbody', {}, ...rows)));
+  }
+}
+
+function badgeText({ tier, step_ms }: History): string {
+  const step = duration(step_ms / 1000);
+  return tier === 'raw' ? `raw ${step}` : `${step} min–max`;
+}

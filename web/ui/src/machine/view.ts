@@ -1,0 +1,114 @@
+// The Alpine part of the machine screen: head, tiles, alerts, range buttons and process lists. Texts only; charts are grid.ts's.
+
+import Alpine from '@alpinejs/csp';
+import { present, worstFirst, type AlertView } from '../alerts/present.ts';
+import { tagsOf } from '../fleet/order.ts';
+import { bytes, clockTime, dateTime, percent } from '../format.ts';
+import type { Machine, ProcessUse } from '../protocol.ts';
+import { machinePath } from '../router.ts';
+import type { Context } from '../screen.ts';
+import { factsOf, tilesOf, type Fact, type Tile } from './facts.ts';
+import { PRESETS, type Range } from './range.ts';
+
+export interface ViewActions {
+  pick(preset: string): void;
+  shift(direction: -1 | 1): void;
+  back(): void;
+}
+
+const byName = new Intl.Collator('en', { numeric: true }).compare;
+
+interface ProcessRow {
+  key: string;
+  name: string;
+  cpu: string;
+  memory: string;
+}
+
+const toRow = (process: ProcessUse, index: number): ProcessRow => ({
+  key: `${index}/${process.name}`,
+  name: process.name,
+  cpu: percent(process.cpu),
+  memory: bytes(process.memory),
+});
+
+export function createView(context: Context, id: string, actions: ViewActions) {
+  return {
+    id,
+    isKnown: false,
+    isMissing: false,
+    status: '',
+    statusIcon: '#i-up',
+    tags: [] as { text: string; href: string }[],
+    facts: [] as Fact[],
+    tiles: ['CPU', 'Memory', 'Fullest disk', 'Network in', 'Load', 'Pressure'].map((label): Tile => ({ label, value: '–', note: '\u00a0', level: 'ok' })),
+    alerts: [] as AlertView[],
+    presets: PRESETS,
+    preset: '',
+    rangeText: '',
+    isZoomed: false,
+    hasNeighbours: false,
+    previous: '/',
+    next: '/',
+    hasProcesses: false,
+    processLists: [] as { title: string; rows: ProcessRow[] }[],
+    show(machine: Machine) {
+      const now = context.now();
+      this.isKnown = true;
+      this.isMissing = false;
+      this.status = machine.status;
+      this.statusIcon = `#i-${machine.status}`;
+      this.tags = tagsOf(machine).map((text) => ({ text, href: `/?tag=${encodeURIComponent(text)}` }));
+      this.facts = factsOf(machine, now);
+      this.tiles = tilesOf(machine);
+      const { processes } = machine;
+      this.hasProcesses = processes !== undefined && processes !== null && processes.by_cpu.length > 0;
+      if (processes !== undefined && processes !== null) {
+        this.processLists = [
+          { title: 'Top processes by CPU', rows: processes.by_cpu.map(toRow) },
+          { title: 'Top processes by memory', rows: processes.by_memory.map(toRow) },
+        ];
+      }
+    },
+    showAlerts() {
+      const own = [...context.store.alerts.values()].filter(({ machine }) => machine === id);
+      this.alerts = worstFirst(own).map((alert) => present(alert, context.now()));
+    },
+    showNeighbours() {
+      const ids = [...context.store.machines.keys()].sort(byName);
+      const at = ids.indexOf(id);
+      this.hasNeighbours = at >= 0 && ids.length > 1;
+      this.previous = machinePath(ids[(at - 1 + ids.length) % ids.length] ?? id);
+      this.next = machinePath(ids[(at + 1) % ids.length] ?? id);
+    },
+    showRange(range: Range) {
+      this.preset = range.kind === 'live' ? range.preset : '';
+      this.isZoomed = range.kind === 'fixed';
+      this.rangeText = range.kind === 'live' ? '' : rangeText(range.from, range.to);
+    },
+    isPreset(preset: string): string {
+      return String(this.preset === preset);
+    },
+    pick: (preset: string) => actions.pick(preset),
+    earlier: () => actions.shift(-1),
+    later: () => actions.shift(1),
+    back: () => actions.back(),
+  };
+}
+
+export type View = ReturnType<typeof createView>;
+
+/** Alpine makes the component from its name, so the one that is on screen is handed over here. */
+export function registerView(context: Context, id: string, actions: ViewActions, onReady: (view: View) => void): void {
+  Alpine.data('machine', () => ({
+    ...createView(context, id, actions),
+    init(this: View) {
+      onReady(this);
+    },
+  }));
+}
+
+function rangeText(from: number, to: number): string {
+  const isSameDay = new Date(from).toDateString() === new Date(to).toDateString();
+  return `${dateTime(from)} – ${isSameDay ? clockTime(to) : dateTime(to)}`;
+}
