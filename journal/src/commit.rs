@@ -10,6 +10,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
+use crate::error::is_no_space;
 use crate::{JournalError, segment};
 
 /// Makes flushed records durable; cheap to clone and to send to another thread.
@@ -138,11 +139,21 @@ impl Shared {
     }
 
     /// The first reason stays: later failures follow from it.
-    pub(crate) fn poison(&self, action: &str, path: &Path, error: &io::Error) -> JournalError {
+    fn poison(&self, action: &str, path: &Path, error: &io::Error) -> JournalError {
         let reason = self
             .poison
             .get_or_init(|| format!("{action} {}: {error}", path.display()));
         JournalError::Poisoned { reason: reason.clone() }
+    }
+
+    /// A write that failed: retryable when the disk is full, final otherwise.
+    pub(crate) fn refused(&self, action: &str, first_t: u64, source: io::Error) -> JournalError {
+        let path = self.path(first_t);
+        if is_no_space(&source) {
+            JournalError::NoSpace { path, source }
+        } else {
+            self.poison(action, &path, &source)
+        }
     }
 
     pub(crate) fn sync(&self, upto: Option<u64>) -> Result<Option<u64>, JournalError> {

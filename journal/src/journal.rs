@@ -5,31 +5,14 @@
 
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io;
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
+use crate::active::{Active, Pending};
 use crate::commit::{Segment, Shared, Syncer};
 use crate::cursor::Cursors;
-use crate::error::is_no_space;
 use crate::repair::{self, Tail, Torn};
-use crate::{JournalError, Reader, record, segment};
-
-#[derive(Debug, Clone)]
-pub struct Options {
-    pub dir: PathBuf,
-    /// A segment counts as full from here on; it is the grain of dropping and of repair.
-    pub segment_bytes: u64,
-    /// What `enforce_quota` keeps the folder under, save the newest segment.
-    pub quota_bytes: u64,
-    /// How long `expire` keeps records, for journals whose T are microseconds. `None`: until dropped otherwise.
-    pub keep: Option<Duration>,
-    pub record_bytes_max: usize,
-    /// Appended bytes held in memory before `append` writes them.
-    pub buffer_bytes: usize,
-}
+use crate::{JournalError, Options, Reader, segment};
 
 /// What was found on opening. Log it: anything in `torn` or a lost cursor is news for a person.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -48,8 +31,8 @@ pub struct Opened {
 pub struct Journal {
     pub(crate) options: Options,
     pub(crate) shared: Arc<Shared>,
-    pub(crate) active: Option<Active>,
-    pub(crate) cursors: Cursors,
+    active: Option<Active>,
+    cursors: Cursors,
     /// Saved tails of this and earlier openings, oldest name first; new ones come only with an opening.
     pub(crate) torn_files: Vec<(PathBuf, u64)>,
     pending: Pending,
@@ -57,53 +40,6 @@ pub struct Journal {
     last: Option<(u64, u32)>,
     /// Held as long as the journal is open.
     _lock: File,
-}
-
-/// The segment that is written to.
-#[derive(Debug)]
-pub(crate) struct Active {
-    pub(crate) first_t: u64,
-    file: Arc<File>,
-    bytes: u64,
-    records: u64,
-}
-
-/// Records that are appended and not yet in the file.
-#[derive(Debug, Default)]
-struct Pending {
-    bytes: Vec<u8>,
-    records: u64,
-    /// Of the first of them: the name of the segment if one has to be made.
-    first_t: u64,
-}
-
-impl Options {
-    #[must_use]
-    pub fn new(dir: impl Into<PathBuf>) -> Self {
-        Self {
-            dir: dir.into(),
-            segment_bytes: 64 << 20,
-            quota_bytes: 10 << 30,
-            keep: None,
-            record_bytes_max: 16 << 20,
-            buffer_bytes: 1 << 20,
-        }
-    }
-
-    fn check(&self) -> Result<(), JournalError> {
-        let problem = if self.record_bytes_max > 1 << 30 {
-            "record_bytes_max is over 1 GiB"
-        } else if self.segment_bytes <= segment::HEADER_BYTES {
-            "segment_bytes is too small for a single record"
-        } else if self.quota_bytes / 2 < self.segment_bytes {
-            "quota_bytes must hold two segments: one that is written and one that can be dropped"
-        } else {
-            return Ok(());
-        };
-        Err(JournalError::Options {
-            problem: problem.to_owned(),
-        })
-    }
 }
 
 impl Journal {
@@ -114,7 +50,7 @@ impl Journal {
     pub fn open(options: Options) -> Result<(Self, Opened), JournalError> {
         options.check()?;
         let dir = options.dir.clone();
-        std::fs::create_dir_all(&dir).map_err(JournalError::write("create journal folder", &dir))?;
+        segment::create_folder(&dir).map_err(JournalError::write("create journal folder", &dir))?;
         let lock = lock_folder(&dir)?;
         let mut lengths = segment::list(&dir)?;
         let mut opened = Opened::default();
@@ -157,7 +93,8 @@ impl Journal {
         ))
     }
 
-    /// Adds a record and returns its index within T. It is in memory until `flush`, durable after `Syncer::sync`.
+    /// Adds a record and returns its index within T. It is in memory until `flush`, durable after `Syncer::sync`; dropping
+    /// the journal writes nothing.
     ///
     /// # Errors
     /// `Sequence` when T goes back, `RecordTooLong`, `Poisoned`; `NoSpace` when the buffer is full and cannot be
@@ -172,14 +109,10 @@ impl Journal {
                 bytes_max,
             });
         }
-        if self.options.buffer_bytes <= self.pending.bytes.len() {
+        if self.options.buffer_bytes <= self.pending.bytes() {
             self.write_pending()?;
         }
-        if self.pending.records == 0 {
-            self.pending.first_t = t;
-        }
-        record::encode(&mut self.pending.bytes, t, index, payload);
-        self.pending.records += 1;
+        self.pending.push(t, index, payload);
         self.last = Some((t, index));
         Ok(index)
     }
@@ -215,11 +148,8 @@ impl Journal {
     /// Whether the owner should rotate before its next T.
     #[must_use]
     pub fn segment_is_full(&self) -> bool {
-        let written = self
-            .active
-            .as_ref()
-            .map_or(segment::HEADER_BYTES, |active| active.bytes);
-        self.options.segment_bytes <= written + self.pending.bytes.len() as u64
+        let written = self.active.as_ref().map_or(segment::HEADER_BYTES, Active::bytes);
+        self.options.segment_bytes <= written + self.pending.bytes() as u64
     }
 
     /// Ends the segment, durable in full; the next append, with a new T, starts another. So the owner can put its
@@ -256,7 +186,7 @@ impl Journal {
     #[must_use]
     pub fn bytes(&self) -> u64 {
         let flushed: u64 = self.shared.lock().segments.values().map(|segment| segment.bytes).sum();
-        flushed + self.pending.bytes.len() as u64
+        flushed + self.pending.bytes() as u64
     }
 
     #[must_use]
@@ -280,7 +210,7 @@ impl Journal {
     fn next_index(&self, t: u64) -> Result<u32, JournalError> {
         let Some((newest, index)) = self.last else { return Ok(0) };
         // The first record of a segment has a new T, for the segment is named by it.
-        let starts_segment = self.active.is_none() && self.pending.records == 0;
+        let starts_segment = self.active.is_none() && self.pending.is_empty();
         if newest < t {
             Ok(0)
         } else if t == newest && !starts_segment {
@@ -291,95 +221,16 @@ impl Journal {
     }
 
     fn write_pending(&mut self) -> Result<(), JournalError> {
-        if self.pending.records == 0 {
+        if self.pending.is_empty() {
             return Ok(());
         }
-        let mut active = match self.active.take() {
+        let active = match &mut self.active {
             Some(active) => active,
-            None => Active::create(&self.shared, self.pending.first_t)?,
+            none => none.insert(Active::create(&self.shared, &self.pending)?),
         };
-        let written = active.write(&self.shared, &self.pending);
-        let segment = Segment {
-            bytes: active.bytes,
-            records: Some(active.records),
-        };
-        if written.is_ok() {
-            self.shared
-                .flushed(active.first_t, segment, self.pending.bytes.len() as u64, &active.file);
-            self.pending.bytes.clear();
-            self.pending.records = 0;
-            // One huge record must not keep its memory for good.
-            self.pending.bytes.shrink_to(2 * self.options.buffer_bytes);
-        }
-        self.active = Some(active);
-        written
-    }
-}
-
-impl Active {
-    fn create(shared: &Shared, first_t: u64) -> Result<Self, JournalError> {
-        #[cfg(test)]
-        shared
-            .faults
-            .before_write()
-            .map_err(JournalError::write("create journal segment", &shared.path(first_t)))?;
-        let file = Arc::new(segment::create(&shared.dir, first_t)?);
-        Ok(Self {
-            first_t,
-            file,
-            bytes: segment::HEADER_BYTES,
-            records: 0,
-        })
-    }
-
-    /// All of the pending records or none.
-    fn write(&mut self, shared: &Shared, pending: &Pending) -> Result<(), JournalError> {
-        let path = shared.path(self.first_t);
-        match self.write_bytes(shared, &pending.bytes) {
-            Ok(()) => {
-                self.bytes += pending.bytes.len() as u64;
-                self.records += pending.records;
-                Ok(())
-            }
-            Err(source) if is_no_space(&source) => {
-                // What got in before the disk was full goes out again, so that the file ends with a whole record.
-                self.file
-                    .set_len(self.bytes)
-                    .map_err(|error| shared.poison("cut", &path, &error))?;
-                Err(JournalError::NoSpace { path, source })
-            }
-            Err(error) => Err(shared.poison("write", &path, &error)),
-        }
-    }
-
-    #[cfg_attr(not(test), expect(unused_variables, reason = "only tests have faults to ask for"))]
-    fn write_bytes(&self, shared: &Shared, bytes: &[u8]) -> io::Result<()> {
-        #[cfg(test)]
-        if let Err(error) = shared.faults.before_write() {
-            // As a real disk does: a part gets in before it is full.
-            self.file.write_all_at(&bytes[..bytes.len() / 2], self.bytes)?;
-            return Err(error);
-        }
-        self.file.write_all_at(bytes, self.bytes)
-    }
-}
-
-impl From<Tail> for Active {
-    fn from(
-        Tail {
-            file,
-            first_t,
-            bytes,
-            records,
-            ..
-        }: Tail,
-    ) -> Self {
-        Self {
-            first_t,
-            file: Arc::new(file),
-            bytes,
-            records,
-        }
+        active.write(&self.shared, &self.pending)?;
+        self.pending.clear(2 * self.options.buffer_bytes);
+        Ok(())
     }
 }
 

@@ -16,10 +16,12 @@
 //!
 //! Invariants: J-1 acknowledged means fsynced, J-2 the sequence only grows and a replay repeats it.
 
+mod active;
 mod commit;
 mod cursor;
 mod error;
 mod journal;
+mod options;
 mod reader;
 mod record;
 mod repair;
@@ -29,7 +31,8 @@ mod segment;
 
 pub use commit::Syncer;
 pub use error::JournalError;
-pub use journal::{Journal, Opened, Options};
+pub use journal::{Journal, Opened};
+pub use options::Options;
 pub use reader::{Gap, Reader, Record};
 pub use repair::Torn;
 pub use retention::Dropped;

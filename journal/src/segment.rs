@@ -27,6 +27,20 @@ pub(crate) fn path(dir: &Path, first_t: u64) -> PathBuf {
     dir.join(format!("{first_t:020}{SUFFIX}"))
 }
 
+/// Makes the folder with its missing parents, durable by name: a log whose folder is gone after a crash is lost whole.
+pub(crate) fn create_folder(dir: &Path) -> io::Result<()> {
+    let missing = dir
+        .ancestors()
+        .take_while(|folder| !folder.as_os_str().is_empty() && !folder.exists());
+    let parents: Vec<&Path> = missing.filter_map(Path::parent).collect();
+    std::fs::create_dir_all(dir)?;
+    // The parent of a relative name is the current folder, spelled as nothing.
+    parents
+        .into_iter()
+        .map(|it| if it.as_os_str().is_empty() { Path::new(".") } else { it })
+        .try_for_each(sync_dir)
+}
+
 /// The folder's segments: first T and length in bytes. Other files are left alone.
 pub(crate) fn list(dir: &Path) -> Result<BTreeMap<u64, u64>, JournalError> {
     let mut segments = BTreeMap::new();
@@ -48,17 +62,16 @@ pub(crate) fn list(dir: &Path) -> Result<BTreeMap<u64, u64>, JournalError> {
 }
 
 /// Makes a segment that survives a crash by name: header and folder entry are synced. Leaves nothing behind on failure.
-pub(crate) fn create(dir: &Path, first_t: u64) -> Result<File, JournalError> {
+pub(crate) fn create(dir: &Path, first_t: u64) -> io::Result<File> {
     let path = path(dir, first_t);
-    let file = OpenOptions::new().read(true).write(true).create_new(true).open(&path);
-    let file = file.map_err(JournalError::write("create journal segment", &path))?;
+    let file = OpenOptions::new().read(true).write(true).create_new(true).open(&path)?;
     let written = file
         .write_all_at(&header(first_t), 0)
         .and_then(|()| file.sync_all())
         .and_then(|()| sync_dir(dir));
     if let Err(error) = written {
-        std::fs::remove_file(&path).map_err(JournalError::io("remove unfinished journal segment", &path))?;
-        return Err(JournalError::write("write journal segment", &path)(error));
+        std::fs::remove_file(&path)?;
+        return Err(error);
     }
     Ok(file)
 }
