@@ -1,0 +1,258 @@
+//! Command line: reads it, loads the settings, runs one command, and turns its end into an exit code.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::{Config, Sources};
+use crate::exit::Exit;
+use crate::program::{complain, print};
+use crate::{health, rules};
+
+#[derive(Debug, Parser)]
+#[command(
+    name = "sysmonstm",
+    version,
+    about = "Watches a fleet of machines in real time",
+    after_help = "Exit codes: 0 fine, 1 failed while running, 2 wrong usage, 64 not built yet, 78 wrong configuration."
+)]
+struct Cli {
+    #[command(flatten)]
+    flags: Flags,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+/// The settings that have a flag; `config print` shows all of them.
+#[derive(Debug, Default, Args)]
+struct Flags {
+    /// Settings file, TOML
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Folder of the journal, the embedded history and the spool [default: ./data]
+    #[arg(long, global = true, value_name = "FOLDER")]
+    data_dir: Option<String>,
+    /// Dashboard, REST, WebSocket and metrics [default: 127.0.0.1:8000]
+    #[arg(long, global = true, value_name = "ADDRESS")]
+    http_address: Option<String>,
+    /// Where collectors connect [default: 127.0.0.1:50051]
+    #[arg(long, global = true, value_name = "ADDRESS")]
+    grpc_address: Option<String>,
+    /// Threshold rules, TOML [default: rules.toml in the data folder, or the built-in ones]
+    #[arg(long = "rules", global = true, value_name = "FILE")]
+    rules_file: Option<String>,
+    /// error, warn, info, debug, trace, or a list such as info,ingest=debug [default: info]
+    #[arg(long, global = true, value_name = "LEVEL")]
+    log_level: Option<String>,
+    /// auto, json or text [default: auto]
+    #[arg(long, global = true, value_name = "FORMAT")]
+    log_format: Option<String>,
+    /// Let other machines connect although there is neither TLS nor a login yet
+    #[arg(long, global = true)]
+    insecure: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// The hub, this machine's collector and the dashboard (the default)
+    Up,
+    /// The hub alone
+    Hub,
+    /// This machine's collector alone
+    Collector,
+    /// The public relay (not built yet)
+    Edge,
+    /// Synthetic transactions and load (not built yet)
+    Synth,
+    /// Threshold rules as a file
+    #[command(subcommand)]
+    Rules(RulesCommand),
+    /// The settings
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Exit 0 when a hub answers, 1 when it does not
+    Health {
+        /// What to ask [default: http://HTTP_ADDRESS/health]
+        #[arg(long)]
+        url: Option<String>,
+    },
+    /// Measurements
+    #[command(subcommand)]
+    Bench(BenchCommand),
+    /// Schemas of external databases (not built yet)
+    #[command(subcommand)]
+    Db(DbCommand),
+    /// List the samples that a running hub refused, newest first, as JSON
+    DeadLetters {
+        /// The hub [default: http://HTTP_ADDRESS]
+        #[arg(long)]
+        url: Option<String>,
+        #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u16).range(1..=1000))]
+        limit: u16,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum RulesCommand {
+    /// Check a file and report every problem
+    Validate {
+        /// The file [default: the one the hub would use]
+        file: Option<PathBuf>,
+    },
+    /// Check a file and put it into the data folder; a running hub takes it up within 2 s
+    Import { file: PathBuf },
+    /// Print the rules that the hub would use
+    Export,
+}
+
+#[derive(Debug, Subcommand)]
+enum ConfigCommand {
+    /// Validate the settings and the rules
+    Check,
+    /// Show each value and where it came from, secrets masked
+    Print,
+}
+
+#[derive(Debug, Subcommand)]
+enum BenchCommand {
+    /// Run a recorded workload through the hub's own graph
+    Replay {
+        file: PathBuf,
+        #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
+        workers: u16,
+        #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1000))]
+        runs: u16,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum DbCommand {
+    /// Apply the SQL schema
+    Migrate,
+}
+
+/// Runs the command that `args` names (the first one is the program) in an environment.
+pub fn run(args: impl IntoIterator<Item = OsString>, variables: Vec<(String, String)>) -> Exit {
+    let cli = match Cli::try_parse_from(args) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version are asked for, everything else is wrong usage; clap knows the stream and the code.
+            drop(error.print());
+            return if error.exit_code() == 0 {
+                Exit::Fine
+            } else {
+                Exit::Usage
+            };
+        }
+    };
+    let sources = cli.flags.sources(variables);
+    match cli.command.unwrap_or(Command::Up) {
+        Command::Up => not_built("up"),
+        Command::Hub => not_built("hub"),
+        Command::Collector => not_built("collector"),
+        Command::Edge => not_built("edge"),
+        Command::Synth => not_built("synth"),
+        Command::Rules(command) => run_rules(&command, &sources),
+        Command::Config(ConfigCommand::Check) => configured(&sources, check_config),
+        Command::Config(ConfigCommand::Print) => print_config(&sources),
+        Command::Health { url } => run_health(url, &sources),
+        Command::DeadLetters { url, limit } => run_dead_letters(url, limit, &sources),
+        Command::Bench(BenchCommand::Replay { .. }) => not_built("bench replay"),
+        Command::Db(DbCommand::Migrate) => not_built("db migrate"),
+    }
+}
+
+impl Flags {
+    fn sources(self, variables: Vec<(String, String)>) -> Sources {
+        let texts = [
+            ("--data-dir", "data_dir", self.data_dir),
+            ("--http-address", "http.address", self.http_address),
+            ("--grpc-address", "grpc.address", self.grpc_address),
+            ("--rules", "rules", self.rules_file),
+            ("--log-level", "log.level", self.log_level),
+            ("--log-format", "log.format", self.log_format),
+            ("--insecure", "insecure", self.insecure.then(|| String::from("true"))),
+        ];
+        let given = texts.into_iter();
+        Sources {
+            file: self.config,
+            variables,
+            flags: given.filter_map(|(flag, key, text)| Some((flag, key, text?))).collect(),
+        }
+    }
+}
+
+/// Runs `command` with the validated settings, or says everything that is wrong with them.
+fn configured(sources: &Sources, command: impl FnOnce(Config) -> Exit) -> Exit {
+    match sources.load() {
+        Ok(config) => command(config),
+        Err(problems) => {
+            complain(problems);
+            Exit::Config
+        }
+    }
+}
+
+fn run_rules(command: &RulesCommand, sources: &Sources) -> Exit {
+    match command {
+        // A file that is named needs no settings, so that it can be checked anywhere.
+        RulesCommand::Validate { file: Some(file) } => rules::command::validate(file),
+        RulesCommand::Validate { file: None } => configured(sources, |config| rules::command::validate_used(&config)),
+        RulesCommand::Import { file } => configured(sources, |config| rules::command::import(file, &config)),
+        RulesCommand::Export => configured(sources, |config| rules::command::export(&config)),
+    }
+}
+
+fn check_config(config: Config) -> Exit {
+    let exit = rules::command::validate_used(&config);
+    if exit == Exit::Fine {
+        print("the settings are fine\n");
+    }
+    exit
+}
+
+fn print_config(sources: &Sources) -> Exit {
+    match sources.settings() {
+        Ok(mut settings) => {
+            print(settings.print());
+            // Read only for its problems: what is wrong is said after all values were shown.
+            drop(Config::read(&mut settings));
+            match settings.finish() {
+                Ok(()) => Exit::Fine,
+                Err(problems) => {
+                    complain(problems);
+                    Exit::Config
+                }
+            }
+        }
+        Err(problems) => {
+            complain(problems);
+            Exit::Config
+        }
+    }
+}
+
+fn run_health(url: Option<String>, sources: &Sources) -> Exit {
+    match url {
+        Some(url) => health::check(&url),
+        None => configured(sources, |config| {
+            health::check(&health::url_of(config.http_address, "/health"))
+        }),
+    }
+}
+
+fn run_dead_letters(url: Option<String>, limit: u16, sources: &Sources) -> Exit {
+    let path = format!("/api/v1/dead-letters?limit={limit}");
+    match url {
+        Some(url) => health::show(&format!("{}{path}", url.trim_end_matches('/'))),
+        None => configured(sources, |config| {
+            health::show(&health::url_of(config.http_address, &path))
+        }),
+    }
+}
+
+fn not_built(command: &str) -> Exit {
+    complain(format_args!("`{command}` is not built yet"));
+    Exit::NotBuilt
+}

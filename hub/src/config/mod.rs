@@ -1,0 +1,187 @@
+//! Config: the settings of every command, read once. A flag beats the environment, which beats the file, which beats `default.toml`.
+//!
+//! `default.toml` names every key; what a value means is in `sections`. All problems of all layers are reported together.
+
+mod address;
+mod names;
+mod sections;
+
+use std::path::PathBuf;
+
+use runtime::config::{EnvNames, Layers, Problems, Settings};
+
+pub use address::parse_address;
+pub use sections::{
+    CollectorConfig, Config, HistoryConfig, IngestConfig, JournalConfig, LogConfig, PipelineConfig, WebConfig,
+};
+
+/// Every key with its default; also what `config print` of an untouched hub shows.
+pub const DEFAULTS: &str = include_str!("../../default.toml");
+
+/// Keys without a default: services of later releases, whose names are taken already.
+pub const OPTIONAL: &[&str] = &["redis.url", "timescale.url", "edge.url"];
+
+/// The variable that names the settings file; the flag `--config` beats it.
+const FILE_VARIABLE: &str = "HUB_CONFIG";
+
+/// Where settings come from, apart from the defaults.
+#[derive(Debug, Clone, Default)]
+pub struct Sources {
+    pub file: Option<PathBuf>,
+    pub variables: Vec<(String, String)>,
+    /// Flag as typed, key, text.
+    pub flags: Vec<(&'static str, &'static str, String)>,
+}
+
+/// The process' environment, without what is not text.
+#[must_use]
+pub fn environment() -> Vec<(String, String)> {
+    let pairs = std::env::vars_os();
+    pairs
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect()
+}
+
+impl Sources {
+    /// All layers, one over the other. Their problems are inside and come out with `Settings::finish`.
+    ///
+    /// # Errors
+    /// When `default.toml` itself is broken.
+    pub fn settings(&self) -> Result<Settings, Problems> {
+        let mut layers = Layers::new(DEFAULTS, OPTIONAL)?;
+        if let Some(path) = self.file_path() {
+            layers.read_file(&path);
+        }
+        let known = Layers::new(DEFAULTS, OPTIONAL)?.settings();
+        let names = names::of_keys(known.keys());
+        let pairs: Vec<(&str, &str)> = names.iter().map(|(name, key)| (name.as_str(), *key)).collect();
+        let env = EnvNames {
+            pairs: &pairs,
+            prefixes: names::PREFIXES,
+        };
+        let variables = self.variables.iter().filter(|(name, _)| names::is_setting(name));
+        layers.env(env, variables.cloned());
+        for (flag, key, text) in &self.flags {
+            layers.flag(flag, key, text);
+        }
+        Ok(layers.settings())
+    }
+
+    /// The validated settings.
+    ///
+    /// # Errors
+    /// Every problem of every layer and every value.
+    pub fn load(&self) -> Result<Config, Problems> {
+        let mut settings = self.settings()?;
+        let config = Config::read(&mut settings);
+        settings.finish()?;
+        Ok(config)
+    }
+
+    fn file_path(&self) -> Option<PathBuf> {
+        let variable = || self.variables.iter().find(|(name, _)| name == FILE_VARIABLE);
+        self.file.clone().or_else(|| variable().map(|(_, path)| path.into()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sources(variables: &[(&str, &str)], flags: &[(&'static str, &'static str, &str)]) -> Sources {
+        let owned = variables
+            .iter()
+            .map(|(name, text)| ((*name).to_owned(), (*text).to_owned()));
+        Sources {
+            file: None,
+            variables: owned.collect(),
+            flags: flags
+                .iter()
+                .map(|(flag, key, text)| (*flag, *key, (*text).to_owned()))
+                .collect(),
+        }
+    }
+
+    fn problems_of(sources: &Sources) -> String {
+        sources.load().expect_err("the settings have problems").to_string()
+    }
+
+    #[test]
+    fn the_defaults_are_valid_and_every_key_is_read() {
+        let config = sources(&[], &[]).load().unwrap();
+        assert_eq!(config.http_address.to_string(), "127.0.0.1:8000");
+        assert_eq!(config.rules, None);
+        // A key that nobody reads could be set and would do nothing.
+        let code = include_str!("sections.rs");
+        for key in sources(&[], &[]).settings().unwrap().keys() {
+            assert!(
+                code.contains(&format!("\"{key}\"")),
+                "{key} is in default.toml and not in sections.rs"
+            );
+        }
+    }
+
+    #[test]
+    fn the_seeds_names_and_the_rule_s_names_both_work_and_the_rule_s_wins() {
+        let config = sources(&[("MACHINE_ID", "old"), ("COLLECTOR_COLLECTION_INTERVAL", "10")], &[])
+            .load()
+            .unwrap();
+        assert_eq!(config.collector.machine_id.unwrap().as_str(), "old");
+        assert_eq!(config.collector.collection_interval.as_secs(), 10);
+        let both = [
+            ("MACHINE_ID", "old"),
+            ("COLLECTOR_MACHINE_ID", "new"),
+            ("HUB_JOURNAL_QUOTA", "1GiB"),
+        ];
+        let config = sources(&both, &[("--data-dir", "data_dir", "/d")]).load().unwrap();
+        assert_eq!(config.collector.machine_id.unwrap().as_str(), "new");
+        assert_eq!(
+            (config.journal.quota_bytes, config.data_dir.to_str()),
+            (1 << 30, Some("/d"))
+        );
+    }
+
+    #[test]
+    fn a_cluster_s_service_addresses_are_not_taken_for_settings() {
+        let cluster = [
+            ("HUB_PORT", "tcp://10.0.0.1:80"),
+            ("HUB_SERVICE_HOST", "10.0.0.1"),
+            ("HUB_PORT_80_TCP", "x"),
+        ];
+        sources(&cluster, &[]).load().unwrap();
+        let text = problems_of(&sources(&[("HUB_DATADIR", "/d")], &[]));
+        assert!(text.contains("did you mean \"HUB_DATA_DIR\"?"), "{text}");
+    }
+
+    #[test]
+    fn values_that_contradict_each_other_are_problems() {
+        let cases: [(&'static str, &str, &str); 7] = [
+            ("data_dir", "", "data_dir is empty"),
+            ("grpc.address", "127.0.0.1:8000", "the same as http.address"),
+            ("journal.quota", "100MiB", "less than two segments"),
+            ("history.minute", "1h", "history.minute is shorter than history.raw"),
+            ("history.hour", "2d", "history.hour is shorter than history.minute"),
+            ("pipeline.horizon", "2s", "shorter than pipeline.lateness"),
+            ("collector.tags", "db", "write tags as name=value"),
+        ];
+        for (key, text, problem) in cases {
+            let found = problems_of(&sources(&[], &[("--x", key, text)]));
+            assert!(found.contains(problem), "{key}={text}: {found}");
+        }
+    }
+
+    #[test]
+    fn other_machines_may_connect_only_when_somebody_says_so() {
+        let open = ("--grpc-address", "grpc.address", "0.0.0.0:50051");
+        assert!(problems_of(&sources(&[], &[open])).contains("accept the risk with --insecure"));
+        sources(&[], &[open, ("--insecure", "insecure", "true")])
+            .load()
+            .unwrap();
+    }
+
+    #[test]
+    fn services_that_are_not_used_yet_are_known_by_name() {
+        let config = sources(&[("REDIS_URL", "redis://cache")], &[]).load().unwrap();
+        assert_eq!(config.unused, ["redis.url"]);
+    }
+}
