@@ -1,0 +1,112 @@
+//! Message: composes what a client is sent from the shared pieces. All that waits for a client goes into one message, up to a size.
+
+use std::fmt::Write;
+
+use model::Timestamp;
+
+use super::board::Update;
+use crate::shapes::to_json;
+
+/// A message that grows beyond this is followed by another one. 1 MiB holds 1,500 machines in summary: a snapshot of most fleets is one
+/// message, and no client's write buffer, which keeps its size, grows much beyond it.
+pub(crate) const MESSAGE_BYTES_MAX: usize = 1 << 20;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Detail {
+    Summary,
+    Full,
+}
+
+/// Some of an update's pieces, about as many as fit one message.
+#[derive(Debug, Default)]
+struct Chunk<'a> {
+    machines: Vec<&'a str>,
+    alerts: Vec<&'a str>,
+    removed: Vec<String>,
+    bytes: usize,
+}
+
+pub(crate) fn hello(now: Timestamp, session: &str, version: &str) -> String {
+    let time = now.millis();
+    let version = to_json(&version);
+    format!(r#"{{"type":"hello","protocol":1,"server_time":{time},"session":"{session}","version":{version},"seq":0}}"#)
+}
+
+pub(crate) fn error(seq: u64, detail: &str) -> String {
+    format!(r#"{{"type":"error","seq":{seq},"detail":{}}}"#, to_json(&detail))
+}
+
+/// The messages of an update, at least one: a snapshot when it is whole, deltas else and after. `seq` is the first one's number.
+pub(crate) fn compose(update: &Update, detail: Detail, seq: u64, now: Timestamp) -> impl Iterator<Item = String> {
+    let chunks = chunks(update, detail);
+    chunks.into_iter().zip(seq..).map(move |(chunk, number)| {
+        let kind = if update.is_whole && number == seq {
+            "snapshot"
+        } else {
+            "delta"
+        };
+        chunk.compose(kind, number, now, &update.hub)
+    })
+}
+
+fn chunks(update: &Update, detail: Detail) -> Vec<Chunk<'_>> {
+    let mut chunks = vec![Chunk::default()];
+    for piece in &update.alerts {
+        room(&mut chunks, piece.json().len()).alerts.push(piece.json());
+    }
+    for id in &update.removed {
+        room(&mut chunks, id.as_str().len()).removed.push(to_json(id));
+    }
+    for piece in &update.machines {
+        let json = match detail {
+            Detail::Summary => piece.summary(),
+            Detail::Full => piece.full(),
+        };
+        room(&mut chunks, json.len()).machines.push(json);
+    }
+    chunks
+}
+
+/// The last chunk, or a new one when `bytes` more would make it too large.
+fn room<'c, 'a>(chunks: &'c mut Vec<Chunk<'a>>, bytes: usize) -> &'c mut Chunk<'a> {
+    let is_full = chunks
+        .last()
+        .is_none_or(|last| last.bytes != 0 && MESSAGE_BYTES_MAX < last.bytes + bytes);
+    if is_full {
+        chunks.push(Chunk::default());
+    }
+    let last = chunks.last_mut().expect("one was pushed when there was none");
+    last.bytes += bytes + 1;
+    last
+}
+
+impl Chunk<'_> {
+    fn compose(&self, kind: &str, seq: u64, now: Timestamp, hub: &str) -> String {
+        let mut text = String::with_capacity(self.bytes + hub.len() + 128);
+        let time = now.millis();
+        write!(
+            text,
+            r#"{{"type":"{kind}","seq":{seq},"time":{time},"hub":{hub},"machines":["#
+        )
+        .expect(INFALLIBLE);
+        join(&mut text, self.machines.iter().copied());
+        text.push_str("],\"alerts\":[");
+        join(&mut text, self.alerts.iter().copied());
+        text.push_str("],\"removed\":[");
+        join(&mut text, self.removed.iter().map(String::as_str));
+        text.push_str("]}");
+        text
+    }
+}
+
+const INFALLIBLE: &str = "a String takes any text";
+
+fn join<'a>(text: &mut String, pieces: impl Iterator<Item = &'a str>) {
+    for (index, piece) in pieces.enumerate() {
+        if index != 0 {
+            text.push(',');
+        }
+        text.push_str(piece);
+    }
+}

@@ -1,0 +1,65 @@
+//! Piece: one machine or alert with its JSON, made when the first client needs it and shared by all.
+
+use std::sync::{Arc, OnceLock};
+
+use axum::extract::ws::Utf8Bytes;
+use model::Alert;
+use model::query::MachineView;
+
+use crate::shapes::alert::AlertShape;
+use crate::shapes::machine::MachineShape;
+use crate::shapes::seeds::SeedsMessage;
+use crate::shapes::to_json;
+
+#[derive(Debug)]
+pub(crate) struct MachinePiece {
+    pub(crate) view: Arc<MachineView>,
+    summary: OnceLock<Utf8Bytes>,
+    full: OnceLock<Utf8Bytes>,
+    seeds: OnceLock<Utf8Bytes>,
+}
+
+#[derive(Debug)]
+pub(crate) struct AlertPiece {
+    pub(crate) alert: Arc<Alert>,
+    json: OnceLock<Utf8Bytes>,
+}
+
+impl MachinePiece {
+    pub(crate) fn new(view: Arc<MachineView>) -> Self {
+        Self {
+            view,
+            summary: OnceLock::new(),
+            full: OnceLock::new(),
+            seeds: OnceLock::new(),
+        }
+    }
+
+    pub(crate) fn summary(&self) -> &Utf8Bytes {
+        self.summary
+            .get_or_init(|| to_json(&MachineShape::summary(&self.view)).into())
+    }
+
+    pub(crate) fn full(&self) -> &Utf8Bytes {
+        self.full
+            .get_or_init(|| to_json(&MachineShape::full(&self.view)).into())
+    }
+
+    /// A whole message of its own.
+    pub(crate) fn seeds(&self) -> &Utf8Bytes {
+        self.seeds.get_or_init(|| to_json(&SeedsMessage::of(&self.view)).into())
+    }
+}
+
+impl AlertPiece {
+    pub(crate) fn new(alert: Arc<Alert>) -> Self {
+        Self {
+            alert,
+            json: OnceLock::new(),
+        }
+    }
+
+    pub(crate) fn json(&self) -> &Utf8Bytes {
+        self.json.get_or_init(|| to_json(&AlertShape::of(&self.alert)).into())
+    }
+}

@@ -1,0 +1,117 @@
+//! Request: what a client may say over the socket. Only `subscribe`, so far.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use model::MachineId;
+
+use super::board::Scope;
+use super::message::Detail;
+
+/// Bytes of one client message.
+pub(crate) const REQUEST_BYTES_MAX: usize = 64 * 1024;
+/// Machines that one subscription names; who wants more says `"*"`.
+const MACHINES_MAX: usize = 256;
+const RATE_MS_MAX: u64 = 60_000;
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Subscription {
+    pub(crate) scope: Scope,
+    pub(crate) detail: Detail,
+    /// Least time between two updates.
+    pub(crate) rate: Duration,
+}
+
+#[derive(serde::Deserialize)]
+#[serde(tag = "type", rename_all = "lowercase")]
+enum Request {
+    Subscribe {
+        #[serde(default = "everything")]
+        machines: Vec<String>,
+        #[serde(default = "summary")]
+        detail: Detail,
+        #[serde(default = "once_a_second")]
+        rate_ms: u64,
+    },
+}
+
+fn everything() -> Vec<String> {
+    vec!["*".to_owned()]
+}
+
+fn summary() -> Detail {
+    Detail::Summary
+}
+
+fn once_a_second() -> u64 {
+    1_000
+}
+
+/// Reads a client's message, or says what is wrong with it and what to send.
+pub(crate) fn parse(text: &str) -> Result<Subscription, String> {
+    let Request::Subscribe {
+        machines,
+        detail,
+        rate_ms,
+    } = serde_json::from_str(text).map_err(|error| {
+        format!(r#"the message is not understood ({error}); send {{"type":"subscribe","machines":["*"],"detail":"summary","rate_ms":1000}}"#)
+    })?;
+    if RATE_MS_MAX < rate_ms {
+        return Err(format!("`rate_ms` is {rate_ms}; send 0 to {RATE_MS_MAX}"));
+    }
+    Ok(Subscription {
+        scope: scope(&machines)?,
+        detail,
+        rate: Duration::from_millis(rate_ms),
+    })
+}
+
+fn scope(machines: &[String]) -> Result<Scope, String> {
+    if machines.iter().any(|id| id == "*") {
+        return Ok(Scope::All);
+    }
+    if machines.is_empty() || MACHINES_MAX < machines.len() {
+        let count = machines.len();
+        return Err(format!(
+            r#"`machines` names {count} machines; name 1 to {MACHINES_MAX}, or "*" for all"#
+        ));
+    }
+    let ids: Result<BTreeSet<_>, _> = machines.iter().map(|id| MachineId::parse(id)).collect();
+    ids.map(Scope::Only).map_err(|invalid| format!("`machines`: {invalid}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_subscription_and_its_defaults() {
+        let parsed = parse(r#"{"type":"subscribe","machines":["b","a","b"],"detail":"full","rate_ms":0}"#).unwrap();
+        let ids = ["a", "b"].map(|id| MachineId::parse(id).unwrap());
+        assert_eq!(parsed.scope, Scope::Only(ids.into()));
+        assert_eq!((parsed.detail, parsed.rate), (Detail::Full, Duration::ZERO));
+        let default = parse(r#"{"type":"subscribe"}"#).unwrap();
+        assert_eq!(default.scope, Scope::All);
+        assert_eq!(
+            (default.detail, default.rate),
+            (Detail::Summary, Duration::from_secs(1))
+        );
+    }
+
+    #[test]
+    fn a_bad_message_is_answered_with_what_to_send() {
+        for (text, expected) in [
+            ("", "not understood"),
+            ("[]", "not understood"),
+            (r#"{"type":"unsubscribe"}"#, r#"send {"type":"subscribe""#),
+            (r#"{"type":"subscribe","detail":"all"}"#, "not understood"),
+            (r#"{"type":"subscribe","rate_ms":60001}"#, "send 0 to 60000"),
+            (r#"{"type":"subscribe","rate_ms":-1}"#, "not understood"),
+            (r#"{"type":"subscribe","machines":[]}"#, "name 1 to 256"),
+            (r#"{"type":"subscribe","machines":["a/b"]}"#, "machine id"),
+        ] {
+            let detail = parse(text).unwrap_err();
+            assert!(detail.contains(expected), "{text}: {detail}");
+        }
+    }
+}

@@ -1,0 +1,215 @@
+//! OpenAPI: the description of the HTTP API, made of one table of paths and the shapes in `openapi/schemas.json`.
+//!
+//! Kept by hand and held to the truth by `tests/openapi.rs`: every path of the table answers, and every answer fits its schema.
+
+use std::sync::LazyLock;
+
+use serde_json::{Map, Value, json};
+
+/// The document, made once.
+pub(crate) static DOCUMENT: LazyLock<String> = LazyLock::new(|| document().to_string());
+
+const SCHEMAS: &str = include_str!("openapi/schemas.json");
+
+/// A path that is read with GET.
+struct Path {
+    path: &'static str,
+    summary: &'static str,
+    /// Query parameters, by their names in `schemas.json`.
+    params: &'static [&'static str],
+    answer: Answer,
+    /// Reads stored data, which may be unavailable or slow.
+    asks_history: bool,
+}
+
+#[derive(Clone, Copy)]
+enum Answer {
+    /// JSON of this schema.
+    Json(&'static str),
+    Other(&'static str),
+}
+
+use Answer::{Json, Other};
+
+const fn path(path: &'static str, summary: &'static str, params: &'static [&'static str], answer: Answer) -> Path {
+    Path {
+        path,
+        summary,
+        params,
+        answer,
+        asks_history: false,
+    }
+}
+
+const fn stored(row: Path) -> Path {
+    Path {
+        asks_history: true,
+        ..row
+    }
+}
+
+const HISTORY: &[&str] = &["metric", "from", "to", "agg", "max_points", "tier"];
+
+const PATHS: &[Path] = &[
+    path(
+        "/api/v1/machines",
+        "Machines, in id order",
+        &["limit", "machine_cursor", "status", "q"],
+        Json("MachinePage"),
+    ),
+    path(
+        "/api/v1/machines/{id}",
+        "One machine with all its series",
+        &[],
+        Json("MachineFull"),
+    ),
+    path(
+        "/api/v1/machines/{id}/metrics",
+        "The newest value of each series",
+        &[],
+        Json("Metrics"),
+    ),
+    path(
+        "/api/v1/machines/{id}/processes",
+        "The busiest and largest processes",
+        &[],
+        Json("ProcessTable"),
+    ),
+    stored(path(
+        "/api/v1/machines/{id}/history",
+        "Series over a range",
+        HISTORY,
+        Json("History"),
+    )),
+    path("/api/v1/metrics", "The catalogue of metrics", &[], Json("MetricPage")),
+    path(
+        "/api/v1/alerts",
+        "Firing alerts, worst and newest first",
+        &["limit", "cursor"],
+        Json("AlertPage"),
+    ),
+    stored(path(
+        "/api/v1/alerts/history",
+        "Alerts of the past, newest first",
+        &["from", "to", "machine", "rule", "limit", "cursor"],
+        Json("AlertPage"),
+    )),
+    path(
+        "/api/v1/rules",
+        "Threshold rules in force",
+        &["limit", "cursor"],
+        Json("RulePage"),
+    ),
+    stored(path(
+        "/api/v1/dead-letters",
+        "Refused samples, newest first",
+        &["limit", "cursor"],
+        Json("DeadLetterPage"),
+    )),
+    path(
+        "/api/v1/pipeline",
+        "The hub's rates, lag, queues and sinks",
+        &[],
+        Json("Pipeline"),
+    ),
+    path("/api/v1/openapi.json", "This document", &[], Other("application/json")),
+    path(
+        "/api/machines",
+        "Older name of /api/v1/machines",
+        &["limit", "machine_cursor", "status", "q"],
+        Json("MachinePage"),
+    ),
+    path(
+        "/api/machines/{id}",
+        "Older name of /api/v1/machines/{id}",
+        &[],
+        Json("MachineFull"),
+    ),
+    path(
+        "/api/machines/{id}/metrics",
+        "Older name of /api/v1/machines/{id}/metrics",
+        &[],
+        Json("Metrics"),
+    ),
+    stored(path(
+        "/api/machines/{id}/history",
+        "Older name of /api/v1/machines/{id}/history",
+        HISTORY,
+        Json("History"),
+    )),
+    stored(path(
+        "/fragments/alerts",
+        "Rows of an alerts table",
+        &["state", "limit"],
+        Other("text/html"),
+    )),
+    path("/health", "Whether the process answers", &[], Json("Alive")),
+    path("/ready", "Whether the hub can do its work", &[], Json("Ready")),
+    path(
+        "/metrics",
+        "The hub's own counters, for Prometheus",
+        &[],
+        Other("text/plain"),
+    ),
+];
+
+fn document() -> Value {
+    let mut components: Value = serde_json::from_str(SCHEMAS).expect("schemas.json is valid JSON, as a test shows");
+    let machine_id =
+        json!({"name": "id", "in": "path", "required": true, "schema": {"$ref": "#/components/schemas/MachineId"}});
+    components["parameters"]["id"] = machine_id;
+    let paths: Map<String, Value> = PATHS
+        .iter()
+        .map(|path| (path.path.to_owned(), path.document()))
+        .collect();
+    json!({
+        "openapi": "3.1.0",
+        "info": {
+            "title": "sysmonstm",
+            "version": env!("CARGO_PKG_VERSION"),
+            "description": "Base units (ratio 0..1, bytes, seconds); times in milliseconds since the Unix epoch; unknown values are null.",
+            "license": {"name": "MIT", "identifier": "MIT"},
+        },
+        "servers": [{"url": "/"}],
+        "paths": paths,
+        "components": components,
+    })
+}
+
+impl Path {
+    fn document(&self) -> Value {
+        let names = self
+            .path
+            .contains("{id}")
+            .then_some("id")
+            .into_iter()
+            .chain(self.params.iter().copied());
+        let params: Vec<Value> = names
+            .map(|name| json!({"$ref": format!("#/components/parameters/{name}")}))
+            .collect();
+        json!({"get": {"summary": self.summary, "parameters": params, "responses": self.responses()}})
+    }
+
+    fn responses(&self) -> Value {
+        let content = match self.answer {
+            Json(schema) => json!({"application/json": {"schema": {"$ref": format!("#/components/schemas/{schema}")}}}),
+            Other(media) => json!({media: {}}),
+        };
+        let mut responses = json!({"200": {"description": self.summary, "content": content}});
+        let problem = json!({"$ref": "#/components/responses/Problem"});
+        let mut may_answer = |status: &str| responses[status] = problem.clone();
+        if self.path.starts_with("/api/") || !self.params.is_empty() {
+            may_answer("400");
+        }
+        if self.path.contains("{id}") {
+            may_answer("404");
+        }
+        if self.asks_history {
+            ["500", "503", "504"].iter().for_each(|status| may_answer(status));
+        }
+        if self.path == "/ready" {
+            responses["503"] = responses["200"].clone();
+        }
+        responses
+    }
+}

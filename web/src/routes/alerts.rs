@@ -1,0 +1,57 @@
+//! Alerts: those that fire now, from memory, and those of the past, from history.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::response::Response;
+use http::Uri;
+use model::query::AlertQuery;
+use serde::Serialize;
+
+use super::json;
+use crate::error::Problem;
+use crate::params::{LIMIT_MAX, Params, next_offset};
+use crate::shapes::alert::AlertShape;
+use crate::state::Shared;
+
+const HISTORY_LIMIT: usize = 100;
+const HISTORY_SPAN: Duration = Duration::from_secs(7 * 86_400);
+
+#[derive(Serialize)]
+struct Page<'a> {
+    alerts: Vec<AlertShape<'a>>,
+    next: Option<String>,
+}
+
+/// Worst first, then newest.
+pub(super) async fn active(State(shared): State<Arc<Shared>>, uri: Uri) -> Result<Response, Problem> {
+    let params = Params::read(&uri, &["limit", "cursor"])?;
+    let (limit, offset) = (params.limit(LIMIT_MAX)?, params.offset()?);
+    let alerts = shared.app.hot.alerts();
+    let rest = alerts.get(offset..).unwrap_or_default();
+    Ok(json(&Page {
+        alerts: rest.iter().take(limit).map(|alert| AlertShape::of(alert)).collect(),
+        next: next_offset(offset, limit, rest.len()),
+    }))
+}
+
+/// Newest first.
+pub(super) async fn history(State(shared): State<Arc<Shared>>, uri: Uri) -> Result<Response, Problem> {
+    let params = Params::read(&uri, &["from", "to", "machine", "rule", "limit", "cursor"])?;
+    let (limit, offset) = (params.limit(HISTORY_LIMIT)?, params.offset()?);
+    let (from, to) = params.range(shared.now(), HISTORY_SPAN)?;
+    let query = AlertQuery {
+        from,
+        to,
+        machine: params.machine("machine")?,
+        rule: params.one("rule")?.map(str::to_owned),
+        offset,
+        limit: limit + 1,
+    };
+    let alerts = shared.app.history.alerts(query).await?;
+    Ok(json(&Page {
+        alerts: alerts.iter().take(limit).map(AlertShape::of).collect(),
+        next: next_offset(offset, limit, alerts.len()),
+    }))
+}

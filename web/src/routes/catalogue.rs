@@ -1,0 +1,52 @@
+//! Catalogue: the metrics that the hub knows by name.
+
+use axum::response::Response;
+use http::Uri;
+use model::catalogue::{ALIASES, Kind, METRICS, Metric};
+use serde::Serialize;
+
+use super::json;
+use crate::error::Problem;
+use crate::params::Params;
+
+#[derive(Serialize)]
+struct Page {
+    metrics: Vec<MetricShape>,
+    next: Option<String>,
+}
+
+#[derive(Serialize)]
+struct MetricShape {
+    name: &'static str,
+    unit: &'static str,
+    kind: Kind,
+    display: &'static str,
+    aliases: Vec<&'static str>,
+    /// Valid range, both ends included; `null` where there is no end.
+    min: Option<f64>,
+    max: Option<f64>,
+}
+
+/// The catalogue is short and fixed, so it comes whole.
+pub(super) async fn list(uri: Uri) -> Result<Response, Problem> {
+    Params::read(&uri, &[])?;
+    Ok(json(&Page {
+        metrics: METRICS.iter().map(MetricShape::of).collect(),
+        next: None,
+    }))
+}
+
+impl MetricShape {
+    fn of(metric: &Metric) -> Self {
+        let aliases = ALIASES.iter().filter(|alias| alias.metric == metric.name);
+        Self {
+            name: metric.name,
+            unit: metric.unit,
+            kind: metric.kind,
+            display: metric.display,
+            aliases: aliases.map(|alias| alias.name).collect(),
+            min: Some(metric.min).filter(|min| f64::MIN < *min),
+            max: Some(metric.max).filter(|max| *max < f64::MAX),
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! Fragments: pieces of a page, ready to be put in by htmx. Rows of the alerts tables.
+//!
+//! Columns: severity, machine, rule and summary, value against threshold, since, resolved. Everything from outside is escaped.
+
+use std::fmt::Write;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::response::{Html, IntoResponse, Response};
+use http::Uri;
+use model::catalogue::unit_of;
+use model::query::AlertQuery;
+use model::rule::Operator;
+use model::{Alert, AlertState, Severity, Timestamp};
+
+use crate::error::Problem;
+use crate::format;
+use crate::html::Escaped;
+use crate::params::{LIMIT_MAX, Params};
+use crate::state::Shared;
+
+const LIMIT: usize = 100;
+const RESOLVED_SPAN: Duration = Duration::from_secs(7 * 86_400);
+const STATES: &[(&str, AlertState)] = &[("active", AlertState::Firing), ("resolved", AlertState::Resolved)];
+
+pub(super) async fn alerts(State(shared): State<Arc<Shared>>, uri: Uri) -> Result<Response, Problem> {
+    let params = Params::read(&uri, &["state", "limit"])?;
+    let limit = params.limit(LIMIT)?;
+    let state = params.choice("state", STATES, AlertState::Firing)?;
+    let alerts = match state {
+        AlertState::Firing => shared.app.hot.alerts(),
+        AlertState::Resolved => resolved(&shared).await?,
+    };
+    let mut rows = String::new();
+    for alert in alerts.iter().take(limit) {
+        row(&mut rows, alert).expect("a String takes any text");
+    }
+    if rows.is_empty() {
+        rows.push_str("<tr class=\"empty-row\"><td colspan=\"6\">");
+        rows.push_str(match state {
+            AlertState::Firing => "All clear: no alert is firing.",
+            AlertState::Resolved => "No alert was resolved in the last 7 days.",
+        });
+        rows.push_str("</td></tr>\n");
+    }
+    Ok(Html(rows).into_response())
+}
+
+async fn resolved(shared: &Shared) -> Result<Vec<Arc<Alert>>, Problem> {
+    let query = AlertQuery {
+        from: shared.now() - RESOLVED_SPAN,
+        to: shared.now(),
+        machine: None,
+        rule: None,
+        offset: 0,
+        limit: LIMIT_MAX,
+    };
+    let all = shared.app.history.alerts(query).await?;
+    let resolved = all.into_iter().filter(|alert| alert.state == AlertState::Resolved);
+    Ok(resolved.map(Arc::new).collect())
+}
+
+fn row(out: &mut String, alert: &Alert) -> std::fmt::Result {
+    let (severity, word) = match alert.rule.severity {
+        Severity::Info => ("info", "Info"),
+        Severity::Warning => ("warning", "Warning"),
+        Severity::Critical => ("critical", "Critical"),
+    };
+    let machine = Escaped(alert.machine.as_str());
+    let metric = alert.series.metric.as_ref();
+    let unit = unit_of(metric);
+    let shown = |value| format::value(metric, unit, value);
+    write!(
+        out,
+        "<tr class=\"alert-row\" data-severity=\"{severity}\" data-alert=\"{}\">",
+        Escaped(&alert.id)
+    )?;
+    write!(
+        out,
+        "<td class=\"severity severity-{severity}\"><svg class=\"icon\" aria-hidden=\"true\"><use href=\"#i-{severity}\"></use></svg> <span>{word}</span></td>"
+    )?;
+    write!(out, "<td><a href=\"/machines/{machine}\">{machine}</a></td>")?;
+    write!(out, "<td><strong>{}</strong>", Escaped(&alert.rule.name))?;
+    if !alert.rule.summary.is_empty() {
+        write!(
+            out,
+            " <span class=\"alert-summary\">{}</span>",
+            Escaped(&alert.rule.summary)
+        )?;
+    }
+    for (name, value) in alert.series.labels.iter() {
+        write!(
+            out,
+            " <span class=\"label\">{}={}</span>",
+            Escaped(name),
+            Escaped(value)
+        )?;
+    }
+    let (value, threshold) = (shown(alert.value), shown(alert.rule.threshold));
+    let sign = sign(alert.rule.operator);
+    write!(
+        out,
+        "</td><td class=\"number\">{} <span class=\"threshold\">{sign} {}</span></td>",
+        Escaped(&value),
+        Escaped(&threshold)
+    )?;
+    write!(out, "<td>{}</td>", Time(Some(alert.since)))?;
+    writeln!(out, "<td>{}</td></tr>", Time(alert.resolved))
+}
+
+const fn sign(operator: Operator) -> &'static str {
+    match operator {
+        Operator::Gt => "&gt;",
+        Operator::Gte => "≥",
+        Operator::Lt => "&lt;",
+        Operator::Lte => "≤",
+        Operator::Eq => "=",
+        Operator::Ne => "≠",
+    }
+}
+
+/// A `<time>` that the page's script may put into the reader's own zone, or a dash.
+struct Time(Option<Timestamp>);
+
+impl std::fmt::Display for Time {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.0 {
+            Some(at) => write!(
+                out,
+                "<time datetime=\"{}\">{}</time>",
+                at.to_rfc3339(),
+                format::time(at)
+            ),
+            None => out.write_str("–"),
+        }
+    }
+}

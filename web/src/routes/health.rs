@@ -1,0 +1,88 @@
+//! Health: whether the process answers, and whether the hub can do its work.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use http::StatusCode;
+use model::query::Health;
+use serde::Serialize;
+
+use super::json;
+use crate::state::Shared;
+
+#[derive(Serialize)]
+struct Alive {
+    status: &'static str,
+    version: &'static str,
+}
+
+#[derive(Serialize)]
+struct Ready {
+    status: Readiness,
+    version: &'static str,
+    dependencies: Vec<Dependency>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Readiness {
+    Ready,
+    /// Something that is not required is down.
+    Degraded,
+    Unavailable,
+}
+
+#[derive(Serialize)]
+pub(super) struct Dependency {
+    name: &'static str,
+    status: &'static str,
+    required: bool,
+    since: i64,
+    latency_ms: Option<f64>,
+    last_error: Option<String>,
+}
+
+pub(super) async fn alive(State(shared): State<Arc<Shared>>) -> Response {
+    json(&Alive {
+        status: "alive",
+        version: shared.app.version,
+    })
+}
+
+pub(super) async fn ready(State(shared): State<Arc<Shared>>) -> Response {
+    let health = shared.app.readiness.health();
+    let status = verdict(&health);
+    let body = json(&Ready {
+        status,
+        version: shared.app.version,
+        dependencies: health.into_iter().map(Dependency::of).collect(),
+    });
+    match status {
+        Readiness::Ready | Readiness::Degraded => body,
+        Readiness::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, body).into_response(),
+    }
+}
+
+fn verdict(health: &[Health]) -> Readiness {
+    if health.iter().any(|one| !one.is_up && one.is_required) {
+        return Readiness::Unavailable;
+    }
+    if health.iter().any(|one| !one.is_up) {
+        return Readiness::Degraded;
+    }
+    Readiness::Ready
+}
+
+impl Dependency {
+    pub(super) fn of(health: Health) -> Self {
+        Self {
+            name: health.name,
+            status: if health.is_up { "up" } else { "down" },
+            required: health.is_required,
+            since: health.since_ms,
+            latency_ms: health.latency_ms,
+            last_error: health.last_error,
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! Machines: the list, one machine, its newest values, its busiest processes. All from memory.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::response::Response;
+use http::Uri;
+use model::query::MachineView;
+use model::{Process, Status, Timestamp};
+use serde::Serialize;
+
+use super::{OfMachine, json, unknown_machine};
+use crate::error::Problem;
+use crate::params::{LIMIT_MAX, Params};
+use crate::shapes::machine::MachineShape;
+use crate::shapes::{SeriesShape, millis};
+use crate::state::Shared;
+
+const STATUSES: &[(&str, Option<Status>)] = &[
+    ("up", Some(Status::Up)),
+    ("stale", Some(Status::Stale)),
+    ("down", Some(Status::Down)),
+];
+
+#[derive(Serialize)]
+struct Page<'a> {
+    machines: Vec<MachineShape<'a>>,
+    /// Id of the last machine listed.
+    next: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct Metrics<'a> {
+    machine: &'a str,
+    /// Event time of the newest value.
+    time: Option<i64>,
+    metrics: Vec<Value<'a>>,
+}
+
+#[derive(Serialize)]
+struct Value<'a> {
+    #[serde(flatten)]
+    series: SeriesShape<'a>,
+    value: f64,
+    time: Option<i64>,
+}
+
+#[derive(Serialize)]
+struct ProcessTable<'a> {
+    machine: &'a str,
+    time: Option<i64>,
+    by_cpu: &'a [Process],
+    by_memory: &'a [Process],
+}
+
+pub(super) async fn list(State(shared): State<Arc<Shared>>, uri: Uri) -> Result<Response, Problem> {
+    let params = Params::read(&uri, &["limit", "cursor", "status", "q"])?;
+    let limit = params.limit(LIMIT_MAX)?;
+    let after = params.machine("cursor")?;
+    let status = params.choice("status", STATUSES, None)?;
+    let wanted = params.one("q")?.map(str::to_lowercase);
+    let views = shared.app.hot.machines();
+    let mut found = views
+        .iter()
+        .filter(|view| after.as_ref().is_none_or(|after| *after < view.machine))
+        .filter(|view| status.is_none_or(|status| status == view.status))
+        .filter(|view| wanted.as_ref().is_none_or(|wanted| mentions(view, wanted)));
+    let page: Vec<_> = found.by_ref().take(limit).collect();
+    let next = found.next().and(page.last()).map(|last| last.machine.as_str());
+    Ok(json(&Page {
+        machines: page.iter().map(|view| MachineShape::summary(view)).collect(),
+        next,
+    }))
+}
+
+pub(super) async fn one(
+    State(shared): State<Arc<Shared>>,
+    OfMachine(id): OfMachine,
+    uri: Uri,
+) -> Result<Response, Problem> {
+    Params::read(&uri, &[])?;
+    let view = shared.app.hot.machine(&id).ok_or_else(|| unknown_machine(&id))?;
+    Ok(json(&MachineShape::full(&view)))
+}
+
+pub(super) async fn metrics(
+    State(shared): State<Arc<Shared>>,
+    OfMachine(id): OfMachine,
+    uri: Uri,
+) -> Result<Response, Problem> {
+    Params::read(&uri, &[])?;
+    let view = shared.app.hot.machine(&id).ok_or_else(|| unknown_machine(&id))?;
+    let keys = view.roster.iter().flat_map(|roster| roster.series.iter());
+    let values = keys.zip(view.values.iter().zip(&view.times));
+    let newest = view.times.iter().copied().max().unwrap_or(Timestamp::MIN);
+    Ok(json(&Metrics {
+        machine: view.machine.as_str(),
+        time: millis(newest),
+        metrics: values
+            .map(|(key, (value, time))| Value {
+                series: SeriesShape::of(key),
+                value: *value,
+                time: millis(*time),
+            })
+            .collect(),
+    }))
+}
+
+pub(super) async fn processes(
+    State(shared): State<Arc<Shared>>,
+    OfMachine(id): OfMachine,
+    uri: Uri,
+) -> Result<Response, Problem> {
+    Params::read(&uri, &[])?;
+    let view = shared.app.hot.machine(&id).ok_or_else(|| unknown_machine(&id))?;
+    let table = view.processes.as_deref();
+    Ok(json(&ProcessTable {
+        machine: view.machine.as_str(),
+        time: table.map(|table| table.time.millis()),
+        by_cpu: table.map_or(&[], |table| &table.by_cpu),
+        by_memory: table.map_or(&[], |table| &table.by_memory),
+    }))
+}
+
+/// `q`: part of the id or of a tag, as `role:db` or `db`, in any case.
+fn mentions(view: &MachineView, wanted: &str) -> bool {
+    let tags = view.info.iter().flat_map(|info| info.tags.iter());
+    view.machine.as_str().to_lowercase().contains(wanted)
+        || tags
+            .map(|(name, value)| format!("{name}:{value}").to_lowercase())
+            .any(|tag| tag.contains(wanted))
+}

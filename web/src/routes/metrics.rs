@@ -1,0 +1,15 @@
+//! Metrics: the hub's own counters, for Prometheus.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use http::{HeaderValue, header};
+use runtime::metrics::CONTENT_TYPE;
+
+use crate::state::Shared;
+
+pub(super) async fn text(State(shared): State<Arc<Shared>>) -> Response {
+    let media = HeaderValue::from_static(CONTENT_TYPE);
+    ([(header::CONTENT_TYPE, media)], shared.app.metrics.render()).into_response()
+}

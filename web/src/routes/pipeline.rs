@@ -1,0 +1,34 @@
+//! Pipeline: the hub's rates, lag, queues and the state of what it stands on.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::response::Response;
+use http::Uri;
+use serde::Serialize;
+
+use super::health::Dependency;
+use super::json;
+use crate::error::Problem;
+use crate::params::Params;
+use crate::state::{PipelineView, Shared};
+
+#[derive(Serialize)]
+struct Figures {
+    time: i64,
+    #[serde(flatten)]
+    pipeline: PipelineView,
+    clients: usize,
+    sinks: Vec<Dependency>,
+}
+
+pub(super) async fn figures(State(shared): State<Arc<Shared>>, uri: Uri) -> Result<Response, Problem> {
+    Params::read(&uri, &[])?;
+    let health = shared.app.readiness.health();
+    Ok(json(&Figures {
+        time: shared.now().millis(),
+        pipeline: shared.app.stats.pipeline(),
+        clients: shared.live.clients(),
+        sinks: health.into_iter().map(Dependency::of).collect(),
+    }))
+}

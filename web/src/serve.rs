@@ -1,0 +1,111 @@
+//! Serve: takes connections until the hub drains, then lets what is under way end.
+//!
+//! HTTP/1.1 only: browsers speak nothing newer without TLS, and a proxy in front speaks it, too. Bounded: connections, the size of a
+//! request's head and the time to send it, so that slow or idle connections cannot pile up.
+
+use std::io;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use runtime::drain::DrainToken;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+use crate::live::fanout;
+use crate::state::{AppState, Shared};
+
+/// A request's head must be here within this time; also how long a kept-alive connection may idle.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
+const HEAD_BYTES_MAX: usize = 32 * 1024;
+/// Connections beside those of the live clients.
+const PLAIN_CONNECTIONS_MAX: usize = 1_024;
+/// Pause when the system has no descriptor left; it comes back when a connection ends.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Answers on `listener` until `drain` begins; then closes the live clients (1001) and returns when all has ended or
+/// twice `drain_timeout` has passed.
+pub async fn serve(listener: TcpListener, state: AppState, drain: DrainToken) {
+    let shared = Shared::new(state);
+    let router = crate::router_of(&shared);
+    let mut connections = JoinSet::new();
+    let fanout = tokio::spawn(fanout::run(Arc::clone(&shared)));
+    let connections_max = shared.app.settings.clients_max.saturating_add(PLAIN_CONNECTIONS_MAX);
+    loop {
+        tokio::select! {
+            biased;
+            () = drain.draining() => break,
+            Some(ended) = connections.join_next() => end_of(ended),
+            stream = accept(&listener), if connections.len() < connections_max => {
+                connections.spawn(connection(stream, router.clone(), drain.clone()));
+            }
+        }
+    }
+    drop(listener);
+    let within = shared.app.settings.drain_timeout;
+    let all_left = shared.live.close(within).await;
+    let all_answered = timeout(within, async { while connections.join_next().await.is_some() {} })
+        .await
+        .is_ok();
+    if !all_left || !all_answered {
+        let clients = shared.live.clients();
+        tracing::warn!(
+            clients,
+            requests = connections.len(),
+            "web drained with connections left open"
+        );
+    }
+    fanout.abort();
+}
+
+/// The next connection. What fails for one connection is not an error; a full descriptor table is waited out.
+async fn accept(listener: &TcpListener) -> TcpStream {
+    loop {
+        match listener.accept().await {
+            Ok((stream, _peer)) => return stream,
+            Err(error) if is_of_one_connection(&error) => {}
+            Err(error) => {
+                tracing::warn!(%error, "connection not accepted");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+fn is_of_one_connection(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
+    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
+}
+
+async fn connection(stream: TcpStream, router: Router, drain: DrainToken) {
+    // Deltas are small and must not wait for an acknowledgement of the one before; without it they are only later.
+    drop(stream.set_nodelay(true));
+    let serving = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIMEOUT)
+        .max_buf_size(HEAD_BYTES_MAX)
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router))
+        .with_upgrades();
+    let mut serving = pin!(serving);
+    let ended = tokio::select! {
+        ended = serving.as_mut() => ended,
+        () = drain.draining() => {
+            serving.as_mut().graceful_shutdown();
+            serving.await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%error, "connection broke");
+    }
+}
+
+fn end_of(ended: Result<(), tokio::task::JoinError>) {
+    if let Err(error) = ended {
+        tracing::error!(%error, "a connection's task failed");
+    }
+}

@@ -1,0 +1,44 @@
+//! Alert: what the API and the live protocol say of one alert.
+
+use model::catalogue::unit_of;
+use model::rule::Operator;
+use model::{Alert, AlertState, Labels, Severity};
+
+#[derive(serde::Serialize)]
+pub(crate) struct AlertShape<'a> {
+    id: &'a str,
+    rule: &'a str,
+    machine: &'a str,
+    metric: &'a str,
+    labels: &'a Labels,
+    severity: Severity,
+    state: AlertState,
+    operator: Operator,
+    threshold: f64,
+    value: f64,
+    unit: &'static str,
+    since: i64,
+    resolved: Option<i64>,
+    summary: &'a str,
+}
+
+impl<'a> AlertShape<'a> {
+    pub(crate) fn of(alert: &'a Alert) -> Self {
+        Self {
+            id: &alert.id,
+            rule: &alert.rule.name,
+            machine: alert.machine.as_str(),
+            metric: &alert.series.metric,
+            labels: &alert.series.labels,
+            severity: alert.rule.severity,
+            state: alert.state,
+            operator: alert.rule.operator,
+            threshold: alert.rule.threshold,
+            value: alert.value,
+            unit: unit_of(&alert.series.metric),
+            since: alert.since.millis(),
+            resolved: alert.resolved.map(model::Timestamp::millis),
+            summary: &alert.rule.summary,
+        }
+    }
+}

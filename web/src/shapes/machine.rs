@@ -1,0 +1,118 @@
+//! Machine: what the API and the live protocol say of one machine, in short (`summary`) or with every series (`full`).
+
+use std::collections::BTreeMap;
+
+use model::query::MachineView;
+use model::{MachineInfo, Process, Processes, Status};
+
+use super::summary::Summary;
+use super::{SeriesShape, millis};
+
+#[derive(serde::Serialize)]
+pub(crate) struct MachineShape<'a> {
+    id: &'a str,
+    status: Status,
+    last_seen: Option<i64>,
+    interval_ms: Option<u32>,
+    tags: &'a BTreeMap<String, String>,
+    host: Option<HostShape<'a>>,
+    summary: Summary<'a>,
+    alerts: AlertCounts,
+    #[serde(flatten)]
+    detail: Option<DetailShape<'a>>,
+}
+
+#[derive(serde::Serialize)]
+struct HostShape<'a> {
+    os: Option<&'a str>,
+    kernel: Option<&'a str>,
+    arch: Option<&'a str>,
+    cpu_model: Option<&'a str>,
+    cores: Option<u32>,
+    memory_bytes: Option<u64>,
+    agent_version: Option<&'a str>,
+    boot_time: Option<i64>,
+}
+
+#[derive(serde::Serialize)]
+struct AlertCounts {
+    warning: u32,
+    critical: u32,
+}
+
+#[derive(serde::Serialize)]
+struct DetailShape<'a> {
+    series: Vec<SeriesShape<'a>>,
+    values: &'a [f64],
+    processes: Option<ProcessesShape<'a>>,
+}
+
+#[derive(serde::Serialize)]
+struct ProcessesShape<'a> {
+    time: i64,
+    by_cpu: &'a [Process],
+    by_memory: &'a [Process],
+}
+
+static NO_TAGS: BTreeMap<String, String> = BTreeMap::new();
+
+impl<'a> MachineShape<'a> {
+    pub(crate) fn summary(view: &'a MachineView) -> Self {
+        let info = view.info.as_deref();
+        let [_info, warning, critical] = view.alerts;
+        Self {
+            id: view.machine.as_str(),
+            status: view.status,
+            last_seen: millis(view.last_seen),
+            interval_ms: info.map(|info| info.interval_ms).filter(|ms| *ms != 0),
+            tags: info.map_or(&NO_TAGS, |info| &info.tags),
+            host: info.and_then(HostShape::of),
+            summary: Summary::of(view),
+            alerts: AlertCounts { warning, critical },
+            detail: None,
+        }
+    }
+
+    pub(crate) fn full(view: &'a MachineView) -> Self {
+        let keys = view.roster.iter().flat_map(|roster| roster.series.iter());
+        let series: Vec<_> = keys.map(|key| SeriesShape::of(key)).take(view.values.len()).collect();
+        let detail = DetailShape {
+            values: &view.values[..series.len()],
+            series,
+            processes: view.processes.as_deref().map(ProcessesShape::of),
+        };
+        Self {
+            detail: Some(detail),
+            ..Self::summary(view)
+        }
+    }
+}
+
+impl<'a> HostShape<'a> {
+    /// `None` for a machine that never introduced itself.
+    fn of(info: &'a MachineInfo) -> Option<Self> {
+        let text = |text: &'a String| (!text.is_empty()).then_some(text.as_str());
+        let host = Self {
+            os: text(&info.os),
+            kernel: text(&info.kernel),
+            arch: text(&info.arch),
+            cpu_model: text(&info.cpu_model),
+            cores: (info.cores != 0).then_some(info.cores),
+            memory_bytes: (info.memory_bytes != 0).then_some(info.memory_bytes),
+            agent_version: text(&info.agent_version),
+            boot_time: (info.boot_time_ms != 0).then_some(info.boot_time_ms),
+        };
+        let is_known = host.os.is_some() || host.cores.is_some() || host.agent_version.is_some();
+        is_known.then_some(host)
+    }
+}
+
+impl<'a> ProcessesShape<'a> {
+    fn of(processes: &'a Processes) -> Self {
+        Self {
+            time: processes.time.millis(),
+            by_cpu: &processes.by_cpu,
+            by_memory: &processes.by_memory,
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! Summary: the few numbers of a machine that its row on the fleet screen shows, picked from all its series.
+
+use model::query::MachineView;
+
+/// Each is `None` where the machine has no such series.
+#[derive(Debug, Clone, Default, PartialEq, serde::Serialize)]
+pub(crate) struct Summary<'a> {
+    pub(crate) cpu: Option<f64>,
+    pub(crate) memory: Option<f64>,
+    pub(crate) swap: Option<f64>,
+    /// Of the fullest file system.
+    pub(crate) disk: Option<f64>,
+    pub(crate) disk_mount: Option<&'a str>,
+    /// Of all interfaces together.
+    pub(crate) net_rx: Option<f64>,
+    pub(crate) net_tx: Option<f64>,
+    pub(crate) load1: Option<f64>,
+    /// The worst of CPU, memory and I/O.
+    pub(crate) pressure: Option<f64>,
+    /// The hottest sensor.
+    pub(crate) temperature: Option<f64>,
+    pub(crate) uptime: Option<f64>,
+}
+
+impl<'a> Summary<'a> {
+    pub(crate) fn of(view: &'a MachineView) -> Self {
+        let mut summary = Self::default();
+        let keys = view.roster.iter().flat_map(|roster| roster.series.iter());
+        for (key, value) in keys.zip(&view.values) {
+            // A series that has been named but not yet sent.
+            if value.is_finite() {
+                summary.take(&key.metric, &key.labels, *value);
+            }
+        }
+        summary
+    }
+
+    fn take(&mut self, metric: &str, labels: &'a model::Labels, value: f64) {
+        match metric {
+            "system.cpu.utilization" => self.cpu = Some(value),
+            "system.memory.utilization" => self.memory = Some(value),
+            "system.paging.utilization" => self.swap = Some(value),
+            "system.filesystem.utilization" if self.disk.is_none_or(|fullest| fullest < value) => {
+                self.disk = Some(value);
+                self.disk_mount = labels.get("mountpoint");
+            }
+            // What a machine tells itself over its loopback is no traffic.
+            "system.network.receive.bytes_rate" if labels.get("device") != Some("lo") => add(&mut self.net_rx, value),
+            "system.network.transmit.bytes_rate" if labels.get("device") != Some("lo") => add(&mut self.net_tx, value),
+            "system.cpu.load_average.1m" => self.load1 = Some(value),
+            "system.pressure.cpu.some" | "system.pressure.memory.some" | "system.pressure.io.some" => {
+                raise(&mut self.pressure, value);
+            }
+            "system.temperature" => raise(&mut self.temperature, value),
+            "system.uptime" => self.uptime = Some(value),
+            _ => {}
+        }
+    }
+}
+
+fn add(sum: &mut Option<f64>, value: f64) {
+    *sum = Some(sum.unwrap_or(0.0) + value);
+}
+
+fn raise(highest: &mut Option<f64>, value: f64) {
+    *highest = Some(highest.map_or(value, |known| known.max(value)));
+}

@@ -1,0 +1,150 @@
+//! State: what the hub hands to the web, and what the handlers share.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use model::Timestamp;
+use model::command::RuleStore;
+use model::query::{Health, History, HotState};
+use runtime::clock::SharedClock;
+use runtime::metrics::Registry;
+use runtime::queue::QueueStats;
+use tokio::sync::{Semaphore, watch};
+
+use crate::host::HostPolicy;
+use crate::live::Live;
+
+/// Everything that the web reads. The hub constructs it once.
+#[derive(Clone)]
+pub struct AppState {
+    pub hot: Arc<dyn HotState>,
+    /// Wakes when the hot state changed; its value is `hot.version()`, of which the newest counts.
+    pub hot_versions: watch::Receiver<u64>,
+    pub history: Arc<dyn History>,
+    pub rules: Arc<dyn RuleStore>,
+    pub clock: SharedClock,
+    pub metrics: Registry,
+    pub readiness: Arc<dyn Readiness>,
+    pub stats: Arc<dyn HubStatsSource>,
+    /// Of the program, as in `0.1.0`.
+    pub version: &'static str,
+    pub settings: WebSettings,
+}
+
+/// Limits of the web, from `hub/default.toml`.
+#[derive(Debug, Clone)]
+pub struct WebSettings {
+    /// WebSocket clients; one more is refused with 503.
+    pub clients_max: usize,
+    /// History queries under way; one more waits, within its request's time. Each may hold some 10 MB of points.
+    pub history_queries_max: usize,
+    /// Time for one answer.
+    pub request_timeout: Duration,
+    /// Time for open requests and clients to end once the hub drains.
+    pub drain_timeout: Duration,
+    /// Names under which the hub may be asked.
+    pub hosts: HostPolicy,
+}
+
+/// States of what the hub stands on. Closures are one, too.
+pub trait Readiness: Send + Sync {
+    /// Never waits.
+    fn health(&self) -> Vec<Health>;
+}
+
+/// The hub's own figures.
+pub trait HubStatsSource: Send + Sync {
+    /// Called about once a second.
+    fn stats(&self) -> HubStats;
+    fn pipeline(&self) -> PipelineView;
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct HubStats {
+    /// Accepted samples a second, over the last seconds.
+    pub samples_per_s: f64,
+    /// Measured by the synthetic transactions; `None` while they are off.
+    pub latency_p50_ms: Option<f64>,
+    pub latency_p99_ms: Option<f64>,
+}
+
+/// The figures of `GET /api/v1/pipeline`.
+#[derive(Debug, Clone, Default, PartialEq, serde::Serialize)]
+pub struct PipelineView {
+    pub samples_per_s: f64,
+    pub frames_per_s: f64,
+    /// In flow order: ingest, journal, graph, and so on.
+    pub stages: Vec<StageView>,
+    pub queues: Vec<QueueView>,
+}
+
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+pub struct StageView {
+    pub name: String,
+    /// How far it is behind the newest accepted data; `None` where that has no meaning.
+    pub lag_ms: Option<f64>,
+    /// Items since the start, by outcome.
+    pub totals: std::collections::BTreeMap<String, u64>,
+}
+
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+pub struct QueueView {
+    pub name: String,
+    pub depth: usize,
+    pub depth_max: usize,
+    pub capacity: usize,
+    pub sent: u64,
+    pub shed: u64,
+}
+
+/// What every handler gets.
+pub(crate) struct Shared {
+    pub(crate) app: AppState,
+    pub(crate) live: Live,
+    pub(crate) history_permits: Semaphore,
+}
+
+impl Default for WebSettings {
+    fn default() -> Self {
+        Self {
+            clients_max: 10_000,
+            history_queries_max: 8,
+            request_timeout: Duration::from_secs(10),
+            drain_timeout: Duration::from_secs(5),
+            hosts: HostPolicy::any(),
+        }
+    }
+}
+
+impl<F: Fn() -> Vec<Health> + Send + Sync> Readiness for F {
+    fn health(&self) -> Vec<Health> {
+        self()
+    }
+}
+
+impl From<&QueueStats> for QueueView {
+    fn from(stats: &QueueStats) -> Self {
+        Self {
+            name: stats.name().to_owned(),
+            depth: stats.depth(),
+            depth_max: stats.depth_max(),
+            capacity: stats.capacity(),
+            sent: stats.sent_total(),
+            shed: stats.shed_total(),
+        }
+    }
+}
+
+impl Shared {
+    pub(crate) fn new(app: AppState) -> Arc<Self> {
+        Arc::new(Self {
+            live: Live::new(app.settings.clients_max, &app.metrics),
+            history_permits: Semaphore::new(app.settings.history_queries_max.max(1)),
+            app,
+        })
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        Timestamp::from_micros(self.app.clock.now_us())
+    }
+}
