@@ -77,12 +77,14 @@ export function layoutOf(machine) {
   const layout = [];
   const add = (metric, unit, labels, value) => layout.push({ metric, unit, labels, value });
   add('system.cpu.utilization', '1', {}, (t) => cpuOf(machine, t));
-  for (const [mode, share] of Object.entries(MODES)) {
-    add('system.cpu.mode.utilization', '1', { 'cpu.mode': mode }, (t) => cpuOf(machine, t) * share * (0.85 + 0.3 * noise(`${machine.id}/${mode}`, t, 45_000)));
+  const weight = (mode, t) => MODES[mode] * (0.85 + 0.3 * noise(`${machine.id}/${mode}`, t, 45_000));
+  const weights = (t) => Object.keys(MODES).reduce((sum, mode) => sum + weight(mode, t), 0);
+  for (const mode of Object.keys(MODES)) {
+    add('system.cpu.mode.utilization', '1', { 'cpu.mode': mode }, (t) => (cpuOf(machine, t) * weight(mode, t)) / weights(t));
   }
   add('system.cpu.mode.utilization', '1', { 'cpu.mode': 'idle' }, (t) => 1 - cpuOf(machine, t));
   for (let core = 0; core < machine.cores; core += 1) {
-    add('system.cpu.core.utilization', '1', { cpu: String(core) }, (t) => clamp(cpuOf(machine, t) * (0.3 + 1.4 * noise(`${machine.id}/core${core}`, t, 70_000))));
+    add('system.cpu.core.utilization', '1', { cpu: String(core) }, (t) => clamp(cpuOf(machine, t) * (0.6 + 0.7 * noise(`${machine.id}/core${core}`, t, 110_000))));
   }
   add('system.cpu.load_average.1m', '1', {}, (t) => loadOf(machine, t, MINUTE));
   add('system.cpu.load_average.5m', '1', {}, (t) => loadOf(machine, t, 5 * MINUTE));

@@ -23,6 +23,15 @@ for (const [name, path] of Object.entries(pages)) {
       page.on('pageerror', (error) => console.log(name, theme, size, error.message));
       await page.goto(base + path);
       await page.waitForTimeout(Number(process.env.WAIT ?? 4000));
+      // Charts load when they come into view.
+      if (name.startsWith('machine')) {
+        for (let at = 0; at < 6000; at += 500) {
+          await page.evaluate((top) => window.scrollTo(0, top), at);
+          await page.waitForTimeout(80);
+        }
+        await page.evaluate(() => window.scrollTo(0, 0));
+        await page.waitForTimeout(500);
+      }
       await page.screenshot({ path: `.shots/${name}-${theme}-${size}.png` });
       if (name.startsWith('machine')) await page.screenshot({ path: `.shots/${name}-${theme}-${size}-full.png`, fullPage: true });
       await page.close();

@@ -27,7 +27,7 @@ export function worstFirst(alerts: Iterable<Alert>): Alert[] {
 export function present(alert: Alert, now: number): AlertView {
   const kind = kindOfUnit(alert.unit);
   const labels = Object.values(alert.labels).join(', ');
-  const what = alert.summary ?? alert.metric;
+  const what = alert.summary === null || alert.summary === '' ? alert.metric : alert.summary;
   return {
     id: alert.id,
     severity: alert.severity,

@@ -1,17 +1,21 @@
 // The per-core heat strip: one line of cells per core over time. Painted as plain rectangles on one canvas, because 128 lines in a
 // chart would be a knot and 128 charts would be slow.
 
-import { clockTime, percent } from '../format.ts';
+import { dateTime, percent } from '../format.ts';
 import { bucketCount, bucketMeans } from './downsample.ts';
 import type { Named } from './summary.ts';
+import { axisTime, FRAME } from './frame.ts';
 import { moveCrosshair, onCrosshair } from './crosshair.ts';
 import { palette } from './palette.ts';
 
-/** As wide as the value axis of the charts, so that times line up across the page. */
-const LEFT = 62;
-const RIGHT = 8;
-const BOTTOM = 28;
-const TOP = 8;
+const { left: LEFT, right: RIGHT, top: TOP, bottom: BOTTOM } = FRAME;
+
+/** Where each colour of the ramp begins: shades of one hue for work, and the two warning colours only where a core is nearly full. */
+const STEPS = [0, 0.1, 0.25, 0.45, 0.65, 0.85, 0.95];
+
+export function heatStep(value: number): number {
+  return Math.max(0, STEPS.findLastIndex((from) => value >= from));
+}
 
 export interface HeatData {
   cores: Named[];
@@ -93,7 +97,7 @@ export class Heat {
         if (value === null) return;
         const left = Math.floor((bucket / count) * width);
         const right = Math.floor(((bucket + 1) / count) * width);
-        context.fillStyle = ramp[Math.min(ramp.length - 1, Math.floor(value * ramp.length))] ?? '';
+        context.fillStyle = ramp[heatStep(value)] ?? '';
         context.fillRect(LEFT + left, TOP + core * rowHeight, right - left, rowHeight - space);
       });
     });
@@ -114,11 +118,11 @@ export class Heat {
     context.textBaseline = 'top';
     context.textAlign = 'left';
     const span = data.toMs - data.fromMs;
-    context.fillText(clockTime(data.fromMs).slice(0, 5), LEFT, this.height - 18);
+    context.fillText(axisTime(data.fromMs, span), LEFT, this.height - 18);
     context.textAlign = 'center';
-    context.fillText(clockTime(data.fromMs + span / 2).slice(0, 5), LEFT + width / 2, this.height - 18);
+    context.fillText(axisTime(data.fromMs + span / 2, span), LEFT + width / 2, this.height - 18);
     context.textAlign = 'right';
-    context.fillText(clockTime(data.toMs).slice(0, 5), LEFT + width, this.height - 18);
+    context.fillText(axisTime(data.toMs, span), LEFT + width, this.height - 18);
   }
 
   private point(event: PointerEvent): void {
@@ -131,7 +135,7 @@ export class Heat {
     if (share < 0 || share > 1 || row === undefined) return;
     const at = data.fromMs + share * (data.toMs - data.fromMs);
     const value = row[Math.min(row.length - 1, Math.floor(share * row.length))] ?? null;
-    this.onReadout(`${data.cores[core]?.name ?? ''} · ${percent(value)} · ${clockTime(at)}`);
+    this.onReadout(`${data.cores[core]?.name ?? ''} · ${percent(value)} · ${dateTime(at)}`);
     moveCrosshair(at / 1000);
   }
 

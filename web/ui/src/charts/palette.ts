@@ -39,7 +39,7 @@ function read(): Palette {
     up: value('--up'),
     accent: value('--accent'),
     surface: value('--surface'),
-    heat: [0, 1, 2, 3, 4, 5].map((index) => value(`--heat-${index}`)),
+    heat: [0, 1, 2, 3, 4, 5, 6].map((index) => value(`--heat-${index}`)),
     font: value('--font'),
   };
 }

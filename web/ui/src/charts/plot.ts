@@ -4,6 +4,7 @@
 import uPlot from 'uplot';
 import { clockTime, dayMonth, quantity, type Quantity } from '../format.ts';
 import type { Cell } from './align.ts';
+import { FRAME } from './frame.ts';
 import { moveCrosshair, SYNC_KEY } from './crosshair.ts';
 import { paintMarks, paintThresholds, type Mark, type Threshold } from './annotations.ts';
 import { alpha, palette } from './palette.ts';
@@ -41,7 +42,6 @@ export interface PlotData {
 
 /** A drag shorter than this is a click. */
 const ZOOM_PX_MIN = 6;
-const AXIS_WIDTH = 62;
 
 export class Plot {
   private plot: uPlot | null = null;
@@ -112,7 +112,7 @@ export class Plot {
       width: Math.max(120, this.host.clientWidth),
       height: this.options.height,
       legend: { show: false },
-      padding: [8, 8, 0, 0],
+      padding: [FRAME.top, FRAME.right, 0, 0],
       cursor: {
         y: false,
         points: { size: 7, width: 2 },
@@ -143,7 +143,7 @@ export class Plot {
     return {
       show: !series.isHidden,
       stroke,
-      width: series.fill === 'stack' ? 1 : 1.5,
+      width: series.fill === 'stack' ? 0.75 : 1.5,
       ...(fill === null ? {} : { fill }),
       ...(series.dash ? { dash: [5, 4] } : {}),
       spanGaps: false,
@@ -173,11 +173,11 @@ export class Plot {
     const shared = { font: `11px ${colors.font}`, stroke: colors.axis, ticks: { show: false } };
     const { kind, isMirrored } = this.options;
     return [
-      { ...shared, grid: { stroke: colors.grid, width: 1 }, size: 28, space: 80, values: (_plot, splits, _axis, _space, increment) => timeLabels(splits, increment) },
+      { ...shared, grid: { stroke: colors.grid, width: 1 }, size: FRAME.bottom, space: 80, values: (_plot, splits, _axis, _space, increment) => timeLabels(splits, increment) },
       {
         ...shared,
         grid: { stroke: colors.grid, width: 1 },
-        size: AXIS_WIDTH,
+        size: FRAME.left,
         gap: 8,
         space: 34,
         ...(kind === 'bytes' || kind === 'rate' ? { incrs: BINARY_STEPS } : {}),

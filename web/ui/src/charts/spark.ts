@@ -4,10 +4,17 @@
 import type { Ring } from '../live/ring.ts';
 import { alpha, palette } from './palette.ts';
 
-const SPAN_MS = 15 * 60_000;
+export const SPAN_MS_MAX = 15 * 60_000;
+const SPAN_MS_MIN = 60_000;
+
+/** The time that all sparklines cover: as long as there has been something to draw, so that a fresh page is not an empty one. */
+export function sparkSpan(sinceMs: number, now: number): number {
+  return Math.min(SPAN_MS_MAX, Math.max(SPAN_MS_MIN, now - sinceMs));
+}
 
 export interface SparkStyle {
   now: number;
+  spanMs: number;
   /** A wider distance than this between two points is a gap. */
   gapMs: number;
   isGrey: boolean;
@@ -43,18 +50,18 @@ export function paintSpark(canvas: HTMLCanvasElement, ring: Ring | undefined, st
 type Point = [x: number, y: number];
 
 /** The points as shares of the box, cut where a gap is. */
-function runs(ring: Ring, { now, gapMs }: SparkStyle): Point[][] {
+function runs(ring: Ring, { now, spanMs, gapMs }: SparkStyle): Point[][] {
   const parts: Point[][] = [];
   let part: Point[] = [];
   let previous = Number.NEGATIVE_INFINITY;
   for (let index = 0; index < ring.length; index += 1) {
     const at = ring.timeAt(index);
-    if (at < now - SPAN_MS) continue;
+    if (at < now - spanMs) continue;
     if (at - previous > gapMs && part.length > 0) {
       parts.push(part);
       part = [];
     }
-    part.push([1 - (now - at) / SPAN_MS, Math.min(1, Math.max(0, ring.valueAt(index)))]);
+    part.push([1 - (now - at) / spanMs, Math.min(1, Math.max(0, ring.valueAt(index)))]);
     previous = at;
   }
   if (part.length > 0) parts.push(part);

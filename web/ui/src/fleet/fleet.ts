@@ -5,7 +5,7 @@ import './fleet.css';
 import template from './fleet.html?raw';
 import { present, worstFirst, type AlertView } from '../alerts/present.ts';
 import { find } from '../dom.ts';
-import { count, milliseconds } from '../format.ts';
+import { count, duration, milliseconds } from '../format.ts';
 import { replaceQuery } from '../router.ts';
 import type { Context, Screen } from '../screen.ts';
 import { DEFAULT_SORT, firstDirection, isSortKey, isStatusFilter, nextSort, tagCounts, type Filter, type Sort, type SortKey, type StatusFilter } from './order.ts';
@@ -78,6 +78,7 @@ function createComponent(context: Context) {
     alerts: [] as AlertView[],
     moreAlerts: '',
     shownText: '',
+    spanText: '',
     status: view.filter.status as StatusFilter,
     tag: view.filter.tag,
     sortKey: view.sort.key as SortKey,
@@ -131,6 +132,9 @@ function createComponent(context: Context) {
       const total = context.store.machines.size;
       this.shownText = shown === total ? count(total) : `${count(shown)} of ${count(total)}`;
       this.isFilteredOut = this.isLoaded && shown === 0 && total > 0;
+    },
+    showSpan(ms: number) {
+      this.spanText = `last ${duration(Math.floor(ms / 60_000) * 60)}`;
     },
     isStatus(status: string): string {
       return String(this.status === status);
@@ -201,6 +205,7 @@ export function mountFleet(place: HTMLElement, context: Context): Screen {
     isPaused: context.isPaused,
     onTag: (tag) => change({ filter: { ...view.filter, tag: view.filter.tag === tag ? '' : tag } }),
     onCount: (shown) => component?.showCount(shown),
+    onSpan: (ms) => component?.showSpan(ms),
   }, view.filter, view.sort);
   component?.refreshTags();
   applyView();

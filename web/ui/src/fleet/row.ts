@@ -11,8 +11,8 @@ import { loadPerCore, tagsOf } from './order.ts';
 const TAGS_SHOWN = 3;
 const WARN = 0.85;
 const CRITICAL = 0.95;
-/** Three samples may be missing before the sparkline shows a gap. */
-const GAP_INTERVALS = 3;
+/** Its past comes in steps of 10 s (seed.ts), so this many intervals of 5 s are a gap. */
+const GAP_INTERVALS = 5;
 const INTERVAL_MS_DEFAULT = 5000;
 
 type Level = 'ok' | 'warn' | 'critical';
@@ -105,10 +105,10 @@ export class Row {
     setText(this.seen, ago(this.machine?.last_seen, now));
   }
 
-  paint(ring: Ring | undefined, now: number): void {
+  paint(ring: Ring | undefined, now: number, spanMs: number): void {
     if (this.machine === null) return;
     const gapMs = GAP_INTERVALS * (this.machine.interval_ms ?? INTERVAL_MS_DEFAULT);
-    paintSpark(this.spark, ring, { now, gapMs, isGrey: this.machine.status !== 'up' });
+    paintSpark(this.spark, ring, { now, spanMs, gapMs, isGrey: this.machine.status !== 'up' });
   }
 
   private cell(name: string, label: string, ...children: Node[]): HTMLElement {

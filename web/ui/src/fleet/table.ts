@@ -3,12 +3,14 @@
 // Kept true: the page scrolls, not a box inside it; a spacer above and below keeps the scroll bar honest; rows do not change places
 // under the pointer or the keyboard focus; the order is renewed at most every five seconds unless the reader asks for another.
 
+import { sparkSpan } from '../charts/spark.ts';
 import { element, find } from '../dom.ts';
 import type { FleetStore } from '../live/store.ts';
 import type { Machine } from '../protocol.ts';
 import { machinePath, navigate } from '../router.ts';
 import { matcher, order, type Filter, type Sort } from './order.ts';
 import { Row } from './row.ts';
+import { SparkSeeder } from './seed.ts';
 
 const OVERSCAN_ROWS = 6;
 const REORDER_MS = 5_000;
@@ -20,6 +22,8 @@ export interface TableOptions {
   isPaused(): boolean;
   onTag(tag: string): void;
   onCount(shown: number): void;
+  /** How long a time the sparklines cover now. */
+  onSpan(ms: number): void;
 }
 
 export class FleetTable {
@@ -35,6 +39,7 @@ export class FleetTable {
   private isHovered = false;
   private readonly abort = new AbortController();
   private readonly timer: number;
+  private readonly seeder: SparkSeeder;
   private filter: Filter;
   private sort: Sort;
 
@@ -45,6 +50,7 @@ export class FleetTable {
     this.filter = filter;
     this.sort = sort;
     this.body.replaceChildren(this.above, this.below);
+    this.seeder = new SparkSeeder(options.store, options.now, () => this.requestFrame());
     const { signal } = this.abort;
     window.addEventListener('scroll', () => this.requestFrame(), { passive: true, signal });
     window.addEventListener('resize', () => this.requestFrame(), { passive: true, signal });
@@ -85,6 +91,7 @@ export class FleetTable {
 
   destroy(): void {
     this.abort.abort();
+    this.seeder.stop();
     window.clearInterval(this.timer);
     cancelAnimationFrame(this.frame);
   }
@@ -115,10 +122,16 @@ export class FleetTable {
   private tick(): void {
     if (document.hidden || this.options.isPaused()) return;
     const now = this.options.now();
+    const spanMs = this.spanMs(now);
+    this.options.onSpan(spanMs);
     for (const row of this.rows.values()) {
       row.tick(now);
-      if (row.id !== null) row.paint(this.options.store.sparks.get(row.id), now);
+      if (row.id !== null) row.paint(this.options.store.sparks.get(row.id), now, spanMs);
     }
+  }
+
+  private spanMs(now: number): number {
+    return sparkSpan(this.options.store.sparksSince ?? now, now);
   }
 
   private rowHeight(): number {
@@ -147,6 +160,7 @@ export class FleetTable {
       this.rows.delete(id);
     }
     const now = this.options.now();
+    const spanMs = this.spanMs(now);
     let previous: Element = this.above;
     visible.forEach((id, index) => {
       const machine = this.options.store.machines.get(id);
@@ -155,7 +169,8 @@ export class FleetTable {
       this.rows.set(id, row);
       row.show(machine, first + index, now);
       if (previous.nextElementSibling !== row.node) previous.after(row.node);
-      row.paint(this.options.store.sparks.get(id), now);
+      row.paint(this.options.store.sparks.get(id), now, spanMs);
+      this.seeder.want(id);
       previous = row.node;
     });
     for (const row of free) row.node.remove();

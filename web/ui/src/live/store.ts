@@ -24,9 +24,13 @@ export class FleetStore {
   readonly machines = new Map<string, Machine>();
   readonly alerts = new Map<string, Alert>();
   readonly sparks = new Map<string, Ring>();
+  /** Machines whose sparkline has been given its past, or is about to be. */
+  readonly seeded = new Set<string>();
   hub: Hub | null = null;
   /** False until the first snapshot of the whole fleet. */
   isLoaded = false;
+  /** The oldest point of any sparkline: all of them begin there. */
+  sparksSince: number | null = null;
   private paused = false;
   private waiting: [Update, Subscription][] = [];
   private changed = new Set<string>();
@@ -70,6 +74,19 @@ export class FleetStore {
     this.recordSpark(machine);
     this.changed.add(machine.id);
     this.schedule();
+  }
+
+  /** Puts the past before the live points that have come meanwhile. */
+  seedSpark(id: string, times: readonly number[], values: readonly (number | null)[]): void {
+    const live = this.sparks.get(id);
+    const ring = new Ring(SPARK_POINTS);
+    times.forEach((time, index) => {
+      const value = values[index];
+      if (value !== null && value !== undefined) ring.push(time, value);
+    });
+    for (let index = 0; index < (live?.length ?? 0); index += 1) ring.push(live?.timeAt(index) ?? 0, live?.valueAt(index) ?? 0);
+    this.sparks.set(id, ring);
+    if (ring.length > 0) this.sparksSince = Math.min(this.sparksSince ?? Infinity, ring.timeAt(0));
   }
 
   setAlerts(alerts: Alert[]): void {
@@ -123,6 +140,7 @@ export class FleetStore {
   private remove(id: string): void {
     this.machines.delete(id);
     this.sparks.delete(id);
+    this.seeded.delete(id);
     this.changedAll = true;
   }
 
@@ -134,6 +152,7 @@ export class FleetStore {
       this.sparks.set(machine.id, ring);
     }
     ring.push(machine.last_seen, machine.summary.cpu);
+    if (machine.status === 'up') this.sparksSince = Math.min(this.sparksSince ?? Infinity, machine.last_seen);
   }
 
   private schedule(): void {

@@ -29,6 +29,8 @@ export function choose(spec: PanelSpec, series: readonly HistorySeries[]): Chart
   const hasStack = shown.some((column) => column.spec.fill === 'stack');
   shown.forEach((column, index) => {
     if (column.spec.only === undefined && column.spec.color === undefined) column.color = index;
+    // More than two areas over each other are mud.
+    if (column.spec.fill === 'soft' && shown.length > 2 && column.spec.color === undefined) column.spec = { ...column.spec, fill: 'none' };
     // A total without parts under it is an area of its own.
     if (spec.id === 'cpu' && !hasStack) column.spec = { ...column.spec, fill: 'soft', color: 0 };
   });

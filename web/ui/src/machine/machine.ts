@@ -14,6 +14,7 @@ import { registerView, type View } from './view.ts';
 
 const RATE_MS = 1000;
 const HEAD_TICK_MS = 1000;
+const ALERTS_MS = 30_000;
 
 class MachineScreen implements Screen {
   readonly title: string;
@@ -47,6 +48,7 @@ class MachineScreen implements Screen {
     context.live.subscribe({ machines: [id], detail: 'full', rate_ms: RATE_MS });
     void this.loadMachine();
     void this.loadNeighbours();
+    void this.loadAlerts();
   }
 
   onKey(key: string): boolean {
@@ -98,7 +100,8 @@ class MachineScreen implements Screen {
       const machine = store.machines.get(this.id);
       if (machine !== undefined && !document.hidden && !this.context.isPaused()) this.view?.show(machine);
     }, HEAD_TICK_MS);
-    this.stops.push(() => window.clearInterval(timer));
+    const alertsTimer = window.setInterval(() => void this.loadAlerts(), ALERTS_MS);
+    this.stops.push(() => window.clearInterval(timer), () => window.clearInterval(alertsTimer));
   }
 
   private refresh(): void {
@@ -140,6 +143,16 @@ class MachineScreen implements Screen {
     } catch (error) {
       const isUnknown = error instanceof ApiError && error.status === 404;
       if (isUnknown && this.view !== null && !this.view.isKnown) this.view.isMissing = true;
+    }
+  }
+
+  /** This screen's subscription tells of one machine's alerts; the count in the navigation is of all. */
+  private async loadAlerts(): Promise<void> {
+    if (document.hidden || this.context.isPaused()) return;
+    try {
+      this.context.store.setAlerts(await api.alerts(this.abort.signal));
+    } catch {
+      // The count stays as it was; the next round tries again.
     }
   }
 

@@ -7,8 +7,17 @@ import { metricsOf, type PanelSpec } from './specs.ts';
 export function appliesTo(rule: Rule, machine: Machine | undefined, id: string): boolean {
   if (!rule.enabled) return false;
   const machines = rule.machines ?? [];
-  if (machines.length > 0 && !machines.includes(id)) return false;
-  return Object.entries(rule.tags ?? {}).every(([key, value]) => machine?.tags[key] === value);
+  if (machines.length > 0 && !machines.some((pattern) => glob(pattern, id))) return false;
+  return Object.entries(rule.tags ?? {}).every(([key, pattern]) => {
+    const value = machine?.tags[key];
+    return value !== undefined && glob(pattern, value);
+  });
+}
+
+/** `*` stands for any text and `?` for one sign, as in rule files. */
+export function glob(pattern: string, text: string): boolean {
+  const source = pattern.replace(/[.+^${}()|[\]\\]/g, '\\$&').replaceAll('*', '.*').replaceAll('?', '.');
+  return new RegExp(`^${source}$`, 's').test(text);
 }
 
 /** `scale` gives the live value of a metric that turns a ratio into the chart's unit. */

@@ -29,8 +29,11 @@ export interface PanelHost {
 
 const PLOT_HEIGHT = 208;
 const TABLE_ROWS_MAX = 200;
-const POINTS_MIN = 300;
+/** An hour of samples at the default interval of 5 s. */
+const POINTS_MIN = 720;
 const POINTS_MAX = 1500;
+/** A cell of the heat strip is three pixels wide. */
+const HEAT_CELL_PX = 3;
 const DESCRIBE_MS = 10_000;
 
 export class Panel {
@@ -68,7 +71,7 @@ export class Panel {
     const head = element('header', { class: 'panel-head' }, element('h2', { id: titleId }, spec.title), this.badge, this.readout, this.toggle);
     const body = element('div', { class: 'chart-body' }, this.canvas, this.tableBox, this.message);
     this.node = element('section', { class: 'panel chart is-empty', 'aria-labelledby': titleId, 'data-panel': spec.id }, head, body);
-    if (spec.shape === 'plot') this.node.append(this.legend.node);
+    this.node.append(spec.shape === 'plot' ? this.legend.node : heatKey());
     this.chart = this.createChart();
     this.toggle.addEventListener('click', () => this.toggleTable());
     this.canvas.addEventListener('keydown', (event) => this.key(event));
@@ -141,15 +144,19 @@ export class Panel {
     this.isStale = false;
     this.node.classList.add('is-loading');
     const [from, to] = this.host.window();
-    const maxPoints = Math.round(Math.min(POINTS_MAX, Math.max(POINTS_MIN, this.canvas.clientWidth)));
     try {
-      const history = await api.history(this.host.machine, { metrics: metricsOf(this.spec), from, to, maxPoints }, request.signal);
+      const history = await api.history(this.host.machine, { metrics: metricsOf(this.spec), from, to, maxPoints: this.maxPoints() }, request.signal);
       this.accept(history);
     } catch (error) {
       if (request.signal.aborted) return;
       this.fail(error instanceof ApiError ? error.message : 'The history could not be read.');
     }
     if (this.request === request) this.node.classList.remove('is-loading');
+  }
+
+  private maxPoints(): number {
+    const width = this.canvas.clientWidth;
+    return Math.round(this.spec.shape === 'heat' ? Math.max(60, width / HEAT_CELL_PX) : Math.min(POINTS_MAX, Math.max(POINTS_MIN, width)));
   }
 
   private accept(history: History): void {
@@ -244,6 +251,12 @@ export class Panel {
     const caption = element('caption', { class: 'visually-hidden' }, this.spec.title);
     this.tableBox.replaceChildren(element('table', {}, caption, element('thead', {}, head), element('tbody', {}, ...rows)));
   }
+}
+
+/** What the colours of a heat strip mean. */
+function heatKey(): HTMLElement {
+  const steps = [0, 1, 2, 3, 4, 5, 6].map((step) => element('span', { class: 'heat-key', 'data-step': String(step) }));
+  return element('div', { class: 'legend heat-legend' }, element('span', {}, 'idle'), ...steps, element('span', {}, 'busy'));
 }
 
 function badgeText({ tier, step_ms }: History): string {

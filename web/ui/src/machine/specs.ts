@@ -94,7 +94,7 @@ export const PANELS: readonly PanelSpec[] = [
   },
   { id: 'temperature', title: 'Temperature', kind: 'celsius', shape: 'plot', fromZero: false, series: [{ metric: 'system.temperature', by: 'sensor' }] },
   {
-    id: 'counts', title: 'TCP connections and processes', kind: 'count', shape: 'plot',
+    id: 'counts', title: 'Connections and processes', kind: 'count', shape: 'plot',
     series: [
       { metric: 'system.network.connection.count', name: 'connections', fill: 'soft', color: 0 },
       { metric: 'system.process.count', name: 'processes', color: 1 },

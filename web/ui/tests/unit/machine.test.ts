@@ -1,0 +1,97 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { choose, compose } from '../../src/machine/columns.ts';
+import { mountsOf } from '../../src/machine/disks.ts';
+import { glob, thresholdsFor } from '../../src/machine/notes.ts';
+import { bounds, fixed, fromQuery, live, shift, toQuery, zoom } from '../../src/machine/range.ts';
+import { PANELS, seriesKey, type PanelSpec } from '../../src/machine/specs.ts';
+import type { HistorySeries, Labels, Machine, Rule } from '../../src/protocol.ts';
+import { parse } from '../../src/router.ts';
+
+const panel = (id: string): PanelSpec => {
+  const found = PANELS.find((one) => one.id === id);
+  assert.ok(found);
+  return found;
+};
+
+const series = (metric: string, labels: Labels, v: (number | null)[], band = false): HistorySeries => ({
+  metric, labels, unit: '1', t: v.map((_, index) => index * 1000), v,
+  min: band ? v.map((value) => (value === null ? null : value - 1)) : null,
+  max: band ? v.map((value) => (value === null ? null : value + 1)) : null,
+});
+
+test('an address leads to its screen, and a broken one to none', () => {
+  assert.deepEqual(parse('/'), { screen: 'fleet' });
+  assert.deepEqual(parse('/machines/a%20b'), { screen: 'machine', id: 'a b' });
+  assert.deepEqual(parse('/machines/%E0%A4%A'), { screen: 'missing' });
+  assert.deepEqual(parse('/machines/a/b'), { screen: 'missing' });
+});
+
+test('a range survives its way through the address', () => {
+  for (const range of [live('1h'), live('7d'), fixed(1_000_000, 2_000_000)]) assert.deepEqual(fromQuery(new URLSearchParams(toQuery(range))), range);
+  assert.deepEqual(fromQuery(new URLSearchParams('range=nonsense&from=5&to=2')), live('1h'));
+});
+
+test('a shift never goes past now, and a zoom never below half a minute', () => {
+  const hour = 3_600_000;
+  assert.deepEqual(bounds(shift(live('1h'), -1, 10 * hour), 0), [8.5 * hour, 9.5 * hour]);
+  assert.deepEqual(shift(live('1h'), 1, 10 * hour), live('1h'));
+  assert.deepEqual(bounds(shift(fixed(8 * hour, 9.8 * hour), 1, 10 * hour), 0)[1], 10 * hour);
+  const [from, to] = bounds(zoom(fixed(0, 40_000), 0.5, hour), 0);
+  assert.equal(to - from, 30_000);
+});
+
+test('CPU modes stack in a fixed order without idle, and the total is read beside them', () => {
+  const mode = (name: string, value: number): HistorySeries => series('system.cpu.mode.utilization', { 'cpu.mode': name }, [value]);
+  const columns = choose(panel('cpu'), [mode('system', 0.2), mode('idle', 0.5), mode('user', 0.3), series('system.cpu.utilization', {}, [0.5])]);
+  assert.deepEqual(columns.map(({ name }) => name), ['user', 'system', 'total']);
+  const drawing = compose(columns, new Set(), 1000);
+  assert.deepEqual(drawing.rows.slice(0, 3), [[0.3], [0.5], [0.5]]);
+  assert.deepEqual(drawing.values, [[0.3], [0.2], [0.5]]);
+});
+
+test('a hidden part of a stack lifts nothing', () => {
+  const columns = choose(panel('memory'), [series('system.memory.used', {}, [4]), series('system.memory.cached', {}, [2])]);
+  const hidden = new Set([columns[0]?.key ?? '']);
+  assert.deepEqual(compose(columns, hidden, 1000).rows, [[4], [2]]);
+});
+
+test('transmitted bytes are drawn below zero but read as they are, band included', () => {
+  const columns = choose(panel('network'), [series('system.network.transmit.bytes_rate', { device: 'eth0' }, [5], true)]);
+  const { rows, values, series: lines } = compose(columns, new Set(), 1000);
+  assert.deepEqual([rows, values], [[[-5], [-4], [-6]], [[5]]]);
+  assert.deepEqual(lines[0]?.band, [2, 1]);
+});
+
+test('no more lines than colours: the largest stay', () => {
+  const many = Array.from({ length: 12 }, (_, index) => series('system.temperature', { sensor: `s${index}` }, [index]));
+  assert.deepEqual(choose(panel('temperature'), many).map(({ name }) => name), ['s4', 's5', 's6', 's7', 's8', 's9', 's10', 's11']);
+});
+
+test('a series has one key whatever the order of its labels', () => {
+  assert.equal(seriesKey('m', { a: '1', b: '2' }), seriesKey('m', { b: '2', a: '1' }));
+});
+
+test('rule patterns match whole names', () => {
+  assert.deepEqual([glob('web-*', 'web-12'), glob('web-?', 'web-12'), glob('a.b', 'axb'), glob('*', '')], [true, false, false, true]);
+});
+
+test('a rule on a share is drawn in the unit of its chart', () => {
+  const rule = { name: 'm', metric: 'system.memory.utilization', operator: 'gte', threshold: 0.9, severity: 'warning', enabled: true } satisfies Rule;
+  assert.deepEqual(thresholdsFor(panel('memory'), [rule], () => 1000), [{ value: 900, severity: 'warning' }]);
+  assert.deepEqual(thresholdsFor(panel('memory'), [rule], () => null), []);
+  assert.deepEqual(thresholdsFor(panel('load'), [rule], () => 1000), []);
+});
+
+test('file systems are gathered per mount, fullest first', () => {
+  const labels = (mountpoint: string): Labels => ({ device: 'd', fstype: 'ext4', mountpoint });
+  const machine = {
+    series: [
+      { metric: 'system.filesystem.utilization', labels: labels('/'), unit: '1' },
+      { metric: 'system.filesystem.utilization', labels: labels('/data'), unit: '1' },
+      { metric: 'system.filesystem.readonly', labels: labels('/'), unit: '1' },
+    ],
+    values: [0.2, 0.9, 1],
+  } as unknown as Machine;
+  assert.deepEqual(mountsOf(machine).map(({ mountpoint, utilization, isReadonly }) => [mountpoint, utilization, isReadonly]), [['/data', 0.9, false], ['/', 0.2, true]]);
+});
