@@ -21,7 +21,7 @@ fn key() -> impl Strategy<Value = SeriesKey> {
         prop::collection::btree_map("[a-z][a-z0-9_]{0,8}", "[ -~]{0,20}", 0..4),
     )
         .prop_map(|(metric, labels): (String, BTreeMap<String, String>)| {
-            SeriesKey::parse(&metric, decode::labels(&labels).unwrap()).unwrap()
+            SeriesKey::parse(&metric, decode::labels(&labels).expect("valid labels")).expect("a valid name")
         })
 }
 

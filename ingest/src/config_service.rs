@@ -1,0 +1,110 @@
+//! ConfigService: the collectors' configuration as it changes, what they say of it, and the rules in force.
+
+use std::pin::Pin;
+use std::sync::Arc;
+
+use futures_util::{Stream, stream};
+use model::command::RuleStore;
+use proto::pb::config_service_server::ConfigService;
+use proto::{encode, pb};
+use tokio::sync::watch;
+use tonic::{Request, Response, Status};
+use tracing::{info, warn};
+
+use crate::context::Context;
+use crate::metrics_service::parse;
+
+const DETAIL_CHARS_MAX: usize = 200;
+
+/// Configuration of all collectors. A collector keeps the last one that it could use.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct CollectorConfig {
+    /// Rises with every change; 0 is none.
+    pub version: u64,
+    /// Time between two frames; 0 keeps the collector's own.
+    pub interval_ms: u32,
+}
+
+pub(crate) struct Config {
+    pub(crate) context: Arc<Context>,
+    pub(crate) config: watch::Receiver<CollectorConfig>,
+    pub(crate) rules: Arc<dyn RuleStore>,
+}
+
+/// One collector's watch.
+struct Watch {
+    context: Arc<Context>,
+    config: watch::Receiver<CollectorConfig>,
+    /// The newest version that the collector holds.
+    version: u64,
+    has_ended: bool,
+}
+
+impl Watch {
+    /// The next newer version; the stream ends with the hub.
+    async fn next(&mut self) -> Option<Result<pb::CollectorConfig, Status>> {
+        if self.has_ended {
+            return None;
+        }
+        let version = self.version;
+        let newer = tokio::select! {
+            () = self.context.drain.draining() => None,
+            newer = self.config.wait_for(|config| version < config.version) => newer.ok().map(|config| *config),
+        };
+        let Some(config) = newer else {
+            self.has_ended = true;
+            return Some(Err(crate::context::draining()));
+        };
+        self.version = config.version;
+        Some(Ok(pb::CollectorConfig {
+            version: config.version,
+            interval_ms: config.interval_ms,
+        }))
+    }
+}
+
+#[tonic::async_trait]
+impl ConfigService for Config {
+    type WatchConfigStream = Pin<Box<dyn Stream<Item = Result<pb::CollectorConfig, Status>> + Send>>;
+
+    async fn watch_config(
+        &self,
+        request: Request<pb::WatchConfigRequest>,
+    ) -> Result<Response<Self::WatchConfigStream>, Status> {
+        let request = request.into_inner();
+        parse(&request.machine_id)?;
+        let watch = Watch {
+            context: Arc::clone(&self.context),
+            config: self.config.clone(),
+            version: request.version,
+            has_ended: false,
+        };
+        let versions = stream::unfold(watch, async |mut watch| {
+            let config = watch.next().await?;
+            Some((config, watch))
+        });
+        Ok(Response::new(Box::pin(versions)))
+    }
+
+    async fn report_config(
+        &self,
+        request: Request<pb::ConfigReport>,
+    ) -> Result<Response<pb::ConfigReportReply>, Status> {
+        let report = request.into_inner();
+        let machine = parse(&report.machine_id)?;
+        let detail: String = report.detail.chars().take(DETAIL_CHARS_MAX).collect();
+        let [accepted, rejected] = &self.context.meters.config_reports;
+        if report.accepted {
+            accepted.increment();
+            info!(machine = %machine, version = report.version, "configuration in use");
+        } else {
+            rejected.increment();
+            warn!(machine = %machine, version = report.version, detail, "configuration rejected by the collector");
+        }
+        Ok(Response::new(pb::ConfigReportReply {}))
+    }
+
+    async fn list_rules(&self, _request: Request<pb::ListRulesRequest>) -> Result<Response<pb::RuleList>, Status> {
+        Ok(Response::new(encode::rules(&self.rules.rules())))
+    }
+}

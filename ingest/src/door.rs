@@ -1,0 +1,258 @@
+//! Door: what admission remembers of one machine. All of it is bounded.
+//!
+//! Series (the limit counts distinct names), rate (a token bucket), marks (newest frame of each session), layouts (shared by
+//! content) and refusals, which are journalled at most once a second and reason: a flood must not flood the journal instead.
+
+use std::sync::Arc;
+
+use hashbrown::HashSet;
+use model::{Layout, MachineId, MachineInfo, Rejected, SeriesKey, SessionId, Timestamp};
+
+use crate::admission::Refusal;
+use crate::settings::Limits;
+
+/// A machine has one spool; a few more are reinstallations.
+pub(crate) const MARKS_MAX: usize = 4;
+/// Layouts kept per machine: mounts and interfaces come and go, but a host returns to few sets of them.
+pub(crate) const LAYOUTS_MAX: usize = 16;
+const REFUSALS_EVERY_US: u64 = 1_000_000;
+
+#[derive(Debug, Default)]
+pub(crate) struct Door {
+    pub(crate) info: Option<Arc<MachineInfo>>,
+    series: HashSet<SeriesKey>,
+    rate: Option<Bucket>,
+    /// Newest last.
+    marks: Vec<(SessionId, u64)>,
+    /// Used most recently last.
+    layouts: Vec<Arc<Layout>>,
+    refusals: Vec<Refused>,
+}
+
+/// Tokens are samples.
+#[derive(Debug)]
+struct Bucket {
+    tokens: f64,
+    filled_us: u64,
+}
+
+/// Refusals of one reason that wait to be journalled.
+#[derive(Debug)]
+struct Refused {
+    refusal: Refusal,
+    journalled_us: Option<u64>,
+}
+
+impl Door {
+    /// Whether the machine may have this series. One that it has is always welcome.
+    pub(crate) fn admit_series(&mut self, key: &SeriesKey, series_max: usize) -> bool {
+        if self.series.contains(key) {
+            return true;
+        }
+        if series_max <= self.series.len() {
+            // Names that left with an old layout make room, or a host with short-lived devices would fill up for good.
+            let layouts = &self.layouts;
+            self.series
+                .retain(|known| layouts.iter().any(|layout| layout.series.contains(known)));
+        }
+        if series_max <= self.series.len() {
+            return false;
+        }
+        self.series.insert(key.clone());
+        true
+    }
+
+    /// The same content has one `Arc`, however many streams send it.
+    pub(crate) fn share_layout(&mut self, layout: Layout) -> Arc<Layout> {
+        let known = self
+            .layouts
+            .iter()
+            .position(|known| known.id == layout.id && **known == layout);
+        let shared = known.map_or_else(|| Arc::new(layout), |at| self.layouts.remove(at));
+        if self.layouts.len() == LAYOUTS_MAX {
+            self.layouts.remove(0);
+        }
+        self.layouts.push(Arc::clone(&shared));
+        shared
+    }
+
+    /// Takes samples out of the machine's rate, all or none.
+    pub(crate) fn take_rate(&mut self, samples: usize, monotonic_us: u64, limits: &Limits) -> bool {
+        let burst = f64::from(limits.burst_samples_max);
+        let bucket = self.rate.get_or_insert(Bucket {
+            tokens: burst,
+            filled_us: monotonic_us,
+        });
+        let passed_s = monotonic_us.saturating_sub(bucket.filled_us) as f64 / 1e6;
+        bucket.tokens = (bucket.tokens + passed_s * f64::from(limits.samples_per_second_max)).min(burst);
+        bucket.filled_us = monotonic_us;
+        let wanted = samples as f64;
+        if bucket.tokens < wanted {
+            return false;
+        }
+        bucket.tokens -= wanted;
+        true
+    }
+
+    /// Newest sequence of the session that was taken; 0 when there is none.
+    pub(crate) fn mark(&self, session: SessionId) -> u64 {
+        self.marks
+            .iter()
+            .find(|(known, _)| *known == session)
+            .map_or(0, |(_, sequence)| *sequence)
+    }
+
+    pub(crate) fn advance(&mut self, session: SessionId, sequence: u64) {
+        advance_mark(&mut self.marks, session, sequence);
+    }
+
+    pub(crate) fn refuse(&mut self, refusal: &Refusal) {
+        match self
+            .refusals
+            .iter_mut()
+            .find(|known| known.refusal.reason == refusal.reason)
+        {
+            Some(known) if known.refusal.count == 0 => known.refusal = refusal.clone(),
+            Some(known) => known.refusal.count = known.refusal.count.saturating_add(refusal.count),
+            None => self.refusals.push(Refused {
+                refusal: refusal.clone(),
+                journalled_us: None,
+            }),
+        }
+    }
+
+    /// Refusals that may be journalled now; all of them when the stream ends.
+    pub(crate) fn take_refusals(
+        &mut self,
+        machine: &MachineId,
+        arrival: Timestamp,
+        monotonic_us: u64,
+        all: bool,
+    ) -> Vec<Rejected> {
+        let is_due = |known: &Refused| {
+            known
+                .journalled_us
+                .is_none_or(|at| at + REFUSALS_EVERY_US <= monotonic_us)
+                || all
+        };
+        let due = self
+            .refusals
+            .iter_mut()
+            .filter(|known| 0 < known.refusal.count && is_due(known));
+        due.map(|known| {
+            known.journalled_us = Some(monotonic_us);
+            Rejected {
+                machine: machine.clone(),
+                reason: known.refusal.reason,
+                count: std::mem::take(&mut known.refusal.count),
+                arrival,
+                detail: std::mem::take(&mut known.refusal.detail),
+            }
+        })
+        .collect()
+    }
+
+    /// What a replay found in the journal.
+    pub(crate) fn restore(info: Option<Arc<MachineInfo>>, layouts: &[Arc<Layout>], marks: &[(SessionId, u64)]) -> Self {
+        Self {
+            info,
+            series: layouts
+                .iter()
+                .flat_map(|layout| layout.series.iter().cloned())
+                .collect(),
+            marks: marks.to_vec(),
+            layouts: layouts.to_vec(),
+            ..Self::default()
+        }
+    }
+}
+
+/// Raises a session's mark and puts it last; the session used longest ago is forgotten beyond the limit.
+pub(crate) fn advance_mark(marks: &mut Vec<(SessionId, u64)>, session: SessionId, sequence: u64) {
+    let known = marks.iter().position(|(known, _)| *known == session);
+    let older = known.map_or(0, |at| marks.remove(at).1);
+    if marks.len() == MARKS_MAX {
+        marks.remove(0);
+    }
+    marks.push((session, sequence.max(older)));
+}
+
+/// Refusals as they travel on the wire.
+pub(crate) fn rejection(sequence: u64, refusal: &Refusal) -> proto::pb::Rejection {
+    proto::pb::Rejection {
+        sequence,
+        reason: refusal.reason.as_str().to_owned(),
+        count: refusal.count,
+        detail: refusal.detail.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use model::{Labels, RejectReason};
+
+    fn key(name: &str) -> SeriesKey {
+        SeriesKey::parse(name, Labels::none()).expect("a valid name")
+    }
+
+    fn machine() -> MachineId {
+        MachineId::parse("db-1").expect("a valid id")
+    }
+
+    #[test]
+    fn the_rate_lets_a_burst_through_and_then_the_limit() {
+        let limits = Limits {
+            samples_per_second_max: 100,
+            burst_samples_max: 200,
+            ..Limits::default()
+        };
+        let mut door = Door::default();
+        assert!(door.take_rate(200, 0, &limits));
+        assert!(!door.take_rate(1, 0, &limits));
+        assert!(door.take_rate(100, 1_000_000, &limits));
+        assert!(!door.take_rate(60, 1_500_000, &limits));
+        assert!(door.take_rate(200, 3_600_000_000, &limits));
+    }
+
+    #[test]
+    fn the_same_layout_is_shared_and_series_of_forgotten_layouts_make_room() {
+        let mut door = Door::default();
+        assert!(door.admit_series(&key("a"), 2));
+        assert!(door.admit_series(&key("b"), 2));
+        let first = door.share_layout(Layout::new(machine(), vec![key("b")]));
+        let again = door.share_layout(Layout::new(machine(), vec![key("b")]));
+        assert!(Arc::ptr_eq(&first, &again));
+        assert!(door.admit_series(&key("c"), 2));
+        assert!(!door.admit_series(&key("d"), 1));
+    }
+
+    #[test]
+    fn refusals_of_a_reason_are_journalled_at_most_once_a_second_and_none_is_lost() {
+        let mut door = Door::default();
+        let refusal = Refusal::new(RejectReason::RateLimited, 10, "fast");
+        let counts = |door: &mut Door, us, all| -> Vec<u32> {
+            let due = door.take_refusals(&machine(), Timestamp::EPOCH, us, all);
+            due.iter().map(|rejected| rejected.count).collect()
+        };
+        door.refuse(&refusal);
+        assert_eq!(counts(&mut door, 0, false), [10]);
+        door.refuse(&refusal);
+        door.refuse(&refusal);
+        assert_eq!(counts(&mut door, 500_000, false), Vec::<u32>::new());
+        assert_eq!(counts(&mut door, 1_000_000, false), [20]);
+        door.refuse(&refusal);
+        assert_eq!(counts(&mut door, 1_000_001, true), [10]);
+        assert_eq!(counts(&mut door, 9_000_001, true), Vec::<u32>::new());
+    }
+
+    #[test]
+    fn marks_only_rise_and_old_sessions_are_forgotten() {
+        let mut door = Door::default();
+        for session in 1..=5 {
+            door.advance(SessionId(session), 10 * session);
+        }
+        door.advance(SessionId(5), 7);
+        assert_eq!([1, 2, 5].map(|s| door.mark(SessionId(s))), [0, 20, 50]);
+    }
+}

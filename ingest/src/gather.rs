@@ -1,0 +1,138 @@
+//! Gather: the samples of one machine on one stream, until they are a batch.
+//!
+//! A series is looked up by type and labels, without an allocation when it is known. The layout holds all series met so far, in the
+//! order met; a batch lists the positions it has values for.
+
+use std::collections::BTreeMap;
+use std::hash::BuildHasher;
+use std::sync::Arc;
+
+use hashbrown::HashTable;
+use model::batch::LAYOUT_SERIES_MAX;
+use model::{Batch, Layout, Positions, RejectReason, SeriesKey, SessionId, Times, Timestamp};
+use proto::{decode, pb};
+
+use crate::admission::Refusal;
+use crate::machines::Machine;
+use crate::samples::check;
+use crate::settings::Limits;
+
+pub(crate) struct Gather {
+    pub(crate) machine: Arc<Machine>,
+    /// When it was fed last, in the stream's turns.
+    pub(crate) turn: u64,
+    hasher: foldhash::fast::RandomState,
+    /// Positions in `series`, by type and labels.
+    index: HashTable<u16>,
+    series: Vec<SeriesKey>,
+    /// Of the first so many series.
+    layout: Option<Arc<Layout>>,
+    positions: Vec<u16>,
+    times: Vec<Timestamp>,
+    values: Vec<f64>,
+}
+
+impl Gather {
+    pub(crate) fn new(machine: Arc<Machine>) -> Self {
+        Self {
+            machine,
+            turn: 0,
+            hasher: foldhash::fast::RandomState::default(),
+            index: HashTable::new(),
+            series: Vec::new(),
+            layout: None,
+            positions: Vec::new(),
+            times: Vec::new(),
+            values: Vec::new(),
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.values.len()
+    }
+
+    pub(crate) fn add(&mut self, metric: &pb::Metric, arrival: Timestamp, limits: &Limits) -> Result<(), Refusal> {
+        let name = check(metric, arrival, limits)?;
+        let position = self.position(name, &metric.labels, limits)?;
+        self.positions.push(position);
+        self.times.push(Timestamp::from_millis(metric.timestamp));
+        self.values.push(metric.value);
+        Ok(())
+    }
+
+    /// What was gathered; nothing is left behind.
+    pub(crate) fn batch(&mut self, arrival: Timestamp) -> Option<Batch> {
+        if self.values.is_empty() {
+            return None;
+        }
+        let layout = self.layout();
+        Some(Batch {
+            layout,
+            session: SessionId::NONE,
+            sequence: 0,
+            arrival,
+            age_ms: 0,
+            positions: Positions::List(self.positions.drain(..).collect()),
+            times: Times::Each(self.times.drain(..).collect()),
+            values: self.values.drain(..).collect(),
+        })
+    }
+
+    fn layout(&mut self) -> Arc<Layout> {
+        let is_current = |layout: &&Arc<Layout>| layout.series.len() == self.series.len();
+        if let Some(layout) = self.layout.as_ref().filter(is_current) {
+            return Arc::clone(layout);
+        }
+        let grown = Layout::new(self.machine.id.clone(), self.series.clone());
+        let shared = self.machine.with_door(|door| door.share_layout(grown));
+        self.layout = Some(Arc::clone(&shared));
+        shared
+    }
+
+    fn position(&mut self, name: &str, labels: &BTreeMap<String, String>, limits: &Limits) -> Result<u16, Refusal> {
+        let hash = self.hash(name, labels);
+        let series = &self.series;
+        let is_it = |position: &u16| is_series(&series[usize::from(*position)], name, labels);
+        if let Some(position) = self.index.find(hash, is_it) {
+            return Ok(*position);
+        }
+        let key = decode::labels(labels).and_then(|labels| SeriesKey::parse(name, labels));
+        let key = key.map_err(|invalid| Refusal::new(RejectReason::BadName, 1, &invalid.to_string()))?;
+        let has_room = self.series.len() < LAYOUT_SERIES_MAX;
+        let is_welcome = self
+            .machine
+            .with_door(|door| door.admit_series(&key, limits.series_per_machine_max));
+        if !has_room || !is_welcome {
+            let detail = format!("{key}: a machine has at most {} series", limits.series_per_machine_max);
+            return Err(Refusal::new(RejectReason::TooManySeries, 1, &detail));
+        }
+        let position = u16::try_from(self.series.len()).expect("a layout has at most 4096 series");
+        self.series.push(key);
+        let (series, hasher) = (&self.series, &self.hasher);
+        let rehash = |position: &u16| {
+            let key = &series[usize::from(*position)];
+            hash_series(hasher, &key.metric, key.labels.iter())
+        };
+        self.index.insert_unique(hash, position, rehash);
+        Ok(position)
+    }
+
+    fn hash(&self, name: &str, labels: &BTreeMap<String, String>) -> u64 {
+        let pairs = labels.iter().map(|(n, v)| (n.as_str(), v.as_str()));
+        hash_series(&self.hasher, name, pairs)
+    }
+}
+
+/// Both sides are sorted by label name.
+fn is_series(key: &SeriesKey, name: &str, labels: &BTreeMap<String, String>) -> bool {
+    let sent = labels.iter().map(|(n, v)| (n.as_str(), v.as_str()));
+    key.metric.as_ref() == name && key.labels.len() == labels.len() && key.labels.iter().eq(sent)
+}
+
+fn hash_series<'a>(hasher: &impl BuildHasher, name: &str, labels: impl Iterator<Item = (&'a str, &'a str)>) -> u64 {
+    use std::hash::{Hash, Hasher};
+    let mut state = hasher.build_hasher();
+    name.hash(&mut state);
+    labels.for_each(|pair| pair.hash(&mut state));
+    state.finish()
+}

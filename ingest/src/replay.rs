@@ -1,0 +1,205 @@
+//! Replay: the journal's records once more into the graph, at their recorded T, after a restart.
+//!
+//! In: a journal nobody writes to yet. Out: records at or after `from_t` to the graph, sealed as it goes; and the state that ingest
+//! goes on with: marks, layouts, machine infos, rules. State from before `from_t` enters the graph with its first record.
+//! Loss: a record that cannot be read is counted and logged, a damaged part of a segment is a gap; neither stops the replay.
+//! Invariants: J-2 a record has the T that it had.
+
+use std::sync::Arc;
+
+use hashbrown::HashSet;
+use journal::{Gap, Journal, JournalError};
+use model::codec::{CodecError, Decoder};
+use model::dataflow::{Stopped, route};
+use model::{Dataflow, LayoutId, LogicalTime, Record, Stamped};
+use tracing::{error, info, warn};
+
+use crate::preamble::Preamble;
+
+/// A seal lets the graph finish what it has, so that its memory stays flat however long the journal is.
+const RECORDS_PER_SEAL: u64 = 4_096;
+/// Damage repeats itself: the first few cases tell enough.
+const ERRORS_LOGGED_MAX: u64 = 10;
+
+#[derive(Debug, thiserror::Error)]
+pub enum ReplayError {
+    #[error("read the journal")]
+    Journal(#[from] JournalError),
+    #[error("replay the journal")]
+    Graph(#[from] Stopped),
+}
+
+/// What a replay found.
+#[derive(Debug, Default)]
+pub struct Replayed {
+    /// The journal's newest T; everything up to it is sealed.
+    pub newest_t: Option<LogicalTime>,
+    pub records: u64,
+    pub batches: u64,
+    pub samples: u64,
+    /// Records that could not be read.
+    pub undecodable: u64,
+    pub gaps: Vec<Gap>,
+    /// What ingest goes on with.
+    pub state: Preamble,
+}
+
+/// How far a replay is.
+#[derive(Debug, Clone, Copy)]
+pub struct Step {
+    pub t: LogicalTime,
+    pub records: u64,
+    pub samples: u64,
+}
+
+/// Reads the whole journal, and gives the graph what is of `from_t` or later. Blocks; call it from a thread that may wait.
+///
+/// # Errors
+/// The journal cannot be read at all, or the graph has stopped.
+pub fn replay(
+    journal: &Journal,
+    from_t: LogicalTime,
+    dataflow: &dyn Dataflow,
+    progress: &mut dyn FnMut(Step),
+) -> Result<Replayed, ReplayError> {
+    let mut replay = Replay {
+        from_t,
+        dataflow,
+        decoder: Decoder::new(),
+        pushed_layouts: HashSet::new(),
+        has_begun: false,
+        unsealed: 0,
+        found: Replayed::default(),
+    };
+    let mut reader = journal.reader_from(0);
+    while let Some(record) = reader.next()? {
+        let is_next_t = replay.found.newest_t.is_some_and(|newest| newest < record.t);
+        if is_next_t && RECORDS_PER_SEAL <= replay.unsealed {
+            replay.seal(record.t);
+            progress(replay.step(record.t));
+        }
+        replay.found.newest_t = Some(record.t);
+        replay.found.records += 1;
+        match replay.decoder.decode(record.payload) {
+            Ok(decoded) => replay.take(record.t, decoded)?,
+            Err(error) => replay.found.unreadable(record.t, record.index, &error),
+        }
+    }
+    replay.found.gaps = reader.gaps().to_vec();
+    Ok(replay.finish(progress))
+}
+
+struct Replay<'a> {
+    from_t: LogicalTime,
+    dataflow: &'a dyn Dataflow,
+    decoder: Decoder,
+    /// A later segment's preamble repeats layouts, infos and rules: the graph gets them once.
+    pushed_layouts: HashSet<LayoutId>,
+    has_begun: bool,
+    unsealed: u64,
+    found: Replayed,
+}
+
+impl Replay<'_> {
+    fn take(&mut self, t: LogicalTime, record: Record) -> Result<(), Stopped> {
+        if t < self.from_t {
+            self.found.state.note(t, &record);
+            return Ok(());
+        }
+        if !std::mem::replace(&mut self.has_begun, true) {
+            // What was established before enters with the first record, so that the graph starts from the same state.
+            for earlier in self.found.state.state() {
+                self.push(t, earlier)?;
+            }
+        }
+        if let Record::Batch(batch) = &record {
+            self.found.batches += 1;
+            self.found.samples += batch.len() as u64;
+            let layout = Record::Layout(Arc::clone(&batch.layout));
+            self.push_unless_known(t, layout)?;
+        }
+        let is_news = self.is_news(&record);
+        self.found.state.note(t, &record);
+        if is_news {
+            self.push_unless_known(t, record)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Marks are for the door alone, and what a preamble repeats is no news.
+    fn is_news(&self, record: &Record) -> bool {
+        match record {
+            Record::Mark(_) => false,
+            Record::Rules(rules) => self.found.state.rules() != Some(rules),
+            Record::Machine(info) => !self.found.state.holds(info),
+            Record::Layout(_) | Record::Batch(_) | Record::Processes(_) | Record::Rejected(_) => true,
+        }
+    }
+
+    fn push_unless_known(&mut self, t: LogicalTime, record: Record) -> Result<(), Stopped> {
+        match &record {
+            Record::Layout(layout) if !self.pushed_layouts.insert(layout.id) => Ok(()),
+            _ => self.push(t, record),
+        }
+    }
+
+    fn push(&mut self, t: LogicalTime, record: Record) -> Result<(), Stopped> {
+        let worker = route(&record, self.dataflow.workers());
+        self.dataflow.push(worker, Stamped { t, record })?;
+        self.unsealed += 1;
+        Ok(())
+    }
+
+    /// `seal` wakes all workers, so that no other bell is needed.
+    fn seal(&mut self, before: LogicalTime) {
+        self.dataflow.seal(before);
+        self.unsealed = 0;
+    }
+
+    fn step(&self, t: LogicalTime) -> Step {
+        Step {
+            t,
+            records: self.found.records,
+            samples: self.found.samples,
+        }
+    }
+
+    fn finish(mut self, progress: &mut dyn FnMut(Step)) -> Replayed {
+        if let Some(newest) = self.found.newest_t {
+            self.seal(newest + 1);
+            progress(self.step(newest));
+        }
+        for gap in &self.found.gaps {
+            error!(
+                segment = %gap.segment.display(),
+                offset = gap.offset,
+                bytes = gap.bytes,
+                reason = gap.reason,
+                "journal segment is damaged: the rest of it is lost, later segments are replayed"
+            );
+        }
+        if 0 < self.found.undecodable {
+            error!(
+                records = self.found.undecodable,
+                "journal records could not be read and are left out"
+            );
+        }
+        info!(
+            records = self.found.records,
+            samples = self.found.samples,
+            newest_t = self.found.newest_t,
+            "journal replayed"
+        );
+        self.found
+    }
+}
+
+impl Replayed {
+    fn unreadable(&mut self, t: LogicalTime, index: u32, error: &CodecError) {
+        self.undecodable += 1;
+        if self.undecodable <= ERRORS_LOGGED_MAX {
+            warn!(t, index, %error, "journal record cannot be read");
+        }
+    }
+}

@@ -1,0 +1,344 @@
+//! Session: one collector's Push stream, its reading half. `answers` is the other half.
+//!
+//! In: hello, then layouts, frames, process tables. Out: submissions to the sequencer, in order, and a note of each for the answers.
+//! A message is taken only when the one before it was handed in: a full hub leaves the stream unread and the collector waits.
+//! Loss: none. A duplicate is acknowledged again and not journalled; a refused frame is journalled as such and acknowledged; frames
+//! whose layout is not known are shed, with all that follow, until the layout comes: acknowledgement is cumulative.
+//! Invariants: J-1; a mark moves only when its frame was handed in, in one step with it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::{Stream, StreamExt};
+use model::{MachineInfo, Record, SessionId};
+use proto::{decode, pb};
+use tokio::sync::mpsc;
+use tonic::Status;
+use tracing::{debug, info, warn};
+
+use crate::admission::{self, Refusal};
+use crate::answers::{Answers, Note};
+use crate::context::{Context, draining};
+use crate::door::rejection;
+use crate::intake::Tickets;
+use crate::layouts::StreamLayouts;
+use crate::machines::{Machine, Seat};
+use crate::meters::OpenStream;
+
+/// An earlier stream leaves as soon as it is told, unless the runtime is overloaded.
+const SEAT_WITHIN: Duration = Duration::from_secs(10);
+
+/// Opens a Push stream and returns its answers. The reading half is a task that ends with the stream, the client or the hub.
+pub(crate) fn open<S>(context: Arc<Context>, requests: S) -> impl Stream<Item = Result<pb::PushResponse, Status>>
+where
+    S: Stream<Item = Result<pb::PushRequest, Status>> + Send + Unpin + 'static,
+{
+    let (notes, waiting) = mpsc::channel(context.streams.credit_frames_max.max(1) as usize);
+    let tickets = Tickets::new();
+    let answers = Answers {
+        notes: waiting,
+        durable: tickets.watch(),
+        intake: context.intake.clone(),
+        credit_frames_max: context.streams.credit_frames_max,
+    };
+    tokio::spawn(async move {
+        let _open = OpenStream::count(&context.meters.push_streams);
+        if let Err(status) = read(context, requests, tickets, &notes).await {
+            debug!(code = ?status.code(), reason = status.message(), "push stream ends");
+            let end = Note {
+                end: Some(status),
+                ..Note::default()
+            };
+            // An error means that the client has gone already.
+            drop(notes.send(end).await);
+        }
+    });
+    answers.into_stream()
+}
+
+/// Reads a stream to its end: `Ok` when the client closed its half.
+async fn read<S>(
+    context: Arc<Context>,
+    mut requests: S,
+    tickets: Tickets,
+    notes: &mpsc::Sender<Note>,
+) -> Result<(), Status>
+where
+    S: Stream<Item = Result<pb::PushRequest, Status>> + Send + Unpin,
+{
+    let hello = first_message(&context, &mut requests).await?;
+    let machine = context.machines.enter(&hello.info.machine).inspect_err(|full| {
+        warn!(machine = %hello.info.machine, %full, "collector is refused");
+    })?;
+    let mut seat = machine.sit(SEAT_WITHIN).await?;
+    info!(machine = %machine.id, session = hello.session.0, "collector connected");
+    let mut session = Session::new(context, machine, hello.session, tickets, notes);
+    session.introduce(hello.info).await?;
+    let end = session.run(&mut requests, &mut seat).await;
+    info!(machine = %session.machine.id, "collector disconnected");
+    end
+}
+
+async fn first_message<S>(context: &Context, requests: &mut S) -> Result<decode::Hello, Status>
+where
+    S: Stream<Item = Result<pb::PushRequest, Status>> + Unpin,
+{
+    let within = context.streams.hello_within;
+    let message = tokio::select! {
+        () = context.drain.draining() => return Err(draining()),
+        message = tokio::time::timeout(within, requests.next()) => message,
+    };
+    let Ok(message) = message else {
+        return Err(Status::deadline_exceeded(format!(
+            "no hello came within {} s",
+            within.as_secs()
+        )));
+    };
+    match message.transpose()?.and_then(|request| request.message) {
+        Some(pb::push_request::Message::Hello(hello)) => {
+            decode::hello(hello, context.now()).map_err(|error| Status::invalid_argument(error.to_string()))
+        }
+        _ => Err(Status::invalid_argument(
+            "the first message of a Push stream is a hello",
+        )),
+    }
+}
+
+struct Session<'a> {
+    context: Arc<Context>,
+    machine: Arc<Machine>,
+    id: SessionId,
+    layouts: StreamLayouts,
+    /// The layout that frames wait for.
+    missing: Option<u32>,
+    tickets: Tickets,
+    notes: &'a mpsc::Sender<Note>,
+}
+
+/// What one message comes to.
+#[derive(Default)]
+struct Taken {
+    records: Vec<Record>,
+    note: Note,
+    /// Newest sequence that is settled by the records.
+    newest: u64,
+    accepted: u64,
+}
+
+impl<'a> Session<'a> {
+    fn new(
+        context: Arc<Context>,
+        machine: Arc<Machine>,
+        id: SessionId,
+        tickets: Tickets,
+        notes: &'a mpsc::Sender<Note>,
+    ) -> Self {
+        let layouts = StreamLayouts::new(context.streams.layouts_per_stream_max);
+        Self {
+            context,
+            machine,
+            id,
+            layouts,
+            missing: None,
+            tickets,
+            notes,
+        }
+    }
+
+    /// Journals what is new about the machine, and tells the collector from where on the hub misses frames.
+    async fn introduce(&mut self, info: MachineInfo) -> Result<(), Status> {
+        let info = Arc::new(info);
+        let (is_new, mark) = self.machine.with_door(|door| {
+            let is_new = !door.info.as_ref().is_some_and(|known| says_the_same(known, &info));
+            (is_new, door.mark(self.id))
+        });
+        let mut taken = Taken::default();
+        taken.note.sequence = mark;
+        if is_new {
+            taken.records.push(Record::Machine(Arc::clone(&info)));
+        }
+        self.hand_in(taken).await?;
+        if is_new {
+            self.machine.with_door(|door| door.info = Some(info));
+        }
+        Ok(())
+    }
+
+    async fn run<S>(&mut self, requests: &mut S, seat: &mut Seat) -> Result<(), Status>
+    where
+        S: Stream<Item = Result<pb::PushRequest, Status>> + Unpin,
+    {
+        let context = Arc::clone(&self.context);
+        let superseded = || {
+            context.meters.superseded.increment();
+            Status::aborted("a newer stream of this machine has taken over; is its id used twice?")
+        };
+        loop {
+            let message = tokio::select! {
+                biased;
+                () = seat.superseded() => return Err(superseded()),
+                () = context.drain.draining() => {
+                    self.leave().await?;
+                    return Err(draining());
+                }
+                message = requests.next() => message,
+            };
+            let Some(message) = message else {
+                return self.leave().await;
+            };
+            let taking = self.take(message?);
+            tokio::select! {
+                biased;
+                () = seat.superseded() => return Err(superseded()),
+                taken = taking => taken?,
+            }
+        }
+    }
+
+    async fn take(&mut self, request: pb::PushRequest) -> Result<(), Status> {
+        use pb::push_request::Message;
+        let taken = match request.message {
+            None => return Ok(()),
+            Some(Message::Hello(_)) => {
+                return Err(Status::invalid_argument("a stream has one hello, its first message"));
+            }
+            Some(Message::Layout(layout)) => self.learn(&layout),
+            Some(Message::Frame(frame)) => self.frames(vec![frame])?,
+            Some(Message::Frames(frames)) => self.frames(frames.frames)?,
+            Some(Message::Processes(table)) => {
+                let table = decode::processes(table, self.machine.id.clone());
+                let is_timely = admission::check_time(table.time, self.context.now(), &self.context.limits).is_ok();
+                let record = is_timely.then(|| Record::Processes(Arc::new(table)));
+                Taken {
+                    records: record.into_iter().collect(),
+                    ..Taken::default()
+                }
+            }
+        };
+        self.hand_in(taken).await
+    }
+
+    /// The last refusals are journalled when the stream ends in order.
+    async fn leave(&mut self) -> Result<(), Status> {
+        let mut taken = Taken::default();
+        self.journal_refusals(&mut taken, true);
+        self.hand_in(taken).await
+    }
+
+    fn learn(&mut self, layout: &pb::Layout) -> Taken {
+        let sent = decode::layout(layout);
+        let (known, refusals) = self
+            .machine
+            .with_door(|door| admission::layout(sent, &self.machine.id, door, &self.context.limits));
+        self.layouts.insert(layout.id, known);
+        if self.missing == Some(layout.id) {
+            self.missing = None;
+        }
+        let mut taken = Taken::default();
+        for refusal in &refusals {
+            taken.note.rejections.push(rejection(0, refusal));
+        }
+        // The samples of a refused series are counted frame by frame.
+        self.machine
+            .with_door(|door| refusals.iter().for_each(|refusal| door.refuse(refusal)));
+        self.journal_refusals(&mut taken, false);
+        taken
+    }
+
+    fn frames(&mut self, frames: Vec<pb::Frame>) -> Result<Taken, Status> {
+        let mut taken = Taken {
+            records: Vec::with_capacity(frames.len() + 1),
+            newest: self.machine.with_door(|door| door.mark(self.id)),
+            ..Taken::default()
+        };
+        self.context.meters.frames.add(frames.len() as u64);
+        for frame in frames {
+            if frame.sequence == 0 {
+                return Err(Status::invalid_argument("a frame has no sequence; they start at 1"));
+            }
+            self.frame(frame, &mut taken);
+        }
+        taken.note.sequence = taken.newest;
+        self.journal_refusals(&mut taken, false);
+        Ok(taken)
+    }
+
+    fn frame(&mut self, frame: pb::Frame, taken: &mut Taken) {
+        let meters = &self.context.meters;
+        let samples = frame.values.len();
+        if frame.sequence <= taken.newest {
+            meters.duplicate.add(samples as u64);
+            return;
+        }
+        let known = if self.missing.is_none() {
+            self.layouts.get(frame.layout)
+        } else {
+            None
+        };
+        let Some(known) = known else {
+            meters.shed.add(samples as u64);
+            if self.missing.is_none() {
+                self.missing = Some(frame.layout);
+                taken.note.unknown_layouts.push(frame.layout);
+            }
+            return;
+        };
+        let sequence = frame.sequence;
+        taken.newest = sequence;
+        let now_us = self.context.clock.monotonic_us();
+        let limits = &self.context.limits;
+        let is_within_rate = self.machine.with_door(|door| door.take_rate(samples, now_us, limits));
+        let refusals = if is_within_rate {
+            let admitted = admission::frame(frame, known, self.id, self.context.now(), limits);
+            for (reason, count) in admitted.silent {
+                meters.reject(reason, count);
+            }
+            if let Some(batch) = admitted.batch {
+                taken.accepted += batch.len() as u64;
+                taken.records.push(Record::Batch(Arc::new(batch)));
+            }
+            admitted.refusals
+        } else {
+            let detail = format!("more than {} samples a second", limits.samples_per_second_max);
+            vec![Refusal::new(model::RejectReason::RateLimited, samples, &detail)]
+        };
+        for refusal in &refusals {
+            meters.reject(refusal.reason, refusal.count);
+            self.machine.with_door(|door| door.refuse(refusal));
+            taken.note.rejections.push(rejection(sequence, refusal));
+        }
+    }
+
+    fn journal_refusals(&self, taken: &mut Taken, all: bool) {
+        let (now, now_us) = (self.context.now(), self.context.clock.monotonic_us());
+        let due = self
+            .machine
+            .with_door(|door| door.take_refusals(&self.machine.id, now, now_us, all));
+        taken
+            .records
+            .extend(due.into_iter().map(|rejected| Record::Rejected(Arc::new(rejected))));
+    }
+
+    /// Submits, moves the mark and leaves the note. The place for the note comes first: from the submission on nothing waits, so
+    /// that a stream that is cut off has either handed in a frame and its mark, or neither.
+    async fn hand_in(&mut self, mut taken: Taken) -> Result<(), Status> {
+        let gone = || Status::cancelled("the client has gone");
+        let place = self.notes.reserve().await.map_err(|_closed| gone())?;
+        taken.note.number = self.context.intake.submit(taken.records, &mut self.tickets).await?;
+        if 0 < taken.newest {
+            self.machine.with_door(|door| door.advance(self.id, taken.newest));
+        }
+        self.context.meters.accepted.add(taken.accepted);
+        place.send(taken.note);
+        Ok(())
+    }
+}
+
+/// But for when it arrived.
+fn says_the_same(known: &MachineInfo, new: &MachineInfo) -> bool {
+    let new = MachineInfo {
+        arrival: known.arrival,
+        ..new.clone()
+    };
+    *known == new
+}

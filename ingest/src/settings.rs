@@ -1,0 +1,106 @@
+//! Every limit of ingest, with its unit and reason. The hub's settings override the defaults.
+
+use std::time::Duration;
+
+#[derive(Debug, Clone, Default)]
+pub struct Settings {
+    pub limits: Limits,
+    pub sequencer: SequencerSettings,
+    pub streams: StreamSettings,
+}
+
+/// What admission lets in.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Distinct series of one machine: ten times what a large host has.
+    pub series_per_machine_max: usize,
+    pub machines_max: usize,
+    /// A sample farther ahead of its arrival is refused: no honest clock is that wrong.
+    pub ahead_max: Duration,
+    /// An older sample is refused: the raw tier no longer keeps it.
+    pub behind_max: Duration,
+    /// Per machine, so that a flood costs only who floods.
+    pub samples_per_second_max: u32,
+    /// What a machine may send at once after a pause: also how fast a spool comes back.
+    pub burst_samples_max: u32,
+}
+
+#[derive(Debug, Clone)]
+pub struct SequencerSettings {
+    /// Submissions that wait for the journal. Full means: streams are not read.
+    pub queue_submissions_max: usize,
+    /// Their bytes, from submission to durability.
+    pub intake_bytes_max: usize,
+    /// Submissions and bytes in one group commit: what one T may cover.
+    pub group_submissions_max: usize,
+    pub group_bytes_max: usize,
+    /// Groups that are written and wait for their fsync. More would only be delay: groups grow instead.
+    pub groups_unsynced_max: usize,
+    /// Between two looks at what the journal may drop.
+    pub retention_every: Duration,
+}
+
+#[derive(Debug, Clone)]
+pub struct StreamSettings {
+    pub message_bytes_max: usize,
+    /// From the opening of a stream to its first message.
+    pub hello_within: Duration,
+    pub keepalive_every: Duration,
+    pub keepalive_within: Duration,
+    pub streams_per_connection_max: u32,
+    /// Frames that a collector may have under way.
+    pub credit_frames_max: u32,
+    /// Layouts that one stream may refer to.
+    pub layouts_per_stream_max: usize,
+    /// Batches made of the one-sample-per-message wire: by size or age, whichever comes first.
+    pub batch_samples_max: usize,
+    pub batch_wait: Duration,
+    /// Machines that such a stream gathers batches of at once.
+    pub machines_per_stream_max: usize,
+    /// From the beginning of a drain to the end of serving.
+    pub drain_within: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            series_per_machine_max: 1_000,
+            machines_max: 20_000,
+            ahead_max: Duration::from_secs(10 * 60),
+            behind_max: Duration::from_secs(24 * 3_600),
+            samples_per_second_max: 50_000,
+            burst_samples_max: 200_000,
+        }
+    }
+}
+
+impl Default for SequencerSettings {
+    fn default() -> Self {
+        Self {
+            queue_submissions_max: 4_096,
+            intake_bytes_max: 64 << 20,
+            group_submissions_max: 2_048,
+            group_bytes_max: 4 << 20,
+            groups_unsynced_max: 2,
+            retention_every: Duration::from_secs(10),
+        }
+    }
+}
+
+impl Default for StreamSettings {
+    fn default() -> Self {
+        Self {
+            message_bytes_max: 4 << 20,
+            hello_within: Duration::from_secs(10),
+            keepalive_every: Duration::from_secs(30),
+            keepalive_within: Duration::from_secs(10),
+            streams_per_connection_max: 128,
+            credit_frames_max: 256,
+            layouts_per_stream_max: 16,
+            batch_samples_max: 200,
+            batch_wait: Duration::from_millis(50),
+            machines_per_stream_max: 256,
+            drain_within: Duration::from_secs(8),
+        }
+    }
+}
