@@ -4,7 +4,14 @@
 //! a slow or dead store slows nobody. `sink` is the contract of a store that loses nothing, `driver` the one loop that writes to it.
 //! Invariants: S-1 writing twice equals writing once, S-2 a cursor never passes an unwritten row or an undurable time.
 
+pub mod driver;
+pub mod error;
 pub mod memory;
+pub mod sink;
+pub mod spill;
+mod spill_codec;
+mod staging;
+pub mod status;
 
 #[cfg(test)]
 mod fixtures;

@@ -80,6 +80,27 @@ impl Staging {
         batch
     }
 
+    /// Gives back what was taken and could not be handed on; oldest first, all of it before what is here.
+    pub(crate) fn put_back(&mut self, groups: Vec<Group>) {
+        for group in groups.into_iter().rev() {
+            let bytes = group.outputs.iter().map(weight).sum();
+            self.sealed_bytes += bytes;
+            self.sealed.push_front((group, bytes));
+        }
+    }
+
+    /// Drops the oldest until about this size is left, and says how many outputs went: only when memory and disk are both full.
+    pub(crate) fn drop_oldest(&mut self, bytes_max: usize) -> u64 {
+        let mut dropped = 0;
+        while bytes_max < self.sealed_bytes
+            && let Some((group, bytes)) = self.sealed.pop_front()
+        {
+            self.sealed_bytes -= bytes;
+            dropped += group.outputs.len() as u64;
+        }
+        dropped
+    }
+
     pub(crate) fn has_sealed(&self) -> bool {
         !self.sealed.is_empty()
     }
@@ -90,10 +111,6 @@ impl Staging {
 
     pub(crate) fn upto(&self) -> LogicalTime {
         self.upto
-    }
-
-    pub(crate) fn floor(&self) -> LogicalTime {
-        self.floor
     }
 }
 
