@@ -197,7 +197,7 @@ mod tests {
         );
         assert_eq!(
             table(&mut source, 15_000_000),
-            "web worker:0.5:122880 | web worker:122880 init:4096 "
+            "web worker:0.5:122880 | web worker:0.5:122880 init:0:4096 "
         );
     }
 
@@ -208,7 +208,7 @@ mod tests {
         table(&mut source, 0);
         machine.write("proc/7/stat", &stat("new", 150, 2, 1));
         (1..3).for_each(|n| drop(table(&mut source, n * 5_000_000)));
-        assert_eq!(table(&mut source, 15_000_000), "new:0.1:4096 | new:4096 ");
+        assert_eq!(table(&mut source, 15_000_000), "new:0.1:4096 | new:0.1:4096 ");
     }
 
     #[test]
@@ -222,7 +222,7 @@ mod tests {
             "1 (x) S",
             "1 (x) S 1 2 3",
             ")(",
-            &stat("x", 1, 1, 1).replace("1000", ""),
+            "1 (x) S 1 1 1 0 -1 0 9 9 9 9 -1 0 0 0 20 0 1 0 1 1 1",
         ] {
             assert_eq!(parse(odd), None, "{odd:?}");
         }

@@ -20,6 +20,7 @@ impl Root {
         Self(PathBuf::from("/"))
     }
 
+    #[cfg(test)]
     pub(crate) fn at(folder: &Path) -> Self {
         Self(folder.to_owned())
     }

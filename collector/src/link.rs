@@ -1,0 +1,286 @@
+//! Link: one Push stream to the hub, from hello to its end.
+//!
+//! Keeps true: a layout goes out before the first frame that names it; frames go strictly oldest first; no more of them are
+//! under way than the hub gave credit for; what is not acknowledged when the stream ends goes out again on the next.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use proto::pb;
+use proto::pb::push_request::Message;
+use runtime::clock::SharedClock;
+use runtime::drain::DrainToken;
+use tokio::sync::{Notify, mpsc, watch};
+use tokio::time::{Instant, sleep_until};
+use tonic::{Status, Streaming};
+use tracing::{info, warn};
+
+use crate::frame::Frame;
+use crate::layout::Layout;
+use crate::mailbox::Mailbox;
+use crate::outbox::{Next, Outbox};
+use crate::telemetry::Telemetry;
+
+/// What a hub may grant at most: beyond it, frames under way are only memory.
+const CREDIT_MAX: usize = 4_096;
+/// A hub that is alive but keeps frames this long unacknowledged has lost the stream; its disk is never that slow.
+const SILENCE_MAX: Duration = Duration::from_secs(60);
+/// A drain as a whole has 10 s; what is not acknowledged by then goes to the spool.
+const DRAIN_SEND: Duration = Duration::from_secs(5);
+/// Layouts remembered as sent. Machines have one or two at a time; forgetting one costs sending it again.
+const LAYOUTS_KNOWN: usize = 32;
+/// A hub that keeps asking for layouts it was given is broken; a new stream starts afresh.
+const UNKNOWN_MAX: u32 = 16;
+/// Different reasons of refusal that are logged per stream.
+const REASONS_MAX: usize = 16;
+
+/// How a stream ended.
+#[derive(Debug)]
+pub(crate) enum End {
+    /// Drained: the hub has everything, or time is up.
+    Drained,
+    /// The hub closed it without a reason.
+    Closed,
+    Refused(Status),
+    Silent,
+    Confused,
+    /// The session must be another; see `Outbox::is_beyond`.
+    Forgotten,
+}
+
+pub(crate) struct Link<'a> {
+    mailbox: &'a Mailbox,
+    clock: SharedClock,
+    telemetry: &'a Telemetry,
+    outgoing: mpsc::Sender<pb::PushRequest>,
+    responses: Streaming<pb::PushResponse>,
+    /// Messages that are made and not yet handed over.
+    ready: VecDeque<pb::PushRequest>,
+    layouts: LayoutBook,
+    /// Newest frame that was made a message of on this stream.
+    sent: u64,
+    under_way: VecDeque<u64>,
+    credit: usize,
+    /// When the hub last moved, or had nothing to answer.
+    moved: Instant,
+    unknown: u32,
+    reasons: BTreeSet<String>,
+    is_acknowledged: bool,
+}
+
+/// What wakes a link besides the hub.
+pub(crate) struct Wakes<'a> {
+    pub(crate) processes: &'a mut watch::Receiver<Option<pb::ProcessTable>>,
+    pub(crate) resend_layout: &'a Notify,
+    pub(crate) drain: &'a DrainToken,
+}
+
+/// Which layouts the hub has, under which number of this stream.
+#[derive(Debug, Default)]
+struct LayoutBook {
+    known: VecDeque<(u32, Arc<Layout>)>,
+    last_id: u32,
+}
+
+impl<'a> Link<'a> {
+    pub(crate) async fn new(
+        mailbox: &'a Mailbox,
+        telemetry: &'a Telemetry,
+        outgoing: mpsc::Sender<pb::PushRequest>,
+        responses: Streaming<pb::PushResponse>,
+    ) -> Self {
+        let outbox = mailbox.lock().await;
+        Self {
+            mailbox,
+            clock: SharedClock::clone(outbox.clock()),
+            telemetry,
+            outgoing,
+            responses,
+            ready: VecDeque::new(),
+            layouts: LayoutBook::default(),
+            sent: outbox.acknowledged(),
+            under_way: VecDeque::new(),
+            // Until the hub says more, the least it may grant.
+            credit: 1,
+            moved: Instant::now(),
+            unknown: 0,
+            reasons: BTreeSet::new(),
+            is_acknowledged: false,
+        }
+    }
+
+    /// Whether the hub acknowledged anything on this stream: then the connection is a good one.
+    pub(crate) fn is_acknowledged(&self) -> bool {
+        self.is_acknowledged
+    }
+
+    /// Sends and receives until the stream ends or all is drained.
+    pub(crate) async fn run(&mut self, wakes: Wakes<'_>) -> End {
+        let mut drained_by: Option<Instant> = None;
+        let outgoing = self.outgoing.clone();
+        let far = Instant::now() + Duration::from_secs(86_400 * 365);
+        loop {
+            self.fill().await;
+            if drained_by.is_some() && self.ready.is_empty() && self.mailbox.lock().await.waiting() == 0 {
+                return End::Drained;
+            }
+            let silent_at = if self.under_way.is_empty() {
+                far
+            } else {
+                self.moved + SILENCE_MAX
+            };
+            tokio::select! {
+                response = self.responses.message() => match response {
+                    Ok(Some(response)) => {
+                        if let Some(end) = self.receive(response).await {
+                            return end;
+                        }
+                    }
+                    Ok(None) => return End::Closed,
+                    Err(status) => return End::Refused(status),
+                },
+                permit = outgoing.reserve(), if !self.ready.is_empty() => match (permit, self.ready.pop_front()) {
+                    (Ok(permit), Some(message)) => permit.send(message),
+                    // The response says why.
+                    (Err(_), _) | (Ok(_), None) => self.ready.clear(),
+                },
+                () = self.mailbox.filled() => {}
+                Ok(()) = wakes.processes.changed() => {
+                    let table = wakes.processes.borrow_and_update().clone();
+                    self.ready.extend(table.map(|table| message(Message::Processes(table))));
+                }
+                () = wakes.resend_layout.notified() => self.layouts.forget_all(),
+                () = sleep_until(silent_at) => return End::Silent,
+                () = wakes.drain.draining(), if drained_by.is_none() => drained_by = Some(Instant::now() + DRAIN_SEND),
+                () = sleep_until(drained_by.unwrap_or(far)) => return End::Drained,
+            }
+        }
+    }
+
+    /// Makes messages of the next frames, as far as credit goes.
+    async fn fill(&mut self) {
+        let room = self.credit.saturating_sub(self.under_way.len());
+        if !self.ready.is_empty() || room == 0 {
+            return;
+        }
+        let after = self.sent;
+        let next = self.mailbox.lock().await.next(after, room);
+        let frames = match next {
+            Next::Frames(frames) => frames,
+            Next::Nothing => return,
+            Next::OnDisk => {
+                self.mailbox.on_disk(move |outbox| outbox.load(after)).await;
+                match self.mailbox.lock().await.next(after, room) {
+                    Next::Frames(frames) => frames,
+                    // The disk failed; it is asked again when the next frame comes.
+                    Next::OnDisk | Next::Nothing => return,
+                }
+            }
+        };
+        self.make_ready(&frames);
+    }
+
+    fn make_ready(&mut self, frames: &[Arc<Frame>]) {
+        if self.under_way.is_empty() {
+            self.moved = Instant::now();
+        }
+        let mut packed = Vec::with_capacity(frames.len());
+        for frame in frames {
+            let (id, is_new) = self.layouts.id_of(&frame.row.layout);
+            if is_new {
+                self.ready
+                    .push_back(message(Message::Layout(frame.row.layout.to_pb(id))));
+            }
+            packed.push(frame.to_pb(id, self.clock.as_ref()));
+            self.under_way.push_back(frame.sequence);
+            self.sent = frame.sequence;
+        }
+        let one_or_more = match packed.len() {
+            1 => packed.pop().map(Message::Frame),
+            _ => Some(Message::Frames(pb::Frames { frames: packed })),
+        };
+        self.ready.extend(one_or_more.map(message));
+    }
+
+    async fn receive(&mut self, response: pb::PushResponse) -> Option<End> {
+        let granted = usize::try_from(response.credit).unwrap_or(CREDIT_MAX);
+        self.credit = granted.clamp(1, CREDIT_MAX);
+        self.note_rejections(&response.rejections);
+        let acknowledged = response.acknowledged;
+        if self.mailbox.lock().await.is_beyond(acknowledged) {
+            self.mailbox.on_disk(Outbox::renew_session).await;
+            return Some(End::Forgotten);
+        }
+        if acknowledged > 0 {
+            self.is_acknowledged = true;
+            self.telemetry.connected.set(1.0);
+            self.mailbox.acknowledge(acknowledged).await;
+            self.moved = Instant::now();
+            self.sent = self.sent.max(acknowledged);
+            while self.under_way.front().is_some_and(|sequence| *sequence <= acknowledged) {
+                self.under_way.pop_front();
+            }
+        }
+        if !response.unknown_layouts.is_empty() {
+            self.unknown += 1;
+            self.layouts.forget(&response.unknown_layouts);
+            self.ready.clear();
+            self.under_way.clear();
+            self.sent = self.mailbox.lock().await.acknowledged();
+        }
+        (UNKNOWN_MAX < self.unknown).then_some(End::Confused)
+    }
+
+    fn note_rejections(&mut self, rejections: &[pb::Rejection]) {
+        for rejection in rejections {
+            self.telemetry.rejected_samples.add(u64::from(rejection.count));
+            if self.reasons.len() < REASONS_MAX && self.reasons.insert(rejection.reason.clone()) {
+                warn!(
+                    reason = rejection.reason,
+                    samples = rejection.count,
+                    detail = rejection.detail,
+                    "the hub refuses samples; further ones for this reason are only counted"
+                );
+            }
+        }
+    }
+}
+
+impl Drop for Link<'_> {
+    fn drop(&mut self) {
+        self.telemetry.connected.set(0.0);
+        if self.is_acknowledged {
+            info!(under_way = self.under_way.len(), "stream to the hub ended");
+        }
+    }
+}
+
+impl LayoutBook {
+    /// The number of a layout, and whether it is new to the hub.
+    fn id_of(&mut self, layout: &Arc<Layout>) -> (u32, bool) {
+        let is_same = |known: &Arc<Layout>| Arc::ptr_eq(known, layout) || known == layout;
+        // The newest is nearly always the one.
+        if let Some((id, _)) = self.known.iter().rev().find(|(_, known)| is_same(known)) {
+            return (*id, false);
+        }
+        self.last_id = self.last_id.wrapping_add(1);
+        if self.known.len() == LAYOUTS_KNOWN {
+            self.known.pop_front();
+        }
+        self.known.push_back((self.last_id, Arc::clone(layout)));
+        (self.last_id, true)
+    }
+
+    fn forget(&mut self, ids: &[u32]) {
+        self.known.retain(|(id, _)| !ids.contains(id));
+    }
+
+    fn forget_all(&mut self) {
+        self.known.clear();
+    }
+}
+
+pub(crate) fn message(message: Message) -> pb::PushRequest {
+    pb::PushRequest { message: Some(message) }
+}
