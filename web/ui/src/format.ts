@@ -55,7 +55,8 @@ export function count(value: Maybe): string {
   if (!known(value)) return NONE;
   let size = value;
   let unit = 0;
-  while (Math.abs(size) >= 9999.5 && unit < DECIMAL_UNITS.length - 1) {
+  // Four digits are still read at a glance as a plain number; with a prefix three are enough.
+  while (Math.abs(size) >= (unit === 0 ? 9999.5 : 999.5) && unit < DECIMAL_UNITS.length - 1) {
     size /= 1000;
     unit += 1;
   }
