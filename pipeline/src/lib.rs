@@ -1,1 +1,24 @@
-//! Skeleton.
+//! The timely graph: records in, outputs out. No I/O, no async, no clock: a replay of the journal gives the same outputs.
+//!
+//! Entry points: `start` builds the graph and its threads (`worker.rs`), `graph.rs` is the picture, one file per operator is in
+//! `operators/`, the rules' side in `control/`. Each operator is a plain state struct with thin glue around it (`stage.rs`).
+
+pub mod control;
+pub mod counters;
+pub mod doorbell;
+pub mod graph;
+pub mod operators;
+pub mod settings;
+pub mod stage;
+pub mod state;
+pub mod watchdog;
+pub mod worker;
+
+pub use counters::{Count, Counters};
+pub use graph::Feed;
+pub use operators::egress::{QueuePort, SinkPort};
+pub use operators::presence::{MACHINE_DOWN, MACHINE_UP, machine_down};
+pub use operators::source::Gate;
+pub use settings::{PresenceSettings, Settings, WindowSettings};
+pub use watchdog::{Stuck, Watchdog};
+pub use worker::{Handle, PipelineError, Running, SinkSpec, start};

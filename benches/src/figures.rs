@@ -1,0 +1,269 @@
+//! The 23 figures of `sysmon-1`, counted from what leaves the graph.
+//!
+//! Of a row's revisions the newest counts, so windows are held back until nothing can correct them, then added up.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::mpsc::SyncSender;
+
+use hashbrown::HashMap;
+use model::{Aggregate, Aggregates, Change, LogicalTime, Output, Slot, Timestamp, Transition};
+use pipeline::SinkPort;
+use serde::Serialize;
+
+use crate::workload::{BASE_MS, SERIES_PER_MACHINE};
+
+/// Figures of one window width.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+pub struct Windows {
+    pub windows: u64,
+    pub count: u64,
+    pub sum: f64,
+    pub min: f64,
+    pub max: f64,
+    pub last: f64,
+    pub wsum: f64,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+pub struct Alerts {
+    pub fired: u64,
+    pub fired_value: f64,
+    pub fired_ts: i64,
+    pub resolved: u64,
+    pub resolved_value: f64,
+    pub resolved_ts: i64,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+pub struct Latest {
+    pub series: u64,
+    pub value: f64,
+    pub ts: i64,
+}
+
+/// All figures; those of several workers add up.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+pub struct Figures {
+    pub m1: Windows,
+    pub h1: Windows,
+    pub alerts: Alerts,
+    pub latest: Latest,
+}
+
+impl Figures {
+    pub fn add(&mut self, other: &Self) {
+        for (mine, theirs) in [(&mut self.m1, &other.m1), (&mut self.h1, &other.h1)] {
+            mine.windows += theirs.windows;
+            mine.count += theirs.count;
+            mine.sum += theirs.sum;
+            mine.min += theirs.min;
+            mine.max += theirs.max;
+            mine.last += theirs.last;
+            mine.wsum += theirs.wsum;
+        }
+        let (mine, theirs) = (&mut self.alerts, &other.alerts);
+        mine.fired += theirs.fired;
+        mine.fired_value += theirs.fired_value;
+        mine.fired_ts += theirs.fired_ts;
+        mine.resolved += theirs.resolved;
+        mine.resolved_value += theirs.resolved_value;
+        mine.resolved_ts += theirs.resolved_ts;
+        self.latest.series += other.latest.series;
+        self.latest.value += other.latest.value;
+        self.latest.ts += other.latest.ts;
+    }
+}
+
+fn ms(at: Timestamp) -> i64 {
+    at.millis() - BASE_MS
+}
+
+/// Number of a machine of the workload: its id is `m` and the number.
+fn machine_number(id: &model::MachineId) -> u32 {
+    id.as_str().get(1..).and_then(|number| number.parse().ok()).unwrap_or(0)
+}
+
+impl Windows {
+    fn add(&mut self, series: u32, window: i64, row: &Aggregate) {
+        self.windows += 1;
+        self.count += row.count;
+        self.sum += row.sum;
+        self.min += row.min;
+        self.max += row.max;
+        self.last += row.last;
+        let weight = u32::try_from((i64::from(series) + 7 * window) % 97).unwrap_or(0);
+        self.wsum += row.sum * f64::from(weight);
+    }
+}
+
+/// Windows of one machine and width that may still be corrected, each with its revisions in order.
+#[derive(Default)]
+struct Pending(BTreeMap<Timestamp, Vec<Arc<Aggregates>>>);
+
+/// Minutes behind the newest that nothing corrects any more: the horizon and one.
+const PENDING_MAX: usize = 13;
+
+impl Pending {
+    fn take(&mut self, rows: Arc<Aggregates>, figures: &mut Windows) {
+        self.0.entry(rows.window.start).or_default().push(rows);
+        while self.0.len() > PENDING_MAX {
+            if let Some((_, revisions)) = self.0.pop_first() {
+                fold(&revisions, figures);
+            }
+        }
+    }
+}
+
+/// Adds the newest row of each series.
+fn fold(revisions: &[Arc<Aggregates>], figures: &mut Windows) {
+    let mut counted = 0_u64;
+    for rows in revisions.iter().rev() {
+        let machine = machine_number(&rows.roster.machine);
+        let window = ms(rows.window.start) * 1_000 / rows.window.width.micros();
+        for (slot, row) in &rows.rows {
+            // Series of a machine fit 64 bits.
+            if counted & (1 << slot.0) == 0 {
+                counted |= 1 << slot.0;
+                figures.add(machine * SERIES_PER_MACHINE + slot.0, window, row);
+            }
+        }
+    }
+}
+
+/// Counts windows and alerts of one worker.
+pub struct HistoryFigures {
+    done: SyncSender<Figures>,
+    figures: Figures,
+    minutes: HashMap<u32, Pending>,
+    hours: HashMap<u32, Pending>,
+    is_complete: bool,
+}
+
+impl HistoryFigures {
+    pub fn new(done: SyncSender<Figures>) -> Self {
+        Self {
+            done,
+            figures: Figures::default(),
+            minutes: HashMap::new(),
+            hours: HashMap::new(),
+            is_complete: false,
+        }
+    }
+
+    fn transition(&mut self, transition: &Transition) {
+        let (alerts, at) = (&mut self.figures.alerts, ms(transition.at));
+        match transition.change {
+            Change::Fired => {
+                alerts.fired += 1;
+                alerts.fired_value += transition.value;
+                alerts.fired_ts += at;
+            }
+            Change::Resolved => {
+                alerts.resolved += 1;
+                alerts.resolved_value += transition.value;
+                alerts.resolved_ts += at;
+            }
+        }
+    }
+}
+
+impl SinkPort for HistoryFigures {
+    fn output(&mut self, _t: LogicalTime, output: Output) {
+        match output {
+            Output::Minute(rows) => {
+                self.minutes
+                    .entry(rows.roster.index)
+                    .or_default()
+                    .take(rows, &mut self.figures.m1);
+            }
+            Output::Hour(rows) => self
+                .hours
+                .entry(rows.roster.index)
+                .or_default()
+                .take(rows, &mut self.figures.h1),
+            // The end of the file is no machine's fault: presence is not a figure of the workload.
+            Output::Transition(transition) if transition.rule.name != pipeline::MACHINE_DOWN => {
+                self.transition(&transition)
+            }
+            Output::Transition(_)
+            | Output::Samples(_)
+            | Output::Presence(_)
+            | Output::Machine(_)
+            | Output::Processes(_)
+            | Output::Rejected(_) => {}
+        }
+    }
+
+    fn flush(&mut self) {}
+
+    fn progress(&mut self, _before: LogicalTime) {}
+
+    fn complete(&mut self) {
+        if std::mem::replace(&mut self.is_complete, true) {
+            return;
+        }
+        for (pending, figures) in [
+            (&self.minutes, &mut self.figures.m1),
+            (&self.hours, &mut self.figures.h1),
+        ] {
+            for machine in pending.values() {
+                machine.0.values().for_each(|revisions| fold(revisions, figures));
+            }
+        }
+        self.done
+            .send(self.figures)
+            .expect("the replay waits for every worker's figures");
+    }
+}
+
+/// Keeps the latest value of each series of one worker.
+pub struct LatestFigures {
+    done: SyncSender<Figures>,
+    machines: HashMap<u32, Vec<(i64, f64)>>,
+    is_complete: bool,
+}
+
+impl LatestFigures {
+    pub fn new(done: SyncSender<Figures>) -> Self {
+        Self {
+            done,
+            machines: HashMap::new(),
+            is_complete: false,
+        }
+    }
+}
+
+impl SinkPort for LatestFigures {
+    fn output(&mut self, _t: LogicalTime, output: Output) {
+        let Output::Samples(bound) = output else { return };
+        let cells = self.machines.entry(bound.roster().index).or_default();
+        cells.resize(bound.roster().series.len().max(cells.len()), (i64::MIN, 0.0));
+        for index in 0..bound.batch.len() {
+            let (Slot(slot), at) = (bound.slot(index), bound.batch.time(index).micros());
+            let cell = &mut cells[slot as usize];
+            if at > cell.0 {
+                *cell = (at, bound.batch.values[index]);
+            }
+        }
+    }
+
+    fn flush(&mut self) {}
+
+    fn progress(&mut self, _before: LogicalTime) {}
+
+    fn complete(&mut self) {
+        if std::mem::replace(&mut self.is_complete, true) {
+            return;
+        }
+        let mut figures = Figures::default();
+        for (at, value) in self.machines.values().flatten().filter(|(at, _)| *at != i64::MIN) {
+            figures.latest.series += 1;
+            figures.latest.value += value;
+            figures.latest.ts += ms(Timestamp::from_micros(*at));
+        }
+        self.done
+            .send(figures)
+            .expect("the replay waits for every worker's figures");
+    }
+}

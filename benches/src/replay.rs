@@ -1,0 +1,149 @@
+//! `bench replay`: a workload file through the graph that the hub runs, without gRPC, journal and outside sinks.
+//!
+//! Timed: from the first record handed to the graph to the last result counted. Reading and grouping the file come before.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::mpsc::{RecvTimeoutError, sync_channel};
+use std::time::{Duration, Instant};
+
+use model::{Catalogue, Dataflow, LogicalTime, dataflow::route};
+use pipeline::{Feed, Settings, SinkSpec};
+use serde::Serialize;
+
+use crate::figures::{Figures, HistoryFigures, LatestFigures};
+use crate::workload::{self, Workload, WorkloadError};
+
+/// Records between two seals: what a group commit holds under load.
+const SEAL_RECORDS: usize = 256;
+/// Sealed behind the last record, so that every window closes.
+const TAIL: LogicalTime = 2 * 3_600 * 1_000_000;
+/// A run that takes longer is stuck.
+const RUN_MAX: Duration = Duration::from_secs(600);
+
+#[derive(Debug, thiserror::Error)]
+pub enum ReplayError {
+    #[error(transparent)]
+    Workload(#[from] WorkloadError),
+    #[error(transparent)]
+    Pipeline(#[from] pipeline::PipelineError),
+    #[error("the dataflow stopped before the end")]
+    Stopped(#[from] model::dataflow::Stopped),
+    #[error("a run did not end within {} s", RUN_MAX.as_secs())]
+    Stuck(#[from] RecvTimeoutError),
+    #[error("two runs gave different figures: {0:?} and {1:?}")]
+    Differs(Box<Figures>, Box<Figures>),
+}
+
+/// What the benchmark prints, as one JSON line.
+#[derive(Debug, Serialize)]
+pub struct Report {
+    pub samples: u64,
+    pub workers: usize,
+    /// Seconds per run.
+    pub walls: Vec<f64>,
+    /// CPU seconds per run, of all threads.
+    pub cpu_s: Vec<f64>,
+    pub peak_rss_mb: f64,
+    pub prepare_s: f64,
+    /// Of the fastest run.
+    pub samples_per_s: f64,
+    pub result: Figures,
+}
+
+/// Replays a file `runs` times.
+///
+/// # Errors
+/// When the file cannot be read, the graph fails, or two runs disagree.
+pub fn run(path: &Path, workers: usize, runs: usize) -> Result<Report, ReplayError> {
+    let started = Instant::now();
+    let workload = workload::load(path)?;
+    let prepare_s = started.elapsed().as_secs_f64();
+    let (mut walls, mut cpu_s, mut result) = (Vec::new(), Vec::new(), None);
+    for _ in 0..runs.max(1) {
+        let (cpu_before, started) = (cpu_seconds(), Instant::now());
+        let figures = one(&workload, workers)?;
+        walls.push(started.elapsed().as_secs_f64());
+        cpu_s.push(cpu_seconds() - cpu_before);
+        if *result.get_or_insert(figures) != figures {
+            return Err(ReplayError::Differs(
+                Box::new(result.unwrap_or_default()),
+                Box::new(figures),
+            ));
+        }
+    }
+    let fastest = walls.iter().copied().fold(f64::INFINITY, f64::min);
+    #[expect(clippy::cast_precision_loss, reason = "a workload has far fewer than 2^53 samples")]
+    let samples_per_s = (workload.samples as f64 / fastest).round();
+    let (samples, result) = (workload.samples, result.unwrap_or_default());
+    Ok(Report {
+        samples,
+        workers,
+        walls,
+        cpu_s,
+        peak_rss_mb: peak_rss_mb(),
+        prepare_s,
+        samples_per_s,
+        result,
+    })
+}
+
+fn one(workload: &Workload, workers: usize) -> Result<Figures, ReplayError> {
+    let (done, results) = sync_channel(2 * workers);
+    let (history, latest) = (done.clone(), done);
+    let sinks = [
+        SinkSpec {
+            name: "figures",
+            feed: Feed::History,
+            port: Box::new(move |_| Box::new(HistoryFigures::new(history.clone()))),
+        },
+        SinkSpec {
+            name: "latest",
+            feed: Feed::Live,
+            port: Box::new(move |_| Box::new(LatestFigures::new(latest.clone()))),
+        },
+    ];
+    let settings = Settings::new(workers, Catalogue::identity());
+    let (handle, running) = pipeline::start(&settings, &sinks, Arc::new(|| true))?;
+    for group in workload.records.chunks(SEAL_RECORDS) {
+        for stamped in group {
+            handle.push(route(&stamped.record, workers), stamped.clone())?;
+        }
+        // The next group may begin at the time this one ends with.
+        if let Some(last) = group.last() {
+            handle.seal(last.t);
+        }
+    }
+    let end = workload.records.last().map_or(0, |last| last.t);
+    handle.seal(end + TAIL);
+    handle.close();
+    let mut figures = Figures::default();
+    for _ in 0..2 * workers {
+        figures.add(&results.recv_timeout(RUN_MAX)?);
+    }
+    running.join()?;
+    Ok(figures)
+}
+
+/// User and system time of this process.
+fn cpu_seconds() -> f64 {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    // Fields 14 and 15, counted behind the name, which may hold spaces; in ticks of 10 ms on Linux.
+    let fields: Vec<&str> = stat
+        .rsplit_once(')')
+        .map_or_else(Vec::new, |(_, rest)| rest.split_whitespace().collect());
+    let ticks = |at: usize| {
+        fields
+            .get(at)
+            .and_then(|field| field.parse::<f64>().ok())
+            .unwrap_or(0.0)
+    };
+    (ticks(11) + ticks(12)) / 100.0
+}
+
+fn peak_rss_mb() -> f64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kib = peak.and_then(|rest| rest.trim().trim_end_matches(" kB").parse::<f64>().ok());
+    kib.unwrap_or(0.0) / 1_024.0
+}

@@ -1,0 +1,37 @@
+//! Bindings: rules joined with the series they apply to, kept up to date as either changes.
+//!
+//! In: facts at coarse times. Out: bindings with +1 or -1, on the worker that owns the series' machine; a repeated fact gives nothing.
+//! The join is on the metric; machine, tag and label matchers are a residual filter.
+//! State: both inputs, arranged by metric. Loss: none.
+
+use differential_dataflow::VecCollection;
+use model::LogicalTime;
+use timely::dataflow::StreamVec;
+use timely::dataflow::operators::vec::Map;
+
+use crate::control::coarsen::FactUpdates;
+use crate::control::facts::{Binding, Fact};
+
+/// Differential updates of bindings, consolidated.
+pub type BindingUpdates<'s> = StreamVec<'s, LogicalTime, (Binding, LogicalTime, isize)>;
+
+pub fn bindings<'s>(facts: FactUpdates<'s>) -> BindingUpdates<'s> {
+    let series = facts.clone().flat_map(|(fact, t, diff)| match fact {
+        Fact::Series(series) => Some(((series.key.metric.to_string(), series), t, diff)),
+        Fact::Rule(_) => None,
+    });
+    let rules = facts.flat_map(|(fact, t, diff)| match fact {
+        Fact::Rule(rule) => Some(((rule.rule.metric.clone(), rule), t, diff)),
+        Fact::Series(_) => None,
+    });
+    VecCollection::new(series)
+        .join_map(VecCollection::new(rules), |_, series, rule| Binding {
+            series: series.clone(),
+            rule: rule.clone(),
+        })
+        .filter(|Binding { series, rule }| {
+            rule.rule.enabled && rule.rule.matches(&series.machine, &series.tags, &series.key.labels)
+        })
+        .consolidate()
+        .inner
+}

@@ -1,0 +1,65 @@
+//! Counters of the graph: what became of each sample (C-1). One set per worker, so that workers never share a cache line.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+/// A count that only its worker raises and anybody reads.
+#[derive(Debug, Default)]
+pub struct Count(AtomicU64);
+
+impl Count {
+    pub fn add(&self, n: usize) {
+        self.0.fetch_add(n as u64, Relaxed);
+    }
+
+    pub fn get(&self) -> u64 {
+        self.0.load(Relaxed)
+    }
+}
+
+/// accepted = aggregated + duplicate + beyond_horizon + rejected.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+pub struct Counters {
+    /// Samples that entered the graph.
+    pub accepted: Count,
+    /// Samples refused by `normalize`.
+    pub rejected: Count,
+    /// Samples in an aggregate.
+    pub aggregated: Count,
+    /// Samples whose (machine, time, series) was there before.
+    pub duplicate: Count,
+    /// Of the aggregated: those behind the watermark.
+    pub late: Count,
+    /// Samples too old to correct their window: stored raw only.
+    pub beyond_horizon: Count,
+    /// Rows published, by tier.
+    pub minute_rows: Count,
+    pub hour_rows: Count,
+    /// Rows of windows that the replayed journal does not wholly cover: not published.
+    pub partial_rows: Count,
+    pub transitions: Count,
+    /// Records held back until their rules are known.
+    pub stashed: Count,
+    /// Activations of the source.
+    pub activations: Count,
+}
+
+impl Counters {
+    /// Name and value of each, for `/metrics`.
+    pub fn list(&self) -> [(&'static str, u64); 12] {
+        [
+            ("accepted", self.accepted.get()),
+            ("rejected", self.rejected.get()),
+            ("aggregated", self.aggregated.get()),
+            ("duplicate", self.duplicate.get()),
+            ("late", self.late.get()),
+            ("beyond_horizon", self.beyond_horizon.get()),
+            ("minute_rows", self.minute_rows.get()),
+            ("hour_rows", self.hour_rows.get()),
+            ("partial_rows", self.partial_rows.get()),
+            ("transitions", self.transitions.get()),
+            ("stashed", self.stashed.get()),
+            ("activations", self.activations.get()),
+        ]
+    }
+}

@@ -1,0 +1,93 @@
+//! The graph: operators chained in order, one page. The same on every worker.
+
+use std::sync::Arc;
+
+use model::{LogicalTime, Output};
+use timely::dataflow::Scope;
+use timely::dataflow::operators::Concatenate;
+use timely::dataflow::operators::vec::Map;
+
+use crate::control::bindings::bindings;
+use crate::control::coarsen::coarsen;
+use crate::operators::batch::Frames;
+use crate::operators::egress::{SinkPort, egress};
+use crate::operators::evaluate::{Verdicts, evaluate};
+use crate::operators::live::live;
+use crate::operators::normalize::{Names, normalize};
+use crate::operators::presence::{PresenceOutput, Roll};
+use crate::operators::rollup::Hours;
+use crate::operators::source::{SourcePort, source};
+use crate::operators::window::Windows;
+use crate::settings::Settings;
+use crate::stage::{At, Records, stage};
+
+/// Which outputs a sink is offered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Feed {
+    /// Everything, once: what a lossless store follows.
+    History,
+    /// The latest values and changes: samples are conflated under load.
+    Live,
+}
+
+/// One worker's port into a sink.
+pub struct SinkInlet {
+    pub name: &'static str,
+    pub feed: Feed,
+    pub port: Box<dyn SinkPort>,
+}
+
+/// Builds a worker's part of the graph.
+pub(crate) fn build(
+    scope: Scope<'_, LogicalTime>,
+    worker: usize,
+    settings: &Settings,
+    inlets: Vec<SinkInlet>,
+    port: SourcePort,
+) {
+    let counters = Arc::clone(&port.counters);
+    let counted = || Arc::clone(&counters);
+
+    let normalized = normalize(source(scope, port), Names::new(settings, worker, counted()));
+    let batches = stage(normalized.batches, "batch", Frames::new(settings.batch_age_max));
+    let minutes = stage(
+        batches.clone(),
+        "window",
+        Windows::new(settings.window.clone(), settings.catalogue, counted()),
+    );
+    let hours = stage(
+        minutes.clone(),
+        "rollup",
+        Hours::new(settings.window.clone(), counted()),
+    );
+    let bindings = bindings(coarsen(normalized.facts));
+    let verdicts = Verdicts::new(settings, counted());
+    let transitions = evaluate(batches.clone(), minutes.clone(), bindings, verdicts);
+    let presence = stage(normalized.sightings, "presence", Roll::new(settings, worker));
+
+    let changes = scope.concatenate([
+        normalized.outputs,
+        outputs(transitions, Output::Transition),
+        outputs(presence, |output| match output {
+            PresenceOutput::Presence(presence) => Output::Presence(presence),
+            PresenceOutput::Transition(transition) => Output::Transition(transition),
+        }),
+        outputs(minutes, |update| Output::Minute(update.rows)),
+        outputs(hours, Output::Hour),
+    ]);
+    let history = scope.concatenate([changes.clone(), outputs(batches.clone(), Output::Samples)]);
+    let latest = scope.concatenate([changes, outputs(live(batches), Output::Samples)]);
+    for SinkInlet { name, feed, port } in inlets {
+        match feed {
+            Feed::History => egress(history.clone(), name, port),
+            Feed::Live => egress(latest.clone(), name, port),
+        }
+    }
+}
+
+fn outputs<'s, T: Clone + 'static>(
+    records: Records<'s, T>,
+    output: impl Fn(T) -> Output + 'static,
+) -> Records<'s, Output> {
+    records.map(move |At { t, item }| At { t, item: output(item) })
+}

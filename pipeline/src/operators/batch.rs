@@ -1,0 +1,139 @@
+//! Batch: collects the one-sample-per-message wire's samples of a machine into frames, by time, size or age.
+//!
+//! In: normalized batches. Out: frames (batches with one time); a collector's whole frames pass through untouched.
+//! State: per machine the samples of one time that wait for more; at most 200, for at most 50 ms.
+//! Time: age on the logical clock. Order: a machine's samples leave in the order they came.
+//! Loss: none.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use model::{Batch, Bound, LogicalTime, Positions, SessionId, Times, Timestamp};
+
+use crate::settings::ticks;
+use crate::stage::{At, Stage};
+
+/// Samples that wait in one frame.
+const FRAME_SAMPLES_MAX: usize = 200;
+
+/// The waiting samples of all machines of a worker, by machine index.
+pub struct Frames {
+    age_max: LogicalTime,
+    machines: Vec<Option<Waiting>>,
+    /// Machines that wait, by when they began to.
+    order: VecDeque<(LogicalTime, u32)>,
+}
+
+struct Waiting {
+    /// The batch that the first sample came in: its layout and origin stand for all.
+    first: Bound,
+    since: LogicalTime,
+    time: Timestamp,
+    positions: Vec<u16>,
+    values: Vec<f64>,
+}
+
+impl Frames {
+    pub fn new(age_max: std::time::Duration) -> Self {
+        Self {
+            age_max: ticks(age_max),
+            machines: Vec::new(),
+            order: VecDeque::new(),
+        }
+    }
+
+    fn flush(&mut self, t: LogicalTime, index: u32, out: &mut Vec<At<Bound>>) {
+        let Some(waiting) = self.machines.get_mut(index as usize).and_then(Option::take) else {
+            return;
+        };
+        let Waiting {
+            first,
+            time,
+            positions,
+            values,
+            ..
+        } = waiting;
+        let (positions, times, values) = (Positions::List(positions.into()), Times::One(time), values.into());
+        let batch = Arc::new(Batch {
+            positions,
+            times,
+            values,
+            layout: Arc::clone(&first.batch.layout),
+            ..*first.batch
+        });
+        out.push(At {
+            t,
+            item: Bound {
+                batch,
+                layout: first.layout,
+            },
+        });
+    }
+
+    fn wait(&mut self, t: LogicalTime, bound: &Bound, at: usize, out: &mut Vec<At<Bound>>) {
+        let index = bound.roster().index;
+        let (time, value) = (bound.batch.time(at), bound.batch.values[at]);
+        let fits = |w: &Waiting| {
+            w.time == time && w.values.len() < FRAME_SAMPLES_MAX && Arc::ptr_eq(&w.first.layout, &bound.layout)
+        };
+        if self.machines.len() <= index as usize {
+            self.machines.resize_with(index as usize + 1, || None);
+        }
+        if !self.machines[index as usize].as_ref().is_some_and(fits) {
+            self.flush(t, index, out);
+            self.order.push_back((t, index));
+        }
+        let waiting = self.machines[index as usize].get_or_insert_with(|| Waiting {
+            first: bound.clone(),
+            since: t,
+            time,
+            positions: Vec::new(),
+            values: Vec::new(),
+        });
+        // Positions lie in a layout, which has at most 4,096.
+        waiting
+            .positions
+            .push(u16::try_from(bound.batch.position(at)).unwrap_or(u16::MAX));
+        waiting.values.push(value);
+    }
+}
+
+impl Stage for Frames {
+    type In = Bound;
+    type Out = Bound;
+
+    fn apply(&mut self, t: LogicalTime, bound: Bound, out: &mut Vec<At<Bound>>) {
+        if bound.batch.session != SessionId::NONE {
+            self.flush(t, bound.roster().index, out);
+            out.push(At { t, item: bound });
+            return;
+        }
+        for at in 0..bound.batch.len() {
+            self.wait(t, &bound, at, out);
+        }
+    }
+
+    fn advance(&mut self, now: LogicalTime, out: &mut Vec<At<Bound>>) {
+        while let Some((since, index)) = self.order.front().copied() {
+            let due = since.saturating_add(self.age_max);
+            if due > now {
+                return;
+            }
+            self.order.pop_front();
+            let is_this = self
+                .machines
+                .get(index as usize)
+                .and_then(Option::as_ref)
+                .is_some_and(|w| w.since == since);
+            if is_this {
+                self.flush(due, index, out);
+            }
+        }
+    }
+
+    fn finish(&mut self, out: &mut Vec<At<Bound>>) {
+        for (since, index) in std::mem::take(&mut self.order) {
+            self.flush(since, index, out);
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! Egress: outputs leave the graph, one port per sink and worker.
+//!
+//! In: outputs. Out: the port, with progress: when the frontier has passed T, every output below T was handed over and is durable.
+//! State: none. It never waits: a port takes what it is given, and the source's gate bounds how far that may go.
+//! Loss: none here; what a sink does not want is left out by its own choice.
+
+use model::{Egress, LogicalTime, Output};
+use timely::dataflow::channels::pact::Pipeline;
+use timely::dataflow::operators::generic::operator::Operator;
+
+use crate::stage::{At, Records};
+
+/// Where one worker's outputs for one sink go.
+pub trait SinkPort: Send {
+    /// Takes an output. Times rise, but for timers that fall due between two records.
+    fn output(&mut self, t: LogicalTime, output: Output);
+
+    /// What was given since the last call belongs together.
+    fn flush(&mut self);
+
+    /// Every output of a time below `before` was given, by all workers, and is durable.
+    fn progress(&mut self, before: LogicalTime);
+
+    /// Nothing follows from this worker.
+    fn complete(&mut self);
+}
+
+pub fn egress<'s>(outputs: Records<'s, Output>, name: &'static str, mut port: Box<dyn SinkPort>) {
+    outputs.sink(Pipeline, name, move |(input, frontier)| {
+        input.for_each(|_, records| {
+            for At { t, item } in records.drain(..) {
+                port.output(t, item);
+            }
+        });
+        port.flush();
+        match frontier.frontier().first() {
+            Some(before) => port.progress(*before),
+            None => port.complete(),
+        }
+    });
+}
+
+/// A port into a sink's queue, whose policy must be to overshoot.
+pub struct QueuePort {
+    queue: runtime::queue::Sender<Egress>,
+    wants: fn(&Output) -> bool,
+    t: LogicalTime,
+    outputs: Vec<Output>,
+    ready: Vec<Egress>,
+    progress: LogicalTime,
+    is_complete: bool,
+}
+
+impl QueuePort {
+    pub fn new(queue: runtime::queue::Sender<Egress>, wants: fn(&Output) -> bool) -> Self {
+        Self {
+            queue,
+            wants,
+            t: 0,
+            outputs: Vec::new(),
+            ready: Vec::new(),
+            progress: 0,
+            is_complete: false,
+        }
+    }
+
+    fn cut(&mut self) {
+        if !self.outputs.is_empty() {
+            let outputs = std::mem::take(&mut self.outputs);
+            self.ready.push(Egress::Data { t: self.t, outputs });
+        }
+    }
+}
+
+impl SinkPort for QueuePort {
+    fn output(&mut self, t: LogicalTime, output: Output) {
+        if !(self.wants)(&output) {
+            return;
+        }
+        if t != self.t {
+            self.cut();
+            self.t = t;
+        }
+        self.outputs.push(output);
+    }
+
+    fn flush(&mut self) {
+        self.cut();
+        if !self.ready.is_empty() {
+            // A closed queue means that the sink is gone, which only a shutdown does.
+            self.queue.push_all(&mut self.ready);
+        }
+    }
+
+    fn progress(&mut self, before: LogicalTime) {
+        if before > self.progress {
+            self.progress = before;
+            self.ready.push(Egress::Progress(before));
+            self.queue.push_all(&mut self.ready);
+        }
+    }
+
+    fn complete(&mut self) {
+        if !self.is_complete {
+            self.is_complete = true;
+            self.ready.push(Egress::Complete);
+            self.queue.push_all(&mut self.ready);
+        }
+    }
+}

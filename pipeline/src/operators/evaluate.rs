@@ -1,0 +1,531 @@
+//! Evaluate: samples and minutes against the rules that apply to them; out comes a transition when a verdict changes, once.
+//!
+//! In: normalized batches, minute updates, bindings. Out: transitions.
+//! State: per bound series its newest event time, per rule and series the phase (calm, pending, firing); freed with the binding.
+//! Time: a record of time T is judged by the bindings of `T - LAG`, and one that brings new series by the bindings of those series;
+//! until they are known it waits. So a replay judges every sample by the same rules. `for` elapses in event time and fires on a sample.
+//! Order: arrival, skipping what is not newer than its series' newest. Age over two minutes corrects history, never an alert.
+//! Loss: none. Invariants: A-1 Fired and Resolved alternate per alert.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use hashbrown::HashMap;
+use model::rule::Input;
+use model::{Bound, Change, LogicalTime, MachineId, Rule, SeriesKey, Timestamp, Transition};
+
+use timely::container::CapacityContainerBuilder;
+use timely::dataflow::channels::pact::{Exchange, Pipeline};
+use timely::dataflow::operators::generic::OutputBuilder;
+use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
+
+use crate::control::bindings::BindingUpdates;
+use crate::control::coarsen::boundary_after;
+use crate::control::facts::Binding;
+use crate::counters::Counters;
+use crate::operators::window::MinuteUpdate;
+use crate::settings::Settings;
+use crate::stage::{At, Records};
+
+/// How long after its boundary a changed binding takes effect: longer than the frontier lags in a quiet hub, so that records
+/// do not have to wait for it.
+const LAG: LogicalTime = 2_000_000;
+/// Older than this on arrival, by the collector's own clock: a spool that is replayed. It never changes an alert.
+const AGE_MS_MAX: u32 = 120_000;
+
+/// A record that waits to be judged.
+#[derive(Debug, Clone)]
+pub enum Judged {
+    Batch(Bound),
+    Minute(MinuteUpdate),
+}
+
+/// The verdicts of a worker.
+pub struct Verdicts {
+    machines: Vec<Option<Box<Machine>>>,
+    /// Bindings that are not yet in effect, by their boundary.
+    coming: BTreeMap<LogicalTime, Vec<(Binding, isize)>>,
+    /// Bindings up to here are in effect.
+    applied: LogicalTime,
+    /// In order of arrival, each waiting for the bindings of a time.
+    batches: Waiting,
+    minutes: Waiting,
+    /// Verdicts from before the restart that no binding has claimed yet, by rule.
+    persisted: HashMap<(String, MachineId, Arc<SeriesKey>), Timestamp>,
+    counters: Arc<Counters>,
+}
+
+type Waiting = VecDeque<(LogicalTime, At<Judged>)>;
+
+#[derive(Default)]
+struct Machine {
+    /// Series of the machine whose bindings are known or waited for.
+    known: usize,
+    /// By slot; only slots that a rule looks at.
+    samples: Vec<Watched>,
+    minutes: Vec<Watched>,
+}
+
+/// A series that rules look at.
+struct Watched {
+    slot: u32,
+    key: Arc<SeriesKey>,
+    machine: MachineId,
+    newest: i64,
+    /// The value that was judged last.
+    value: f64,
+    rules: Vec<Verdict>,
+}
+
+struct Verdict {
+    rule: Arc<Rule>,
+    phase: Phase,
+    /// Bindings that hold it: two for a moment, while an edited rule or new tags replace the old.
+    bindings: usize,
+}
+
+/// A value to be judged.
+#[derive(Clone, Copy)]
+struct Look {
+    t: LogicalTime,
+    value: f64,
+    time: Timestamp,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Calm,
+    /// Breached since, for less than the rule's `for`.
+    Pending(Timestamp),
+    Firing(Timestamp),
+}
+
+impl Verdicts {
+    pub fn new(settings: &Settings, counters: Arc<Counters>) -> Self {
+        let persisted = settings.firing.iter().map(|alert| {
+            (
+                (
+                    alert.rule.name.clone(),
+                    alert.machine.clone(),
+                    Arc::clone(&alert.series),
+                ),
+                alert.since,
+            )
+        });
+        Self {
+            machines: Vec::new(),
+            coming: BTreeMap::new(),
+            applied: 0,
+            batches: VecDeque::new(),
+            minutes: VecDeque::new(),
+            persisted: persisted.collect(),
+            counters,
+        }
+    }
+
+    /// Notes a change of a binding at its boundary.
+    pub fn bind(&mut self, boundary: LogicalTime, binding: Binding, diff: isize) {
+        self.coming.entry(boundary).or_default().push((binding, diff));
+    }
+
+    /// Takes a record. `known` is the frontier of the bindings: those of earlier boundaries have all come.
+    pub fn take(&mut self, known: LogicalTime, record: At<Judged>, out: &mut Vec<At<Arc<Transition>>>) {
+        let needs = self.needs(&record);
+        let waiting = match record.item {
+            Judged::Batch(_) => &mut self.batches,
+            Judged::Minute(_) => &mut self.minutes,
+        };
+        if waiting.is_empty() && needs < known {
+            self.judge(needs, &record, out);
+        } else {
+            self.counters.stashed.add(1);
+            waiting.push_back((needs, record));
+        }
+    }
+
+    /// Judges what has waited, now that the bindings before `known` have come.
+    pub fn release(&mut self, known: LogicalTime, out: &mut Vec<At<Arc<Transition>>>) {
+        while let Some((needs, record)) = self.batches.pop_front_if(|(needs, _)| *needs < known) {
+            self.judge(needs, &record, out);
+        }
+        while let Some((needs, record)) = self.minutes.pop_front_if(|(needs, _)| *needs < known) {
+            self.judge(needs, &record, out);
+        }
+    }
+
+    /// Puts bindings in effect that are due at `now`, where no record comes to do it.
+    pub fn advance(&mut self, known: LogicalTime, now: LogicalTime, out: &mut Vec<At<Arc<Transition>>>) {
+        let needs = now.saturating_sub(LAG);
+        if self.batches.is_empty() && self.minutes.is_empty() && needs < known {
+            self.apply_until(needs, out);
+        }
+    }
+
+    /// The earliest logical time that anything may still be published at, where something waits.
+    pub fn holds(&self, known: LogicalTime) -> LogicalTime {
+        let waiting = [self.batches.front(), self.minutes.front()]
+            .into_iter()
+            .flatten()
+            .map(|(_, record)| record.t)
+            .min();
+        let unknown = known.saturating_add(LAG);
+        let coming = self
+            .coming
+            .keys()
+            .next()
+            .map_or(u64::MAX, |boundary| boundary.saturating_add(LAG));
+        waiting.unwrap_or(u64::MAX).min(unknown).min(coming)
+    }
+
+    pub fn is_idle(&self) -> bool {
+        self.batches.is_empty() && self.minutes.is_empty()
+    }
+
+    /// The boundary whose bindings must be known before the record is judged.
+    fn needs(&mut self, record: &At<Judged>) -> LogicalTime {
+        let roster = match &record.item {
+            Judged::Batch(bound) => bound.roster(),
+            Judged::Minute(update) => &update.rows.roster,
+        };
+        let lagged = record.t.saturating_sub(LAG);
+        let machine = machine(&mut self.machines, roster.index);
+        if machine.known < roster.series.len() {
+            machine.known = roster.series.len();
+            return boundary_after(record.t).max(lagged);
+        }
+        lagged
+    }
+
+    fn judge(&mut self, needs: LogicalTime, record: &At<Judged>, out: &mut Vec<At<Arc<Transition>>>) {
+        self.apply_until(needs, out);
+        let before = out.len();
+        match &record.item {
+            Judged::Batch(bound) => {
+                if bound.batch.age_ms <= AGE_MS_MAX
+                    && let Some(Some(machine)) = self.machines.get_mut(bound.roster().index as usize)
+                {
+                    machine.batch(record.t, bound, out);
+                }
+            }
+            Judged::Minute(update) => {
+                if let Some(Some(machine)) = self.machines.get_mut(update.rows.roster.index as usize) {
+                    machine.minute(record.t, update, out);
+                }
+            }
+        }
+        self.counters.transitions.add(out.len() - before);
+    }
+
+    /// Puts the bindings of boundaries up to and including `through` in effect, boundary by boundary.
+    fn apply_until(&mut self, through: LogicalTime, out: &mut Vec<At<Arc<Transition>>>) {
+        if through <= self.applied {
+            return;
+        }
+        self.applied = through;
+        while self
+            .coming
+            .first_key_value()
+            .is_some_and(|(boundary, _)| *boundary <= through)
+        {
+            let Some((boundary, mut changes)) = self.coming.pop_first() else {
+                return;
+            };
+            // Assertions first: an edited rule is then replaced and keeps its phase. Sorted, so that a replay does the same.
+            changes.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+            for (binding, diff) in changes {
+                if diff > 0 {
+                    self.assert(binding)
+                } else {
+                    self.retract(boundary, &binding, out)
+                }
+            }
+        }
+    }
+
+    fn assert(&mut self, Binding { series, rule }: Binding) {
+        let machine = machine(&mut self.machines, series.index);
+        let watched = machine.watched_of(&rule.rule);
+        let at = watched.partition_point(|w| w.slot < series.slot);
+        if watched.get(at).is_none_or(|w| w.slot != series.slot) {
+            let (slot, key, machine) = (series.slot, Arc::clone(&series.key), series.machine.clone());
+            watched.insert(
+                at,
+                Watched {
+                    slot,
+                    key,
+                    machine,
+                    newest: i64::MIN,
+                    value: 0.0,
+                    rules: Vec::new(),
+                },
+            );
+        }
+        let watched = &mut watched[at];
+        if let Some(verdict) = watched.rules.iter_mut().find(|v| v.rule.name == rule.rule.name) {
+            verdict.rule = rule.rule;
+            verdict.bindings += 1;
+            return;
+        }
+        let persisted = self
+            .persisted
+            .remove(&(rule.rule.name.clone(), series.machine, series.key));
+        if let Some(since) = persisted {
+            // What was judged before the restart is not judged again.
+            watched.newest = watched.newest.max(since.micros());
+        }
+        watched.rules.push(Verdict {
+            rule: rule.rule,
+            phase: persisted.map_or(Phase::Calm, Phase::Firing),
+            bindings: 1,
+        });
+    }
+
+    fn retract(
+        &mut self,
+        boundary: LogicalTime,
+        Binding { series, rule }: &Binding,
+        out: &mut Vec<At<Arc<Transition>>>,
+    ) {
+        let Some(Some(machine)) = self.machines.get_mut(series.index as usize) else {
+            return;
+        };
+        let watched = machine.watched_of(&rule.rule);
+        let Ok(at) = watched.binary_search_by_key(&series.slot, |w| w.slot) else {
+            return;
+        };
+        let t = boundary.saturating_add(LAG);
+        let entry = &mut watched[at];
+        let Some(index) = entry.rules.iter().position(|v| v.rule.name == rule.rule.name) else {
+            return;
+        };
+        entry.rules[index].bindings -= 1;
+        if entry.rules[index].bindings > 0 {
+            return;
+        }
+        let verdict = entry.rules.swap_remove(index);
+        if let Phase::Firing(since) = verdict.phase {
+            let at = Timestamp::from_logical(t);
+            out.push(transition(
+                t,
+                entry,
+                &verdict.rule,
+                (Change::Resolved, entry.value, at, since),
+            ));
+        }
+        if entry.rules.is_empty() {
+            watched.remove(at);
+        }
+    }
+}
+
+/// Runs the verdicts of a worker on its streams.
+pub fn evaluate<'s>(
+    batches: Records<'s, Bound>,
+    minutes: Records<'s, MinuteUpdate>,
+    bindings: BindingUpdates<'s>,
+    mut verdicts: Verdicts,
+) -> Records<'s, Arc<Transition>> {
+    let mut builder = OperatorBuilder::new("evaluate".to_owned(), batches.scope());
+    let mut batches = builder.new_input(batches, Pipeline);
+    let mut minutes = builder.new_input(minutes, Pipeline);
+    let owner = Exchange::new(|(binding, _, _): &(Binding, LogicalTime, isize)| u64::from(binding.series.worker));
+    let mut bindings = builder.new_input(bindings, owner);
+    let (output, stream) = builder.new_output();
+    let mut output = OutputBuilder::<_, CapacityContainerBuilder<Vec<_>>>::from(output);
+    builder.build(move |mut capabilities| {
+        let (mut held, mut out) = (capabilities.pop(), Vec::new());
+        move |frontiers| {
+            bindings.for_each(|_, changes| {
+                changes
+                    .drain(..)
+                    .for_each(|(binding, boundary, diff)| verdicts.bind(boundary, binding, diff));
+            });
+            let known = frontiers[2].frontier().first().copied().unwrap_or(LogicalTime::MAX);
+            verdicts.release(known, &mut out);
+            batches.for_each(|_, records| {
+                for At { t, item } in records.drain(..) {
+                    verdicts.take(
+                        known,
+                        At {
+                            t,
+                            item: Judged::Batch(item),
+                        },
+                        &mut out,
+                    );
+                }
+            });
+            minutes.for_each(|_, records| {
+                for At { t, item } in records.drain(..) {
+                    verdicts.take(
+                        known,
+                        At {
+                            t,
+                            item: Judged::Minute(item),
+                        },
+                        &mut out,
+                    );
+                }
+            });
+            let now = frontiers[..2]
+                .iter()
+                .filter_map(|f| f.frontier().first().copied())
+                .min();
+            verdicts.advance(known, now.unwrap_or(LogicalTime::MAX), &mut out);
+            if let Some(capability) = held.as_mut() {
+                if !out.is_empty() {
+                    output.activate().session(&*capability).give_container(&mut out);
+                }
+                let until = now.unwrap_or(LogicalTime::MAX).min(verdicts.holds(known));
+                capability.downgrade(&until.max(*capability.time()));
+            }
+            if now.is_none() && verdicts.is_idle() {
+                held = None;
+            }
+        }
+    });
+    stream
+}
+
+fn machine(machines: &mut Vec<Option<Box<Machine>>>, index: u32) -> &mut Machine {
+    let index = index as usize;
+    if machines.len() <= index {
+        machines.resize_with(index + 1, || None);
+    }
+    machines[index].get_or_insert_with(Box::default)
+}
+
+impl Machine {
+    fn watched_of(&mut self, rule: &Rule) -> &mut Vec<Watched> {
+        if rule.input == Input::Sample {
+            &mut self.samples
+        } else {
+            &mut self.minutes
+        }
+    }
+
+    fn batch(&mut self, t: LogicalTime, bound: &Bound, out: &mut Vec<At<Arc<Transition>>>) {
+        if self.samples.is_empty() {
+            return;
+        }
+        if bound.is_dense() {
+            let (values, time) = (&bound.batch.values, bound.batch.newest());
+            for watched in &mut self.samples {
+                if let Some(value) = values.get(watched.slot as usize) {
+                    watched.look(Look { t, value: *value, time }, out);
+                }
+            }
+            return;
+        }
+        for index in 0..bound.batch.len() {
+            let slot = bound.slot(index).0;
+            if let Ok(at) = self.samples.binary_search_by_key(&slot, |w| w.slot) {
+                let (value, time) = (bound.batch.values[index], bound.batch.time(index));
+                self.samples[at].look(Look { t, value, time }, out);
+            }
+        }
+    }
+
+    fn minute(&mut self, t: LogicalTime, update: &MinuteUpdate, out: &mut Vec<At<Arc<Transition>>>) {
+        let rows = &update.rows;
+        if !rows.is_final || self.minutes.is_empty() {
+            return;
+        }
+        let end = rows.window.end();
+        for (slot, row) in &rows.rows {
+            if let Ok(at) = self.minutes.binary_search_by_key(&slot.0, |w| w.slot) {
+                self.minutes[at].look_at_minute(t, row, end, out);
+            }
+        }
+    }
+}
+
+impl Watched {
+    #[inline]
+    fn look(&mut self, look: Look, out: &mut Vec<At<Arc<Transition>>>) {
+        let Look { value, time, .. } = look;
+        if time.micros() <= self.newest {
+            return;
+        }
+        (self.newest, self.value) = (time.micros(), value);
+        for at in 0..self.rules.len() {
+            self.step(at, look, out);
+        }
+    }
+
+    /// A minute is judged once, when it closes: a correction of it is not newer than its series' newest.
+    fn look_at_minute(
+        &mut self,
+        t: LogicalTime,
+        row: &model::Aggregate,
+        end: Timestamp,
+        out: &mut Vec<At<Arc<Transition>>>,
+    ) {
+        if end.micros() <= self.newest {
+            return;
+        }
+        self.newest = end.micros();
+        for at in 0..self.rules.len() {
+            #[expect(clippy::cast_precision_loss, reason = "a minute's count stays far below 2^53")]
+            let value = match self.rules[at].rule.input {
+                Input::MinuteMean => row.mean(),
+                Input::MinuteSum => row.sum,
+                Input::MinuteCount => row.count as f64,
+                Input::MinuteMax => row.max,
+                Input::Sample => continue,
+            };
+            self.step(at, Look { t, value, time: end }, out);
+        }
+    }
+
+    #[inline]
+    fn step(&mut self, at: usize, Look { t, value, time }: Look, out: &mut Vec<At<Arc<Transition>>>) {
+        let Verdict { rule, phase, .. } = &mut self.rules[at];
+        match *phase {
+            Phase::Firing(since) => {
+                if !rule.still_holds(value) {
+                    *phase = Phase::Calm;
+                    let rule = Arc::clone(rule);
+                    out.push(transition(t, self, &rule, (Change::Resolved, value, time, since)));
+                }
+            }
+            Phase::Calm | Phase::Pending(_) if !rule.breaches(value) => *phase = Phase::Calm,
+            Phase::Calm | Phase::Pending(_) => {
+                let since = if let Phase::Pending(since) = *phase {
+                    since
+                } else {
+                    time
+                };
+                if time.since(since).as_secs() < u64::from(rule.for_s) {
+                    *phase = Phase::Pending(since);
+                    return;
+                }
+                *phase = Phase::Firing(time);
+                let rule = Arc::clone(rule);
+                out.push(transition(t, self, &rule, (Change::Fired, value, time, time)));
+            }
+        }
+    }
+}
+
+fn transition(
+    t: LogicalTime,
+    watched: &Watched,
+    rule: &Arc<Rule>,
+    what: (Change, f64, Timestamp, Timestamp),
+) -> At<Arc<Transition>> {
+    let (change, value, at, since) = what;
+    let (rule, machine, series) = (Arc::clone(rule), watched.machine.clone(), Arc::clone(&watched.key));
+    At {
+        t,
+        item: Arc::new(Transition {
+            rule,
+            machine,
+            series,
+            change,
+            value,
+            at,
+            since,
+            t,
+        }),
+    }
+}

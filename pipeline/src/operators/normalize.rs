@@ -1,0 +1,482 @@
+//! Normalize: what was sent becomes what it means. Catalogue names, base units, valid values, dense slots.
+//!
+//! In: journal records. Out, on four ports: normalized batches; refused samples and descriptions of machines, for the sinks;
+//! facts of series and rules, for the control plane; sightings, for presence.
+//! State: per machine its series by slot and its tags, per layout how it maps; freed when the machine is silent for a day.
+//! Time: none but forgetting; each sample is judged by itself. Loss: none; what is refused leaves as a dead letter with its reason.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use hashbrown::HashMap;
+use model::{
+    Batch, Bound, BoundLayout, LayoutId, LogicalTime, MachineId, MachineInfo, Output, Positions, Record, RejectReason,
+    Rejected, Roster, RuleSet, SeriesKey, Slots, Times,
+};
+
+use timely::container::CapacityContainerBuilder;
+use timely::dataflow::channels::pact::Pipeline;
+use timely::dataflow::operators::InputCapability;
+use timely::dataflow::operators::generic::OutputBuilder;
+use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
+
+use crate::control::facts::{Change, Fact, RuleFact, SeriesFact};
+use crate::counters::Counters;
+use crate::operators::presence::Sighting;
+use crate::settings::{Settings, ticks};
+use crate::stage::{At, Records};
+
+/// Layouts remembered per worker; beyond it the memory starts anew, which costs a rebuild each.
+const LAYOUTS_MAX: usize = 200_000;
+/// Marks a position whose series was refused.
+const REFUSED: u32 = u32::MAX;
+
+/// What leaves the operator, by port.
+#[derive(Debug, Default)]
+pub struct Ports {
+    pub batches: Vec<At<Bound>>,
+    pub outputs: Vec<At<Output>>,
+    pub facts: Vec<At<Change>>,
+    pub sightings: Vec<At<Sighting>>,
+}
+
+/// The names of a worker's machines and series.
+pub struct Names {
+    settings: Settings,
+    worker: u32,
+    machines: HashMap<MachineId, Machine>,
+    layouts: HashMap<LayoutId, Layout>,
+    next_index: u32,
+    rules: BTreeMap<String, RuleFact>,
+    swept: LogicalTime,
+    counters: Arc<Counters>,
+}
+
+struct Machine {
+    roster: Arc<Roster>,
+    slots: HashMap<SeriesKey, u32>,
+    tags: Arc<BTreeMap<String, String>>,
+    last_t: LogicalTime,
+}
+
+/// How a layout maps to its machine's slots.
+struct Layout {
+    bound: Arc<BoundLayout>,
+    /// Factor to base units per position; none when all are 1.
+    scale: Option<Box<[f64]>>,
+    min: Box<[f64]>,
+    max: Box<[f64]>,
+    has_refused: bool,
+}
+
+impl Names {
+    pub fn new(settings: &Settings, worker: usize, counters: Arc<Counters>) -> Self {
+        Self {
+            settings: settings.clone(),
+            // Workers are threads of one process.
+            worker: u32::try_from(worker).unwrap_or(0),
+            machines: HashMap::new(),
+            layouts: HashMap::new(),
+            next_index: 0,
+            rules: BTreeMap::new(),
+            swept: 0,
+            counters,
+        }
+    }
+
+    pub fn apply(&mut self, t: LogicalTime, record: Record, out: &mut Ports) {
+        match record {
+            Record::Batch(batch) => self.batch(t, batch, out),
+            Record::Machine(info) => self.machine(t, info, out),
+            Record::Processes(table) => out.outputs.push(At {
+                t,
+                item: Output::Processes(table),
+            }),
+            Record::Rejected(rejected) => out.outputs.push(At {
+                t,
+                item: Output::Rejected(rejected),
+            }),
+            Record::Rules(rules) => self.rules(t, &rules, out),
+            // Batches carry their layout; marks are the door's memory.
+            Record::Layout(_) | Record::Mark(_) => {}
+        }
+    }
+
+    fn batch(&mut self, t: LogicalTime, batch: Arc<Batch>, out: &mut Ports) {
+        self.counters.accepted.add(batch.len());
+        if batch.is_empty() {
+            return;
+        }
+        if !self.layouts.contains_key(&batch.layout.id) {
+            self.bind(t, &batch.layout, out);
+        }
+        let Some(layout) = self.layouts.get(&batch.layout.id) else {
+            return;
+        };
+        if let Some(machine) = self.machines.get_mut(batch.machine()) {
+            machine.last_t = t;
+        }
+        let machine = batch.machine().clone();
+        out.sightings.push(At {
+            t,
+            item: Sighting {
+                machine,
+                is_frame: true,
+                interval_ms: 0,
+                arrival: batch.arrival,
+            },
+        });
+        let batch = if layout.takes_as_is(&batch) {
+            batch
+        } else {
+            layout.mend(t, &batch, &self.counters, out)
+        };
+        if !batch.is_empty() {
+            out.batches.push(At {
+                t,
+                item: Bound {
+                    batch,
+                    layout: Arc::clone(&layout.bound),
+                },
+            });
+        }
+    }
+
+    /// Maps a layout that is new here, extending its machine's roster by the series that are new.
+    fn bind(&mut self, t: LogicalTime, sent: &model::Layout, out: &mut Ports) {
+        if self.layouts.len() >= LAYOUTS_MAX {
+            self.layouts.clear();
+        }
+        let (catalogue, series_max) = (self.settings.catalogue, self.settings.series_per_machine_max);
+        let resolved: Vec<_> = sent.series.iter().map(|key| catalogue.resolve(key)).collect();
+        let machine = self.known(&sent.machine, t);
+        let mut series: Vec<Arc<SeriesKey>> = machine.roster.series.to_vec();
+        let mut slots = Vec::with_capacity(resolved.len());
+        let mut added = Vec::new();
+        for item in &resolved {
+            let slot = match machine.slots.get(&item.key) {
+                Some(slot) => *slot,
+                None if series.len() >= series_max => REFUSED,
+                None => {
+                    // Bounded by series_per_machine_max.
+                    let slot = u32::try_from(series.len()).unwrap_or(REFUSED);
+                    let key = Arc::new(item.key.clone());
+                    machine.slots.insert(item.key.clone(), slot);
+                    series.push(Arc::clone(&key));
+                    added.push((slot, key));
+                    slot
+                }
+            };
+            slots.push(slot);
+        }
+        if !added.is_empty() {
+            let Roster { machine: id, index, .. } = machine.roster.as_ref();
+            machine.roster = Arc::new(Roster {
+                machine: id.clone(),
+                index: *index,
+                series: series.into(),
+            });
+        }
+        let (roster, tags) = (Arc::clone(&machine.roster), Arc::clone(&machine.tags));
+        for (slot, key) in added {
+            let fact = Fact::Series(self.series_fact(&roster, slot, &tags, key));
+            out.facts.push(At { t, item: (fact, 1) });
+        }
+        self.layouts.insert(sent.id, Layout::new(roster, slots, &resolved));
+    }
+
+    fn series_fact(
+        &self,
+        roster: &Roster,
+        slot: u32,
+        tags: &Arc<BTreeMap<String, String>>,
+        key: Arc<SeriesKey>,
+    ) -> SeriesFact {
+        let (machine, tags) = (roster.machine.clone(), Arc::clone(tags));
+        SeriesFact {
+            worker: self.worker,
+            index: roster.index,
+            slot,
+            machine,
+            tags,
+            key,
+        }
+    }
+
+    fn known(&mut self, id: &MachineId, t: LogicalTime) -> &mut Machine {
+        let next = &mut self.next_index;
+        self.machines.entry(id.clone()).or_insert_with(|| {
+            let index = *next;
+            *next += 1;
+            let roster = Arc::new(Roster {
+                machine: id.clone(),
+                index,
+                series: Box::new([]),
+            });
+            Machine {
+                roster,
+                slots: HashMap::new(),
+                tags: Arc::default(),
+                last_t: t,
+            }
+        })
+    }
+
+    fn machine(&mut self, t: LogicalTime, info: Arc<MachineInfo>, out: &mut Ports) {
+        let machine = self.known(&info.machine, t);
+        if *machine.tags != info.tags {
+            let before = std::mem::replace(&mut machine.tags, Arc::new(info.tags.clone()));
+            let (roster, after) = (Arc::clone(&machine.roster), Arc::clone(&machine.tags));
+            for (slot, key) in (0_u32..).zip(&roster.series) {
+                for (tags, diff) in [(&before, -1), (&after, 1)] {
+                    let fact = Fact::Series(self.series_fact(&roster, slot, tags, Arc::clone(key)));
+                    out.facts.push(At { t, item: (fact, diff) });
+                }
+            }
+        }
+        let (machine, interval_ms, arrival) = (info.machine.clone(), info.interval_ms, info.arrival);
+        out.sightings.push(At {
+            t,
+            item: Sighting {
+                machine,
+                is_frame: false,
+                interval_ms,
+                arrival,
+            },
+        });
+        out.outputs.push(At {
+            t,
+            item: Output::Machine(info),
+        });
+    }
+
+    /// Replaces the rules in force; what stays the same says nothing.
+    fn rules(&mut self, t: LogicalTime, set: &RuleSet, out: &mut Ports) {
+        let canonical = |rule: &Arc<model::Rule>| match self.settings.catalogue.find(&rule.metric) {
+            Some(metric) if metric.name != rule.metric => Arc::new(model::Rule {
+                metric: metric.name.to_owned(),
+                ..rule.as_ref().clone()
+            }),
+            _ => Arc::clone(rule),
+        };
+        let next: BTreeMap<String, RuleFact> = set
+            .rules
+            .iter()
+            .map(|rule| (rule.name.clone(), RuleFact::new(canonical(rule))))
+            .collect();
+        let gone = self
+            .rules
+            .iter()
+            .filter(|(name, rule)| next.get(*name) != Some(*rule))
+            .map(|(_, rule)| (rule, -1));
+        let come = next
+            .iter()
+            .filter(|(name, rule)| self.rules.get(*name) != Some(*rule))
+            .map(|(_, rule)| (rule, 1));
+        for (rule, diff) in gone.chain(come) {
+            out.facts.push(At {
+                t,
+                item: (Fact::Rule(rule.clone()), diff),
+            });
+        }
+        self.rules = next;
+    }
+
+    /// Forgets machines that have been silent for a day, once an hour.
+    pub fn advance(&mut self, now: LogicalTime, out: &mut Ports) {
+        const HOUR: LogicalTime = 3_600_000_000;
+        if now < self.swept.saturating_add(HOUR) {
+            return;
+        }
+        self.swept = now;
+        let forget_after = ticks(self.settings.window.forget_after);
+        let is_old = |machine: &Machine| machine.last_t.saturating_add(forget_after) < now;
+        let mut old: Vec<MachineId> = self
+            .machines
+            .values()
+            .filter(|m| is_old(m))
+            .map(|m| m.roster.machine.clone())
+            .collect();
+        // In id order, so that a replay retracts in the same order.
+        old.sort();
+        for id in old {
+            let Some(machine) = self.machines.remove(&id) else {
+                continue;
+            };
+            for (slot, key) in (0_u32..).zip(&machine.roster.series) {
+                let fact = Fact::Series(self.series_fact(&machine.roster, slot, &machine.tags, Arc::clone(key)));
+                out.facts.push(At {
+                    t: now,
+                    item: (fact, -1),
+                });
+            }
+            self.layouts.retain(|_, layout| layout.bound.roster.machine != id);
+        }
+    }
+}
+
+impl Layout {
+    fn new(roster: Arc<Roster>, slots: Vec<u32>, resolved: &[model::catalogue::Resolved]) -> Self {
+        let is_identity = (0_u32..).zip(&slots).all(|(position, slot)| position == *slot);
+        let is_plain = resolved.iter().all(|r| (r.scale - 1.0).abs() < f64::EPSILON);
+        let has_refused = slots.contains(&REFUSED);
+        let slots = if is_identity {
+            Slots::Identity
+        } else {
+            Slots::Map(slots.into())
+        };
+        Self {
+            bound: Arc::new(BoundLayout { roster, slots }),
+            scale: (!is_plain).then(|| resolved.iter().map(|r| r.scale).collect()),
+            min: resolved.iter().map(|r| r.min).collect(),
+            max: resolved.iter().map(|r| r.max).collect(),
+            has_refused,
+        }
+    }
+
+    /// Whether every value is in base units and in range: then the batch goes on as it is.
+    fn takes_as_is(&self, batch: &Batch) -> bool {
+        if self.scale.is_some() || self.has_refused {
+            return false;
+        }
+        match &batch.positions {
+            // Without early exit, so that it vectorizes. NaN fails both comparisons, infinity one.
+            Positions::All => batch
+                .values
+                .iter()
+                .zip(self.min.iter().zip(&self.max))
+                .fold(true, |fits, (value, (min, max))| fits & (value >= min) & (value <= max)),
+            Positions::List(list) => batch
+                .values
+                .iter()
+                .zip(list)
+                .all(|(value, position)| self.fits(*position, *value)),
+        }
+    }
+
+    fn fits(&self, position: u16, value: f64) -> bool {
+        let at = usize::from(position);
+        value >= self.min[at] && value <= self.max[at]
+    }
+
+    /// The batch in base units, without what is refused; that leaves as dead letters.
+    fn mend(&self, t: LogicalTime, batch: &Arc<Batch>, counters: &Counters, out: &mut Ports) -> Arc<Batch> {
+        let mut kept: (Vec<u16>, Vec<model::Timestamp>, Vec<f64>) = (Vec::new(), Vec::new(), Vec::new());
+        let mut refused: BTreeMap<RejectReason, (u32, String)> = BTreeMap::new();
+        for index in 0..batch.len() {
+            // Positions lie in a layout, which has at most 4,096.
+            let position = u16::try_from(batch.position(index)).unwrap_or(u16::MAX);
+            let value = batch.values[index] * self.scale.as_ref().map_or(1.0, |scale| scale[usize::from(position)]);
+            let reason = if self.bound.slots_at(position) == REFUSED {
+                RejectReason::TooManySeries
+            } else if !value.is_finite() {
+                RejectReason::NotFinite
+            } else if self.fits(position, value) {
+                kept.0.push(position);
+                kept.1.push(batch.time(index));
+                kept.2.push(value);
+                continue;
+            } else {
+                RejectReason::OutOfRange
+            };
+            let key = &batch.layout.series[usize::from(position)];
+            let (count, _) = refused
+                .entry(reason)
+                .or_insert_with(|| (0, format!("{key} = {}", batch.values[index])));
+            *count += 1;
+        }
+        for (reason, (count, detail)) in refused {
+            counters.rejected.add(count as usize);
+            let rejected = Rejected {
+                machine: batch.machine().clone(),
+                reason,
+                count,
+                arrival: batch.arrival,
+                detail,
+            };
+            out.outputs.push(At {
+                t,
+                item: Output::Rejected(Arc::new(rejected)),
+            });
+        }
+        let is_whole = kept.0.len() == batch.len();
+        let (positions, times) = match (&batch.positions, &batch.times) {
+            (positions, times) if is_whole => (positions.clone(), times.clone()),
+            (_, Times::One(time)) => (Positions::List(kept.0.into()), Times::One(*time)),
+            (_, Times::Each(_)) => (Positions::List(kept.0.into()), Times::Each(kept.1.into())),
+        };
+        let layout = Arc::clone(&batch.layout);
+        Arc::new(Batch {
+            layout,
+            positions,
+            times,
+            values: kept.2.into(),
+            ..**batch
+        })
+    }
+}
+
+/// Slot of a position, by number.
+trait SlotNumber {
+    fn slots_at(&self, position: u16) -> u32;
+}
+
+impl SlotNumber for BoundLayout {
+    fn slots_at(&self, position: u16) -> u32 {
+        match &self.slots {
+            Slots::Identity => u32::from(position),
+            Slots::Map(map) => map[usize::from(position)],
+        }
+    }
+}
+
+/// Runs the names of a worker on its records: batches, outputs, facts, sightings.
+pub fn normalize<'s>(records: Records<'s, Record>, mut names: Names) -> Normalized<'s> {
+    let mut builder = OperatorBuilder::new("normalize".to_owned(), records.scope());
+    let mut input = builder.new_input(records, Pipeline);
+    let (batches, batch_stream) = builder.new_output();
+    let (outputs, output_stream) = builder.new_output();
+    let (facts, fact_stream) = builder.new_output();
+    let (sightings, sighting_stream) = builder.new_output();
+    let mut batches = OutputBuilder::<_, CapacityContainerBuilder<Vec<_>>>::from(batches);
+    let mut outputs = OutputBuilder::<_, CapacityContainerBuilder<Vec<_>>>::from(outputs);
+    let mut facts = OutputBuilder::<_, CapacityContainerBuilder<Vec<_>>>::from(facts);
+    let mut sightings = OutputBuilder::<_, CapacityContainerBuilder<Vec<_>>>::from(sightings);
+    builder.build(move |_capabilities| {
+        let mut out = Ports::default();
+        move |_frontiers| {
+            input.for_each(|time, records| {
+                for At { t, item } in records.drain(..) {
+                    names.advance(t, &mut out);
+                    names.apply(t, item, &mut out);
+                }
+                send(&mut batches, &time, &mut out.batches);
+                send(&mut outputs, &time, &mut out.outputs);
+                send(&mut facts, &time, &mut out.facts);
+                send(&mut sightings, &time, &mut out.sightings);
+            });
+        }
+    });
+    Normalized {
+        batches: batch_stream,
+        outputs: output_stream,
+        facts: fact_stream,
+        sightings: sighting_stream,
+    }
+}
+
+/// The four streams that `normalize` makes of one.
+pub struct Normalized<'s> {
+    pub batches: Records<'s, Bound>,
+    pub outputs: Records<'s, Output>,
+    pub facts: Records<'s, Change>,
+    pub sightings: Records<'s, Sighting>,
+}
+
+type Port<T> = OutputBuilder<LogicalTime, CapacityContainerBuilder<Vec<At<T>>>>;
+
+fn send<T: Clone + 'static>(port: &mut Port<T>, time: &InputCapability<LogicalTime>, records: &mut Vec<At<T>>) {
+    if !records.is_empty() {
+        port.activate().session(time).give_container(records);
+    }
+}

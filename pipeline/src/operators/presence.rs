@@ -1,0 +1,250 @@
+//! Presence: which machines are heard of. Up with a frame, stale after three intervals without one, down after a minute.
+//!
+//! In: sightings (a frame, or a machine's introduction). Out: changes of status, and one `machine-down` alert per outage.
+//! State: per machine its newest sighting, interval and status; freed a day after it went down.
+//! Time: the frontier is the clock. Until a grace after `live_from` nobody is declared silent: a replay's gaps are the hub's, not theirs.
+//! Loss: none. Invariants: A-1 Fired and Resolved alternate per alert.
+
+use std::sync::Arc;
+
+use hashbrown::HashMap;
+use model::machine::Presence;
+use model::rule::{Input, Operator};
+use model::{Change, Labels, LogicalTime, MachineId, Rule, SeriesKey, Severity, Status, Timestamp, Transition};
+
+use crate::settings::{Settings, ticks};
+use crate::stage::{At, Stage};
+use crate::state::timers::Timers;
+
+/// Name of the rule that a silent machine breaks.
+pub const MACHINE_DOWN: &str = "machine-down";
+/// Its series: 1 while frames come, 0 while the machine is down.
+pub const MACHINE_UP: &str = "sysmonstm.machine.up";
+
+/// Something of a machine arrived.
+#[derive(Debug, Clone)]
+pub struct Sighting {
+    pub machine: MachineId,
+    /// A frame; else only its introduction.
+    pub is_frame: bool,
+    /// As the machine said; 0 where it did not.
+    pub interval_ms: u32,
+    pub arrival: Timestamp,
+}
+
+#[derive(Debug, Clone)]
+pub enum PresenceOutput {
+    Presence(Arc<Presence>),
+    Transition(Arc<Transition>),
+}
+
+/// The presence of all machines of a worker.
+pub struct Roll {
+    settings: crate::settings::PresenceSettings,
+    quiet_until: LogicalTime,
+    forget_after: LogicalTime,
+    machines: HashMap<MachineId, Machine>,
+    timers: Timers<MachineId>,
+    rule: Arc<Rule>,
+    series: Arc<SeriesKey>,
+}
+
+struct Machine {
+    status: Option<Status>,
+    seen_t: LogicalTime,
+    last_seen: Timestamp,
+    interval: LogicalTime,
+    due: LogicalTime,
+    /// Since when the alert is firing.
+    down_since: Option<Timestamp>,
+}
+
+impl Roll {
+    pub fn new(settings: &Settings, worker: usize) -> Self {
+        let series = Arc::new(SeriesKey {
+            metric: MACHINE_UP.into(),
+            labels: Labels::none(),
+        });
+        let mut roll = Self {
+            settings: settings.presence.clone(),
+            quiet_until: settings.live_from.saturating_add(ticks(settings.presence.grace)),
+            forget_after: ticks(settings.window.forget_after),
+            machines: HashMap::new(),
+            timers: Timers::default(),
+            rule: Arc::new(machine_down()),
+            series,
+        };
+        let workers = settings.workers.max(1) as u64;
+        let is_mine = |machine: &MachineId| machine.mix() % workers == worker as u64;
+        for alert in settings
+            .firing
+            .iter()
+            .filter(|a| a.rule.name == MACHINE_DOWN && is_mine(&a.machine))
+        {
+            let machine = Machine {
+                status: Some(Status::Down),
+                down_since: Some(alert.since),
+                ..roll.fresh(0, alert.since)
+            };
+            roll.machines.insert(alert.machine.clone(), machine);
+        }
+        roll
+    }
+
+    fn fresh(&self, t: LogicalTime, last_seen: Timestamp) -> Machine {
+        let interval = ticks(self.settings.interval_default);
+        Machine {
+            status: None,
+            seen_t: t,
+            last_seen,
+            interval,
+            due: 0,
+            down_since: None,
+        }
+    }
+
+    /// What a machine's silence means at `now`, and when it means the next thing.
+    fn judge(&self, machine: &Machine, now: LogicalTime) -> (Status, LogicalTime) {
+        let stale_after = machine
+            .interval
+            .saturating_mul(u64::from(self.settings.stale_intervals));
+        let stale = machine.seen_t.saturating_add(stale_after).max(self.quiet_until);
+        // A slow machine (one frame a minute) is not down before it is stale.
+        let down = machine
+            .seen_t
+            .saturating_add(ticks(self.settings.down_after).max(stale_after))
+            .max(self.quiet_until);
+        match now {
+            _ if now >= down => (
+                Status::Down,
+                machine.seen_t.saturating_add(self.forget_after).max(now + 1),
+            ),
+            _ if now >= stale => (Status::Stale, down),
+            _ => (Status::Up, stale),
+        }
+    }
+
+    fn become_status(&mut self, id: &MachineId, status: Status, t: LogicalTime, out: &mut Vec<At<PresenceOutput>>) {
+        let Some(machine) = self.machines.get_mut(id) else {
+            return;
+        };
+        if machine.status == Some(status) {
+            return;
+        }
+        machine.status = Some(status);
+        let at = Timestamp::from_logical(t);
+        let presence = Presence {
+            machine: id.clone(),
+            status,
+            at,
+            last_seen: machine.last_seen,
+        };
+        out.push(At {
+            t,
+            item: PresenceOutput::Presence(Arc::new(presence)),
+        });
+        let (change, since, value) = match (status, machine.down_since) {
+            (Status::Down, None) => (Change::Fired, at, 0.0),
+            (Status::Up, Some(since)) => (Change::Resolved, since, 1.0),
+            _ => return,
+        };
+        machine.down_since = (change == Change::Fired).then_some(at);
+        let (rule, series, machine) = (Arc::clone(&self.rule), Arc::clone(&self.series), id.clone());
+        let transition = Transition {
+            rule,
+            machine,
+            series,
+            change,
+            value,
+            at,
+            since,
+            t,
+        };
+        out.push(At {
+            t,
+            item: PresenceOutput::Transition(Arc::new(transition)),
+        });
+    }
+
+    fn set_timer(&mut self, id: &MachineId, due: LogicalTime) {
+        if let Some(machine) = self.machines.get_mut(id)
+            && (machine.due == 0 || due < machine.due)
+        {
+            machine.due = due;
+            self.timers.set(due, id.clone());
+        }
+    }
+}
+
+/// The built-in rule behind presence alerts.
+pub fn machine_down() -> Rule {
+    Rule {
+        name: MACHINE_DOWN.to_owned(),
+        metric: MACHINE_UP.to_owned(),
+        input: Input::Sample,
+        operator: Operator::Lt,
+        threshold: 1.0,
+        clear: None,
+        for_s: 60,
+        severity: Severity::Critical,
+        enabled: true,
+        machines: Vec::new(),
+        tags: std::collections::BTreeMap::new(),
+        labels: std::collections::BTreeMap::new(),
+        summary: "nothing heard of the machine".to_owned(),
+    }
+}
+
+impl Stage for Roll {
+    type In = Sighting;
+    type Out = PresenceOutput;
+
+    fn apply(&mut self, t: LogicalTime, sighting: Sighting, out: &mut Vec<At<PresenceOutput>>) {
+        let id = &sighting.machine;
+        if !self.machines.contains_key(id) {
+            let fresh = self.fresh(t, sighting.arrival);
+            self.machines.insert(id.clone(), fresh);
+        }
+        let Some(machine) = self.machines.get_mut(id) else {
+            return;
+        };
+        if sighting.interval_ms > 0 {
+            machine.interval = u64::from(sighting.interval_ms) * 1_000;
+        }
+        if sighting.is_frame {
+            (machine.seen_t, machine.last_seen) = (t, sighting.arrival);
+        } else {
+            machine.seen_t = machine
+                .seen_t
+                .max(u64::try_from(sighting.arrival.micros()).unwrap_or(0).min(t));
+        }
+        let (_, due) = self.judge(&self.machines[id], t);
+        if sighting.is_frame {
+            self.become_status(id, Status::Up, t, out);
+        }
+        self.set_timer(id, due);
+    }
+
+    fn advance(&mut self, now: LogicalTime, out: &mut Vec<At<PresenceOutput>>) {
+        while let Some((due, id)) = self.timers.pop_due(now) {
+            let Some(machine) = self.machines.get_mut(&id) else {
+                continue;
+            };
+            if machine.due != due {
+                continue;
+            }
+            machine.due = 0;
+            let is_forgotten = due >= machine.seen_t.saturating_add(self.forget_after) && due >= self.quiet_until;
+            let (status, next) = self.judge(&self.machines[&id], due);
+            if status != Status::Up {
+                self.become_status(&id, status, due, out);
+            }
+            // While its alert is firing a machine is remembered: only its return resolves it.
+            if is_forgotten && self.machines[&id].down_since.is_none() {
+                self.machines.remove(&id);
+            } else if !is_forgotten {
+                self.set_timer(&id, next);
+            }
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! Source: the journal's records, with their logical times, into the graph.
+//!
+//! In: this worker's queue. Out: records in order of T. State: none but a capability at `sealed`.
+//! Time: `sealed`, raised after the group's fsync, is the frontier. Records enter before that, under the capability of the
+//! newest seal, so data flows before the disk answers and `frontier passed T` means durable.
+//! Backpressure: while the gate is closed (a lossless sink's queue is full) nothing is drawn, the queue fills, the sequencer waits.
+//! Invariants: Q-1 every queue has a capacity and a policy.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use model::{LogicalTime, Record, Stamped};
+use runtime::queue::Receiver;
+use timely::container::CapacityContainerBuilder;
+use timely::dataflow::Scope;
+use timely::dataflow::operators::generic::operator::source as timely_source;
+
+use crate::counters::Counters;
+use crate::doorbell::Doorbell;
+use crate::stage::{At, Records};
+
+/// Records drawn in one activation: bounds the latency of everything else on the worker.
+const FUEL: usize = 256;
+
+/// Whether sinks have room; a pure check.
+pub type Gate = Arc<dyn Fn() -> bool + Send + Sync>;
+
+/// What a worker's source draws from.
+pub struct SourcePort {
+    pub queue: Receiver<Stamped>,
+    pub bell: Arc<Doorbell>,
+    pub sealed: Arc<AtomicU64>,
+    pub gate: Gate,
+    pub counters: Arc<Counters>,
+}
+
+pub fn source<'s>(scope: Scope<'s, LogicalTime>, mut port: SourcePort) -> Records<'s, Record> {
+    timely_source::<_, CapacityContainerBuilder<Vec<At<Record>>>, _, _>(scope, "source", move |capability, info| {
+        let activator = scope.activator_for(std::rc::Rc::clone(&info.address));
+        port.bell
+            .install(scope.worker().sync_activator_for(info.address.to_vec()));
+        let (mut held, mut drawn, mut run) = (Some(capability), Vec::with_capacity(FUEL), Vec::new());
+        move |output| {
+            let Some(capability) = held.as_mut() else { return };
+            port.counters.activations.add(1);
+            port.bell.clear();
+            // Read before drawing: every record below it is already queued.
+            let sealed = port.sealed.load(Ordering::Acquire);
+            let is_open = (port.gate)();
+            let is_drained = is_open && port.queue.drain_into(&mut drawn, FUEL) < FUEL;
+            if !drawn.is_empty() {
+                run.extend(drawn.drain(..).map(|Stamped { t, record }| At { t, item: record }));
+                output.session(&*capability).give_container(&mut run);
+            }
+            if port.queue.is_finished() {
+                held = None;
+            } else if is_drained {
+                if *capability.time() < sealed {
+                    capability.downgrade(&sealed);
+                }
+            } else if is_open {
+                activator.activate();
+            }
+            // A closed gate is opened by whoever makes room, who rings the bell.
+        }
+    })
+}

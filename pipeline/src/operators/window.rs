@@ -1,0 +1,232 @@
+//! Window: samples in, one aggregate per series and minute out, again with a higher revision when a late sample corrects it.
+//!
+//! In: normalized batches, all of a machine on one worker. Out: aggregates, a machine's oldest window first, with what is new in them
+//! for the hour.
+//! State: per machine the open minutes and the closed ones inside the horizon, and which samples were counted; freed when the machine is silent for a day.
+//! Time: a window closes when its machine's watermark reaches its end; silence publishes a provisional revision after two intervals;
+//! corrections go out at most every five seconds. All of one T is in one revision: what T closes goes out when T is over.
+//! Loss: none; older than the horizon is counted (the raw tier has it); a sample seen before is counted as a duplicate.
+//! Invariants: T-1, W-1, W-2, W-4, kept by `state/minutes.rs`.
+
+use std::sync::Arc;
+
+use model::catalogue::Kind;
+use model::{Bound, Catalogue, LogicalTime, Roster, Times};
+
+use crate::counters::Counters;
+use crate::settings::{WindowSettings, ticks};
+use crate::stage::{At, Stage};
+pub use crate::state::minutes::MinuteUpdate;
+use crate::state::minutes::{Minutes, Pool};
+use crate::state::timers::Timers;
+
+/// Why a machine is looked at again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Timer {
+    Correct,
+    Silence,
+}
+
+/// The windows of all machines of a worker, by machine index.
+pub struct Windows {
+    settings: WindowSettings,
+    catalogue: Catalogue,
+    machines: Vec<Option<Box<Machine>>>,
+    timers: Timers<(u32, Timer)>,
+    /// Machines whose watermark passed a window's end at T `closing_t`.
+    closing: Vec<u32>,
+    closing_t: LogicalTime,
+    pool: Pool,
+    counters: Arc<Counters>,
+}
+
+struct Machine {
+    minutes: Minutes,
+    /// T of the newest batch.
+    last_t: LogicalTime,
+    /// The silence timer that counts; an earlier one is ignored.
+    silence_due: LogicalTime,
+    is_correcting: bool,
+    is_closing: bool,
+}
+
+impl Windows {
+    pub fn new(settings: WindowSettings, catalogue: Catalogue, counters: Arc<Counters>) -> Self {
+        Self {
+            settings,
+            catalogue,
+            machines: Vec::new(),
+            timers: Timers::default(),
+            closing: Vec::new(),
+            closing_t: 0,
+            pool: Pool::default(),
+            counters,
+        }
+    }
+
+    /// Makes the machine known, with all the series of its roster.
+    fn meet(&mut self, roster: &Arc<Roster>) {
+        let index = roster.index as usize;
+        if self.machines.len() <= index {
+            self.machines.resize_with(index + 1, || None);
+        }
+        let is_known = |m: &Machine| m.minutes.roster().series.len() >= roster.series.len();
+        if self.machines[index].as_deref().is_some_and(is_known) {
+            return;
+        }
+        let is_event = |metric: &str| self.catalogue.find(metric).is_some_and(|m| m.kind == Kind::Event);
+        let slots = (0_u32..).zip(&roster.series);
+        let events: Vec<u32> = slots
+            .filter(|(_, key)| is_event(&key.metric))
+            .map(|(slot, _)| slot)
+            .collect();
+        match &mut self.machines[index] {
+            Some(machine) => machine.minutes.extend(roster, events),
+            unknown => {
+                let minutes = Minutes::new(roster, events);
+                let machine = Machine {
+                    minutes,
+                    last_t: 0,
+                    silence_due: 0,
+                    is_correcting: false,
+                    is_closing: false,
+                };
+                *unknown = Some(Box::new(machine));
+            }
+        }
+    }
+
+    /// Sets the timers that a batch calls for.
+    fn arm(&mut self, t: LogicalTime, index: u32) {
+        let Some(machine) = self.machines[index as usize].as_deref_mut() else {
+            return;
+        };
+        machine.last_t = t;
+        let silence = machine.silence();
+        if machine.silence_due == 0 || silence < machine.silence_due {
+            machine.silence_due = silence;
+            self.timers.set(silence, (index, Timer::Silence));
+        }
+        if machine.minutes.needs_correction() && !machine.is_correcting {
+            machine.is_correcting = true;
+            self.timers
+                .set(t + ticks(self.settings.correction_interval), (index, Timer::Correct));
+        }
+        if !machine.is_closing && machine.minutes.is_due_to_close(&self.settings) {
+            machine.is_closing = true;
+            self.closing.push(index);
+            self.closing_t = t;
+        }
+    }
+
+    /// Closes what the newest T has closed.
+    fn close(&mut self, out: &mut Vec<At<MinuteUpdate>>) {
+        let (t, mut closing) = (self.closing_t, std::mem::take(&mut self.closing));
+        for index in closing.drain(..) {
+            if let Some(machine) = self.machines[index as usize].as_deref_mut() {
+                machine.is_closing = false;
+                let publish = sender(t, &self.settings, &self.counters, out);
+                machine.minutes.close(&self.settings, &mut self.pool, publish);
+            }
+        }
+        self.closing = closing;
+    }
+
+    fn fire(&mut self, due: LogicalTime, (index, timer): (u32, Timer), out: &mut Vec<At<MinuteUpdate>>) {
+        let slot = &mut self.machines[index as usize];
+        let Some(machine) = slot.as_deref_mut() else { return };
+        let publish = sender(due, &self.settings, &self.counters, out);
+        if timer == Timer::Correct {
+            machine.is_correcting = false;
+            machine.minutes.correct(&self.settings, publish);
+            return;
+        }
+        if machine.silence_due != due {
+            return;
+        }
+        let (silence, forget) = (machine.silence(), machine.last_t + ticks(self.settings.forget_after));
+        if due >= silence {
+            machine.minutes.publish_all(&self.settings, publish);
+        }
+        if due >= forget {
+            *slot = None;
+            return;
+        }
+        machine.silence_due = if due < silence { silence } else { forget };
+        self.timers.set(machine.silence_due, (index, Timer::Silence));
+    }
+}
+
+impl Machine {
+    /// When two intervals without a batch are over.
+    fn silence(&self) -> LogicalTime {
+        self.last_t.saturating_add(self.minutes.interval_us().saturating_mul(2))
+    }
+}
+
+/// Sends updates at a time, but for windows that the replayed journal does not wholly cover: those must not replace whole ones.
+fn sender<'a>(
+    t: LogicalTime,
+    settings: &'a WindowSettings,
+    counters: &'a Counters,
+    out: &'a mut Vec<At<MinuteUpdate>>,
+) -> impl FnMut(MinuteUpdate) + 'a {
+    move |update| {
+        if update.rows.window.start < settings.covered_from {
+            counters.partial_rows.add(update.rows.rows.len());
+        } else {
+            counters.minute_rows.add(update.rows.rows.len());
+            out.push(At { t, item: update });
+        }
+    }
+}
+
+impl Stage for Windows {
+    type In = Bound;
+    type Out = MinuteUpdate;
+
+    fn apply(&mut self, t: LogicalTime, bound: Bound, _out: &mut Vec<At<MinuteUpdate>>) {
+        let batch = &bound.batch;
+        if batch.is_empty() {
+            return;
+        }
+        let index = bound.roster().index;
+        self.meet(bound.roster());
+        let Some(machine) = self.machines[index as usize].as_deref_mut() else {
+            return;
+        };
+        let mut start = 0;
+        while start < batch.len() {
+            let end = match &batch.times {
+                Times::One(_) => batch.len(),
+                Times::Each(times) => start + times[start..].iter().take_while(|at| **at == times[start]).count(),
+            };
+            let added = machine
+                .minutes
+                .add(t, (&bound, start..end), &self.settings, &mut self.pool);
+            self.counters.aggregated.add(added.aggregated);
+            self.counters.duplicate.add(added.duplicate);
+            self.counters.late.add(added.late);
+            self.counters.beyond_horizon.add(added.beyond_horizon);
+            start = end;
+        }
+        self.arm(t, index);
+    }
+
+    fn advance(&mut self, now: LogicalTime, out: &mut Vec<At<MinuteUpdate>>) {
+        if now > self.closing_t && !self.closing.is_empty() {
+            self.close(out);
+        }
+        while let Some((due, timer)) = self.timers.pop_due(now) {
+            self.fire(due, timer, out);
+        }
+    }
+
+    fn finish(&mut self, out: &mut Vec<At<MinuteUpdate>>) {
+        self.close(out);
+        for machine in self.machines.iter_mut().flatten() {
+            let publish = sender(machine.last_t, &self.settings, &self.counters, out);
+            machine.minutes.publish_all(&self.settings, publish);
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! Settings of the graph. Event-time lengths and logical-time lengths are both `Duration`s.
+
+use std::time::Duration;
+
+use model::{Alert, Catalogue, LogicalTime, Timestamp};
+
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Worker threads, at least 1.
+    pub workers: usize,
+    /// Records that wait for one worker before the sequencer waits.
+    pub queue_records_max: usize,
+    pub catalogue: Catalogue,
+    /// Series of one machine; more are refused as `too_many_series`.
+    pub series_per_machine_max: usize,
+    pub window: WindowSettings,
+    pub presence: PresenceSettings,
+    /// How long samples of the one-sample-per-message wire wait for others of their time.
+    pub batch_age_max: Duration,
+    /// Replay ends here: presence waits a grace after it, and verdicts persisted before it are settled.
+    pub live_from: LogicalTime,
+    /// Alerts that the history holds as firing: the verdicts to begin with.
+    pub firing: Vec<Alert>,
+}
+
+impl Settings {
+    pub fn new(workers: usize, catalogue: Catalogue) -> Self {
+        Self {
+            workers: workers.max(1),
+            queue_records_max: 8_192,
+            catalogue,
+            series_per_machine_max: 1_000,
+            window: WindowSettings::default(),
+            presence: PresenceSettings::default(),
+            batch_age_max: Duration::from_millis(50),
+            live_from: 0,
+            firing: Vec::new(),
+        }
+    }
+}
+
+#[derive(Debug, Clone)]
+pub struct WindowSettings {
+    /// How far the watermark is held back behind a machine's newest event time.
+    pub lateness: Duration,
+    /// How far behind a machine's newest event time a sample still corrects a published window.
+    pub horizon: Duration,
+    /// Least time between two corrections of a window.
+    pub correction_interval: Duration,
+    /// How often an open hour is published.
+    pub hour_interval: Duration,
+    /// A machine that is silent for this long is forgotten, what is open of it published.
+    pub forget_after: Duration,
+    /// Windows that start before this may have samples from before the replayed journal: they are never published as if whole.
+    pub covered_from: Timestamp,
+}
+
+impl Default for WindowSettings {
+    fn default() -> Self {
+        Self {
+            lateness: Duration::from_secs(10),
+            horizon: Duration::from_secs(600),
+            correction_interval: Duration::from_secs(5),
+            hour_interval: Duration::from_secs(300),
+            forget_after: Duration::from_secs(24 * 3600),
+            covered_from: Timestamp::MIN,
+        }
+    }
+}
+
+#[derive(Debug, Clone)]
+pub struct PresenceSettings {
+    /// Intervals without a frame until a machine is stale.
+    pub stale_intervals: u32,
+    /// Silence until a machine is down.
+    pub down_after: Duration,
+    /// After `live_from` nothing is declared stale or down for this long: collectors are given time to reconnect.
+    pub grace: Duration,
+    /// Interval of a machine that did not say.
+    pub interval_default: Duration,
+}
+
+impl Default for PresenceSettings {
+    fn default() -> Self {
+        Self {
+            stale_intervals: 3,
+            down_after: Duration::from_secs(60),
+            grace: Duration::from_secs(30),
+            interval_default: Duration::from_secs(5),
+        }
+    }
+}
+
+/// A duration in logical time.
+pub(crate) fn ticks(duration: Duration) -> LogicalTime {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}
+
+/// A duration in event time.
+pub(crate) fn micros(duration: Duration) -> i64 {
+    i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,70 @@
+//! Stage: the one glue between a plain state struct and timely, for operators with one input and one output.
+//!
+//! Each record carries its own logical time, because one activation may carry records of many times under one capability: a
+//! message per time would cost more than the work. Timers due at or before a record's time run before the record is applied, then
+//! those up to the frontier. So what a stage publishes is a function of its records and their times, the same in a replay.
+
+use model::LogicalTime;
+use timely::container::CapacityContainerBuilder;
+use timely::dataflow::StreamVec;
+use timely::dataflow::channels::pact::Pipeline;
+use timely::dataflow::operators::generic::operator::Operator;
+
+/// A record with its logical time.
+#[derive(Debug, Clone)]
+pub struct At<T> {
+    pub t: LogicalTime,
+    pub item: T,
+}
+
+/// A stream of records, each with its own logical time, rising within a worker.
+pub type Records<'s, T> = StreamVec<'s, LogicalTime, At<T>>;
+
+/// The logic of an operator, free of timely: what its tests drive.
+pub trait Stage: 'static {
+    type In: Clone + 'static;
+    type Out: Clone + 'static;
+
+    /// Takes one record. Every timer due at or before `t` has run.
+    fn apply(&mut self, t: LogicalTime, item: Self::In, out: &mut Vec<At<Self::Out>>);
+
+    /// Runs the timers due at or before `now`: no record of an earlier time follows.
+    fn advance(&mut self, now: LogicalTime, out: &mut Vec<At<Self::Out>>);
+
+    /// The input has ended: publishes what is still open.
+    fn finish(&mut self, _out: &mut Vec<At<Self::Out>>) {}
+}
+
+/// Runs a stage on a stream. Nothing is exchanged: all of a machine is on one worker already.
+pub fn stage<'s, S: Stage>(input: Records<'s, S::In>, name: &'static str, mut state: S) -> Records<'s, S::Out> {
+    type Built<T> = CapacityContainerBuilder<Vec<At<T>>>;
+    input.unary_frontier::<Built<S::Out>, _, _, _>(Pipeline, name, move |capability, _| {
+        let (mut held, mut out) = (Some(capability), Vec::new());
+        move |(input, frontier), output| {
+            // In order of arrival: grouping by time may reorder messages of one time, hence samples of one machine.
+            input.for_each(|time, records| {
+                for At { t, item } in records.drain(..) {
+                    state.advance(t, &mut out);
+                    state.apply(t, item, &mut out);
+                }
+                if !out.is_empty() {
+                    output.session(&time).give_container(&mut out);
+                }
+            });
+            let Some(capability) = held.as_mut() else { return };
+            let now = frontier.frontier().first().copied();
+            match now {
+                Some(now) => state.advance(now, &mut out),
+                None => state.finish(&mut out),
+            }
+            if !out.is_empty() {
+                output.session(&*capability).give_container(&mut out);
+            }
+            // After sending: what a timer published belongs to the time before the frontier moved.
+            match now {
+                Some(now) => capability.downgrade(&now),
+                None => held = None,
+            }
+        }
+    })
+}

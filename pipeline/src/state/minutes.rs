@@ -1,0 +1,317 @@
+//! Minutes: the open and the correctable minutes of one machine, and which samples they hold.
+//!
+//! Invariants: T-1 a machine's watermark never goes back and only its own data moves it, W-1 a sample falls in one window,
+//! W-2 revisions of a window only grow, W-4 arrival order does not matter.
+
+use std::collections::VecDeque;
+use std::ops::Range;
+use std::sync::Arc;
+
+use model::{Aggregates, Bound, LogicalTime, Roster, Timestamp, Width, Window};
+
+use crate::settings::{WindowSettings, micros};
+use crate::state::cells::Cells;
+use crate::state::seen::Seen;
+
+/// Bounds of what two frames in a row say about a machine's interval, in microseconds.
+const INTERVAL: (i64, i64) = (1_000_000, 300_000_000);
+const INTERVAL_DEFAULT: i64 = 5_000_000;
+
+/// A published revision of a minute.
+#[derive(Debug, Clone)]
+pub struct MinuteUpdate {
+    /// Whole rows, for the minute tier.
+    pub rows: Arc<Aggregates>,
+    /// What the rows hold that no earlier update held, for the hour; the rows themselves when this is their first.
+    pub delta: Option<Arc<Aggregates>>,
+    /// The machine's watermark: no window that ends at or before it is open.
+    pub watermark: Timestamp,
+}
+
+impl MinuteUpdate {
+    pub fn news(&self) -> &Arc<Aggregates> {
+        self.delta.as_ref().unwrap_or(&self.rows)
+    }
+}
+
+/// What became of the samples of one time.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Added {
+    pub aggregated: usize,
+    pub duplicate: usize,
+    /// Of the aggregated: behind the watermark.
+    pub late: usize,
+    pub beyond_horizon: usize,
+}
+
+/// Cleared cells for the next windows; bounded.
+#[derive(Debug, Default)]
+pub struct Pool(Vec<Cells>);
+
+impl Pool {
+    const MAX: usize = 4_096;
+
+    fn get(&mut self) -> Cells {
+        self.0.pop().unwrap_or_else(|| Cells::new(0))
+    }
+
+    fn put(&mut self, mut cells: Cells) {
+        if self.0.len() < Self::MAX {
+            cells.clear();
+            self.0.push(cells);
+        }
+    }
+}
+
+/// The minutes of one machine.
+pub struct Minutes {
+    roster: Arc<Roster>,
+    /// Slots of event metrics: several samples may share a time.
+    events: Vec<u32>,
+    newest: i64,
+    interval: i64,
+    /// In start order; the closed ones in front.
+    minutes: VecDeque<Minute>,
+    closed: usize,
+    /// A closed minute has news.
+    needs_correction: bool,
+    seen: Seen,
+}
+
+struct Minute {
+    start: i64,
+    cells: Cells,
+    /// T of the newest batch merged.
+    revision: LogicalTime,
+    /// Revision that went out last; 0 when none did.
+    published: LogicalTime,
+    /// Every row went out as final; from here on only corrected rows do.
+    went_final: bool,
+    /// Samples merged since, kept once the window has been published.
+    delta: Option<Cells>,
+}
+
+impl Minutes {
+    pub fn new(roster: &Arc<Roster>, events: Vec<u32>) -> Self {
+        Self {
+            roster: Arc::clone(roster),
+            events,
+            newest: i64::MIN,
+            interval: INTERVAL_DEFAULT,
+            minutes: VecDeque::new(),
+            closed: 0,
+            needs_correction: false,
+            seen: Seen::default(),
+        }
+    }
+
+    pub fn roster(&self) -> &Arc<Roster> {
+        &self.roster
+    }
+
+    /// The machine has more series now.
+    pub fn extend(&mut self, roster: &Arc<Roster>, events: Vec<u32>) {
+        (self.roster, self.events) = (Arc::clone(roster), events);
+    }
+
+    /// Time between frames, as the last two in order show it.
+    pub fn interval_us(&self) -> u64 {
+        u64::try_from(self.interval).unwrap_or(0)
+    }
+
+    pub fn needs_correction(&self) -> bool {
+        self.needs_correction
+    }
+
+    pub fn is_due_to_close(&self, settings: &WindowSettings) -> bool {
+        let watermark = self.watermark(settings);
+        self.minutes.get(self.closed).is_some_and(|m| m.end() <= watermark)
+    }
+
+    fn watermark(&self, settings: &WindowSettings) -> i64 {
+        self.newest.saturating_sub(micros(settings.lateness))
+    }
+
+    /// Adds the values `range` of a batch, which share a time.
+    pub fn add(
+        &mut self,
+        t: LogicalTime,
+        (bound, range): (&Bound, Range<usize>),
+        settings: &WindowSettings,
+        pool: &mut Pool,
+    ) -> Added {
+        let (time, given) = (bound.batch.time(range.start), range.len());
+        let at = time.micros();
+        if at < self.newest.saturating_sub(micros(settings.horizon)) {
+            return Added {
+                beyond_horizon: given,
+                ..Added::default()
+            };
+        }
+        let is_late = at <= self.watermark(settings);
+        let position = self.minute_of(time, pool);
+        let is_whole = given == bound.batch.len() && bound.is_dense() && self.events.is_empty();
+        let width = u32::try_from(given).unwrap_or(u32::MAX);
+        let minute = &mut self.minutes[position];
+        minute.widen(self.roster.series.len());
+        let added = if is_whole && self.seen.insert_dense(at, width) {
+            minute.each(|cells| cells.add_dense(&bound.batch.values, time));
+            given
+        } else {
+            let mut added = 0;
+            for index in range {
+                let (slot, value) = (bound.slot(index), bound.batch.values[index]);
+                if self.events.contains(&slot.0) || self.seen.insert(at, slot) {
+                    minute.each(|cells| cells.add(slot, value, time));
+                    added += 1;
+                }
+            }
+            added
+        };
+        if added > 0 {
+            minute.revision = t;
+            self.needs_correction |= position < self.closed;
+            let step = at.saturating_sub(self.newest);
+            if self.newest != i64::MIN && step > 0 {
+                self.interval = step.clamp(INTERVAL.0, INTERVAL.1);
+            }
+            self.newest = self.newest.max(at);
+        }
+        Added {
+            aggregated: added,
+            duplicate: given - added,
+            late: if is_late { added } else { 0 },
+            beyond_horizon: 0,
+        }
+    }
+
+    /// Index of the minute that `time` falls into, made where it is missing. Nearly always the last one.
+    fn minute_of(&mut self, time: Timestamp, pool: &mut Pool) -> usize {
+        if let Some(last) = self.minutes.back()
+            && last.start <= time.micros()
+            && time.micros() < last.end()
+        {
+            return self.minutes.len() - 1;
+        }
+        let start = Window::containing(time, Width::Minute).start.micros();
+        let at = self.minutes.partition_point(|m| m.start < start);
+        if self.minutes.get(at).is_none_or(|m| m.start != start) {
+            let cells = pool.get();
+            let minute = Minute {
+                start,
+                cells,
+                revision: 0,
+                published: 0,
+                went_final: false,
+                delta: None,
+            };
+            self.minutes.insert(at, minute);
+            // A minute that begins behind a closed one is born closed: its rows go out as a correction.
+            if at < self.closed {
+                self.closed += 1;
+            }
+        }
+        at
+    }
+
+    /// Closes what the watermark has passed and forgets what the horizon has passed; gives what that publishes.
+    pub fn close(&mut self, settings: &WindowSettings, pool: &mut Pool, mut publish: impl FnMut(MinuteUpdate)) {
+        while self.is_due_to_close(settings) {
+            self.closed += 1;
+            publish(self.publish(self.closed - 1, settings));
+        }
+        let horizon = self.newest.saturating_sub(micros(settings.horizon));
+        self.seen.forget_before(horizon);
+        while self.closed > 0 && self.minutes.front().is_some_and(|m| m.end() <= horizon) {
+            if self.minutes[0].has_news() {
+                publish(self.publish(0, settings));
+            }
+            self.closed -= 1;
+            if let Some(minute) = self.minutes.pop_front() {
+                pool.put(minute.cells);
+            }
+        }
+    }
+
+    /// Gives the corrections of closed minutes.
+    pub fn correct(&mut self, settings: &WindowSettings, publish: impl FnMut(MinuteUpdate)) {
+        self.needs_correction = false;
+        self.publish_news(0..self.closed, settings, publish);
+    }
+
+    /// Gives everything that has news, open minutes too: provisional revisions.
+    pub fn publish_all(&mut self, settings: &WindowSettings, publish: impl FnMut(MinuteUpdate)) {
+        self.publish_news(0..self.minutes.len(), settings, publish);
+    }
+
+    fn publish_news(&mut self, which: Range<usize>, settings: &WindowSettings, mut publish: impl FnMut(MinuteUpdate)) {
+        for at in which {
+            if self.minutes[at].has_news() {
+                publish(self.publish(at, settings));
+            }
+        }
+    }
+
+    fn publish(&mut self, at: usize, settings: &WindowSettings) -> MinuteUpdate {
+        let watermark = Timestamp::from_micros(self.watermark(settings));
+        let is_final = at < self.closed;
+        let (roster, minute) = (&self.roster, &mut self.minutes[at]);
+        let window = Window {
+            start: Timestamp::from_micros(minute.start),
+            width: Width::Minute,
+        };
+        let revision = minute.revision;
+        let aggregates = |rows| {
+            Arc::new(Aggregates {
+                roster: Arc::clone(roster),
+                window,
+                revision,
+                is_final,
+                rows,
+            })
+        };
+        let news = minute.delta.take().map(|cells| cells.rows());
+        // Rows that went out as final go out again only when they changed.
+        let rows = match &news {
+            Some(news) if minute.went_final => news
+                .iter()
+                .filter_map(|(slot, _)| Some((*slot, minute.cells.get(*slot)?)))
+                .collect(),
+            _ => minute.cells.rows(),
+        };
+        let is_first = minute.published == 0;
+        minute.published = revision;
+        minute.went_final |= is_final;
+        let delta = (!is_first).then(|| aggregates(news.unwrap_or_default()));
+        MinuteUpdate {
+            rows: aggregates(rows),
+            delta,
+            watermark,
+        }
+    }
+}
+
+impl Minute {
+    fn end(&self) -> i64 {
+        self.start.saturating_add(Width::Minute.micros())
+    }
+
+    fn has_news(&self) -> bool {
+        self.revision > self.published
+    }
+
+    fn widen(&mut self, width: usize) {
+        self.cells.widen(width);
+        if self.published > 0 {
+            self.delta.get_or_insert_with(|| Cells::new(width)).widen(width);
+        }
+    }
+
+    /// Does the same to the window and to what is new in it since it was published.
+    fn each(&mut self, mut add: impl FnMut(&mut Cells)) {
+        add(&mut self.cells);
+        if let Some(delta) = &mut self.delta {
+            add(delta);
+        }
+    }
+}

@@ -1,0 +1,218 @@
+//! Workers: the graph's threads, the door into them, and their end.
+//!
+//! `start` gives a handle (the door that the sequencer pushes through) and the running graph. The graph ends when every
+//! handle has been closed and what was pushed is done. A panic in a worker must end the process: timely leaves the
+//! siblings waiting forever, so the program installs a hook that aborts.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use model::dataflow::Stopped;
+use model::{Dataflow, LogicalTime, Output, Stamped};
+use runtime::queue::{self, QueueStats, Sender, WhenFull};
+use timely::communication::WorkerGuards;
+
+use crate::counters::Counters;
+use crate::doorbell::Doorbell;
+use crate::graph::{self, Feed, SinkInlet};
+use crate::operators::egress::SinkPort;
+use crate::operators::source::{Gate, SourcePort};
+use crate::settings::Settings;
+
+/// Work that differential does in idle moments to merge what it holds.
+const IDLE_MERGE_EFFORT: isize = 1_000;
+
+#[derive(Debug, thiserror::Error)]
+pub enum PipelineError {
+    #[error("start the dataflow's workers: {0}")]
+    Start(String),
+    #[error("a dataflow worker failed: {0}")]
+    Worker(String),
+}
+
+/// A sink of the graph: what it wants, and a port for each worker.
+pub struct SinkSpec {
+    pub name: &'static str,
+    pub feed: Feed,
+    pub port: Box<dyn Fn(usize) -> Box<dyn SinkPort>>,
+}
+
+/// The door into the graph.
+pub struct Handle {
+    queues: Vec<Sender<Stamped>>,
+    bells: Vec<Arc<Doorbell>>,
+    sealed: Arc<AtomicU64>,
+    completed: Arc<AtomicU64>,
+    counters: Vec<Arc<Counters>>,
+}
+
+/// The running graph.
+pub struct Running {
+    guards: WorkerGuards<()>,
+}
+
+/// Builds the graph and starts its threads. `gate` says whether lossless sinks have room; whoever makes room calls `Handle::ring_all`.
+///
+/// # Errors
+/// When a thread cannot be started.
+pub fn start(settings: &Settings, sinks: &[SinkSpec], gate: Gate) -> Result<(Arc<Handle>, Running), PipelineError> {
+    let workers = settings.workers.max(1);
+    let sealed = Arc::new(AtomicU64::new(0));
+    let completed = Arc::new(AtomicU64::new(0));
+    let (mut queues, mut bells, mut counters, mut parts) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    for worker in 0..workers {
+        let (sender, queue) = queue::bounded("worker", settings.queue_records_max, WhenFull::Block);
+        let (bell, counts) = (Arc::new(Doorbell::default()), Arc::new(Counters::default()));
+        let port = SourcePort {
+            queue,
+            bell: Arc::clone(&bell),
+            sealed: Arc::clone(&sealed),
+            gate: Arc::clone(&gate),
+            counters: Arc::clone(&counts),
+        };
+        let mut inlets: Vec<SinkInlet> = sinks
+            .iter()
+            .map(|s| SinkInlet {
+                name: s.name,
+                feed: s.feed,
+                port: (s.port)(worker),
+            })
+            .collect();
+        let progress = Box::new(ProgressPort(Arc::clone(&completed)));
+        inlets.push(SinkInlet {
+            name: "completed",
+            feed: Feed::History,
+            port: progress,
+        });
+        queues.push(sender);
+        bells.push(bell);
+        counters.push(counts);
+        parts.push(Some((port, inlets)));
+    }
+    let guards = execute(settings, parts)?;
+    Ok((
+        Arc::new(Handle {
+            queues,
+            bells,
+            sealed,
+            completed,
+            counters,
+        }),
+        Running { guards },
+    ))
+}
+
+type Part = Option<(SourcePort, Vec<SinkInlet>)>;
+
+fn execute(settings: &Settings, parts: Vec<Part>) -> Result<WorkerGuards<()>, PipelineError> {
+    let mut config = if settings.workers > 1 {
+        timely::Config::process(settings.workers)
+    } else {
+        timely::Config::thread()
+    };
+    let differential = differential_dataflow::Config {
+        idle_merge_effort: Some(IDLE_MERGE_EFFORT),
+    };
+    differential_dataflow::configure(&mut config.worker, &differential);
+    // `execute` calls one closure for all workers, so each takes its own part out.
+    let parts = Mutex::new(parts);
+    let settings = settings.clone();
+    timely::execute(config, move |worker| {
+        let index = worker.index();
+        let part = parts.lock().unwrap_or_else(PoisonError::into_inner)[index].take();
+        let (port, inlets) = part.expect("each worker starts once");
+        worker.dataflow::<LogicalTime, _, _>(|scope| graph::build(scope, index, &settings, inlets, port));
+    })
+    .map_err(PipelineError::Start)
+}
+
+impl Handle {
+    /// Wakes every worker: a sink has room again.
+    pub fn ring_all(&self) {
+        self.bells.iter().for_each(|bell| bell.ring());
+    }
+
+    /// Takes nothing more; the graph ends when what was pushed is done.
+    pub fn close(&self) {
+        self.queues.iter().for_each(Sender::close);
+        self.ring_all();
+    }
+
+    /// Records of times below this are durable.
+    pub fn sealed(&self) -> LogicalTime {
+        self.sealed.load(Ordering::Acquire)
+    }
+
+    /// Outputs of times below this have left the graph.
+    pub fn completed(&self) -> LogicalTime {
+        self.completed.load(Ordering::Acquire)
+    }
+
+    /// One set per worker.
+    pub fn counters(&self) -> &[Arc<Counters>] {
+        &self.counters
+    }
+
+    /// One per worker.
+    pub fn queues(&self) -> Vec<QueueStats> {
+        self.queues.iter().map(Sender::stats).collect()
+    }
+}
+
+impl Dataflow for Handle {
+    fn workers(&self) -> usize {
+        self.queues.len()
+    }
+
+    fn push(&self, worker: usize, stamped: Stamped) -> Result<(), Stopped> {
+        let queue = self.queues.get(worker).ok_or(Stopped)?;
+        match queue.try_send(stamped) {
+            Ok(()) => Ok(()),
+            Err(refused) => {
+                // Full: the worker may not know yet that it has work.
+                self.ring(worker);
+                queue.send_blocking(refused.into_inner()).or(Err(Stopped))
+            }
+        }
+    }
+
+    fn ring(&self, worker: usize) {
+        if let Some(bell) = self.bells.get(worker) {
+            bell.ring();
+        }
+    }
+
+    fn seal(&self, before: LogicalTime) {
+        self.sealed.fetch_max(before, Ordering::AcqRel);
+        self.ring_all();
+    }
+}
+
+impl Running {
+    /// Waits until the graph has ended, which it does after `Handle::close`.
+    ///
+    /// # Errors
+    /// When a worker panicked; the hook has aborted the process before in production.
+    pub fn join(self) -> Result<(), PipelineError> {
+        self.guards
+            .join()
+            .into_iter()
+            .collect::<Result<Vec<()>, String>>()
+            .map_err(PipelineError::Worker)?;
+        Ok(())
+    }
+}
+
+/// The sink that only looks at progress.
+struct ProgressPort(Arc<AtomicU64>);
+
+impl SinkPort for ProgressPort {
+    fn output(&mut self, _t: LogicalTime, _output: Output) {}
+    fn flush(&mut self) {}
+    fn progress(&mut self, before: LogicalTime) {
+        self.0.fetch_max(before, Ordering::AcqRel);
+    }
+    fn complete(&mut self) {
+        self.0.store(LogicalTime::MAX, Ordering::Release);
+    }
+}
