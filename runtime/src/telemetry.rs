@@ -65,13 +65,7 @@ struct TextTime(SharedClock);
 pub fn init_logs(format: LogFormat, level: &str, service: Service, clock: SharedClock) -> Result<(), LogError> {
     use tracing_subscriber::util::SubscriberInitExt;
 
-    let filter = match EnvFilter::try_from_default_env() {
-        Ok(filter) => filter,
-        Err(_unset) => EnvFilter::try_new(level).map_err(|source| LogError::Level {
-            level: level.to_owned(),
-            source,
-        })?,
-    };
+    let filter = filter_of(&rust_log().unwrap_or_else(|| level.to_owned()))?;
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(io::stdout);
@@ -84,6 +78,22 @@ pub fn init_logs(format: LogFormat, level: &str, service: Service, clock: Shared
         builder.with_timer(TextTime(clock)).finish().try_init()?;
     }
     Ok(())
+}
+
+fn filter_of(level: &str) -> Result<EnvFilter, LogError> {
+    EnvFilter::try_new(level).map_err(|source| LogError::Level {
+        level: level.to_owned(),
+        source,
+    })
+}
+
+/// Empty counts as unset, as everywhere in the settings.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "RUST_LOG concerns the logs alone, and they are up before any settings"
+)]
+fn rust_log() -> Option<String> {
+    std::env::var("RUST_LOG").ok().filter(|level| !level.is_empty())
 }
 
 impl LogFormat {
@@ -352,10 +362,7 @@ mod tests {
 
     #[test]
     fn an_error_is_logged_with_its_causes() {
-        let error = LogError::Level {
-            level: "x=y=z".into(),
-            source: EnvFilter::try_new("x=y=z").unwrap_err(),
-        };
+        let error = filter_of("x=y=z").unwrap_err();
         let text = error_chain(&error);
         assert!(text.contains("x=y=z") && text.contains(": "), "{text}");
     }

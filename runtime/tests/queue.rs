@@ -4,7 +4,7 @@ use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::{Context, Waker};
+use std::task::{Context, Wake, Waker};
 use std::time::Duration;
 
 use fastrand::Rng;
@@ -151,6 +151,37 @@ fn a_cancelled_sender_passes_its_turn_on() {
     }
     assert!(second.as_mut().poll(&mut context).is_ready());
     assert_eq!(receiver.try_recv(), Ok(2));
+}
+
+#[test]
+fn a_sender_that_gets_in_wakes_the_next_while_there_is_space() {
+    let (sender, mut receiver) = bounded("q", 2, WhenFull::Block);
+    sender.try_send(1).unwrap();
+    sender.try_send(2).unwrap();
+    let woken = Arc::new(Woken::default());
+    let waker = Waker::from(Arc::clone(&woken));
+    let (mut first, mut second) = (pin!(sender.send(3)), pin!(sender.send(4)));
+    assert!(
+        first
+            .as_mut()
+            .poll(&mut Context::from_waker(Waker::noop()))
+            .is_pending()
+    );
+    assert!(second.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+    receiver.drain_into(&mut Vec::new(), 2);
+    assert!(first.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready());
+    assert_eq!(woken.0.load(Ordering::SeqCst), 1);
+    assert!(second.as_mut().poll(&mut Context::from_waker(&waker)).is_ready());
+}
+
+/// Counts its wake-ups.
+#[derive(Default)]
+struct Woken(AtomicUsize);
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
 }
 
 #[test]

@@ -31,6 +31,7 @@ fn a_torn_tail_is_cut_saved_and_reported_and_the_log_goes_on() {
         (whole, RECORD_HEADER_BYTES + 7, 0)
     );
     assert_eq!(std::fs::metadata(&torn.saved_as).unwrap().len(), torn.bytes);
+    assert_eq!(std::fs::metadata(&newest).unwrap().len(), whole);
     assert!(torn.to_string().contains("it is cut short; saved as"), "{torn}");
     journal.append(2, b"again").unwrap();
     journal.flush().unwrap();
@@ -87,6 +88,40 @@ fn damage_in_an_older_segment_is_a_gap_and_reading_goes_on_behind_it() {
         assert!(
             gap.to_string().contains("reading goes on with the next segment"),
             "{gap}"
+        );
+    }
+}
+
+#[test]
+fn a_record_that_is_missing_or_in_another_place_is_damage_however_good_its_checksum() {
+    let record = usize::try_from(RECORD_HEADER_BYTES + 10).unwrap();
+    let start = usize::try_from(SEGMENT_HEADER_BYTES).unwrap();
+    let cases: [(&str, [usize; 2]); 3] = [
+        ("first missing", [1, 2]),
+        ("middle missing", [0, 2]),
+        ("swapped", [1, 0]),
+    ];
+    for (what, order) in cases {
+        let dir = TempDir::new().unwrap();
+        let (mut journal, _) = open(dir.path());
+        fill(&mut journal, 1..2, 3);
+        fill(&mut journal, 2..3, 1);
+        drop(journal);
+        let path = &segment_files(dir.path())[0];
+        let whole = std::fs::read(path).unwrap();
+        let mut moved = whole[..start].to_vec();
+        for at in order {
+            moved.extend_from_slice(&whole[start + at * record..][..record]);
+        }
+        std::fs::write(path, moved).unwrap();
+        let (journal, _) = open(dir.path());
+        let mut reader = journal.reader_from(0);
+        let expected = if order[0] == 0 { vec![1, 2] } else { vec![2] };
+        assert_eq!(ts(&read_on(&mut reader)), expected, "{what}");
+        assert_eq!(
+            reader.gaps()[0].reason,
+            "it does not follow the record before it",
+            "{what}"
         );
     }
 }

@@ -1,7 +1,6 @@
 //! Sender: the producers' end. Clone it for every producer; the queue closes when the last clone is dropped.
 
 use std::fmt;
-use std::pin::pin;
 use std::sync::{Arc, MutexGuard};
 use std::time::{Duration, Instant};
 
@@ -138,9 +137,9 @@ impl<T> Sender<T> {
             decided => return decided,
         }
         loop {
-            // Registered before the look at the queue, so that space made in between is not missed.
-            let mut space = pin!(self.shared.writable.notified());
-            space.as_mut().enable();
+            // Made before the look at the queue, so that a close in between is not missed. Space made in between leaves a
+            // permit that the wait takes at once; several leave one, which is why each that gets in wakes the next.
+            let space = self.shared.writable.notified();
             match self.offer(slot, true) {
                 Err(SendError::Full(item)) => *slot = Some(item),
                 decided => return decided,
