@@ -14,8 +14,9 @@ use serde::Serialize;
 use crate::figures::{Figures, HistoryFigures, LatestFigures};
 use crate::workload::{self, Workload, WorkloadError};
 
-/// Records between two seals: what a group commit holds under load.
+/// Records between two seals, and most logical time: what a group commit holds under load.
 const SEAL_RECORDS: usize = 256;
+const SEAL_T: LogicalTime = 1_000_000;
 /// Sealed behind the last record, so that every window closes.
 const TAIL: LogicalTime = 2 * 3_600 * 1_000_000;
 /// A run that takes longer is stuck.
@@ -105,14 +106,15 @@ fn one(workload: &Workload, workers: usize) -> Result<Figures, ReplayError> {
     ];
     let settings = Settings::new(workers, Catalogue::identity());
     let (handle, running) = pipeline::start(&settings, &sinks, Arc::new(|| true))?;
-    for group in workload.records.chunks(SEAL_RECORDS) {
-        for stamped in group {
-            handle.push(route(&stamped.record, workers), stamped.clone())?;
+    let (mut pushed, mut sealed) = (0, 0);
+    for stamped in &workload.records {
+        // Before the push: a seal says that everything below it has been pushed.
+        if pushed >= SEAL_RECORDS || stamped.t >= sealed + SEAL_T {
+            handle.seal(stamped.t);
+            (pushed, sealed) = (0, stamped.t);
         }
-        // The next group may begin at the time this one ends with.
-        if let Some(last) = group.last() {
-            handle.seal(last.t);
-        }
+        handle.push(route(&stamped.record, workers), stamped.clone())?;
+        pushed += 1;
     }
     let end = workload.records.last().map_or(0, |last| last.t);
     handle.seal(end + TAIL);

@@ -194,6 +194,9 @@ impl Catalogue {
 
     /// A listed metric by name or by an older name.
     pub fn find(self, name: &str) -> Option<&'static Metric> {
+        if !self.knows_names {
+            return None;
+        }
         let name = ALIASES.iter().find(|a| a.name == name).map_or(name, |a| a.metric);
         METRICS.iter().find(|m| m.name == name)
     }
@@ -207,9 +210,6 @@ impl Catalogue {
             max,
             is_event,
         };
-        if !self.knows_names {
-            return as_sent(f64::MIN, f64::MAX, false);
-        }
         let Some(metric) = self.find(&sent.metric) else {
             return as_sent(f64::MIN, f64::MAX, false);
         };
@@ -268,6 +268,7 @@ mod tests {
     fn the_identity_catalogue_and_unknown_names_keep_what_was_sent() {
         let key = sent("CPU_PERCENT", &[("core", "3")]);
         assert_eq!(Catalogue::identity().resolve(&key).key, key);
+        assert!(Catalogue::identity().find("CPU_PERCENT").is_none());
         let own = sent("queue.depth", &[("core", "3")]);
         assert_eq!(Catalogue::standard().resolve(&own).key, own);
     }
