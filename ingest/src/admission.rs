@@ -65,6 +65,7 @@ pub(crate) fn layout(
     sent: SentLayout,
     machine: &MachineId,
     door: &mut Door,
+    monotonic_us: u64,
     limits: &Limits,
 ) -> (KnownLayout, Vec<Refusal>) {
     let mut refusals: Vec<Refusal> = sent
@@ -81,7 +82,7 @@ pub(crate) fn layout(
             positions.push(Err(RejectReason::BadName));
             continue;
         };
-        if door.admit_series(&key, limits.series_per_machine_max) {
+        if door.admit_series(&key, monotonic_us, limits.series_per_machine_max) {
             positions.push(u16::try_from(kept.len()).map_err(|_long| RejectReason::TooLarge));
             kept.push(key);
         } else {
@@ -200,7 +201,7 @@ mod tests {
             series: series.collect(),
         });
         let machine = MachineId::parse("db-1").expect("a valid id");
-        layout(sent, &machine, door, &limits())
+        layout(sent, &machine, door, 0, &limits())
     }
 
     fn sent(values: &[f64], present: &[u8], offset_s: i64) -> pb::Frame {

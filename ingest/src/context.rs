@@ -22,7 +22,21 @@ pub(crate) struct Context {
     pub(crate) drain: DrainToken,
 }
 
+/// One look at both clocks.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Moment {
+    pub(crate) arrival: Timestamp,
+    pub(crate) monotonic_us: u64,
+}
+
 impl Context {
+    pub(crate) fn moment(&self) -> Moment {
+        Moment {
+            arrival: self.now(),
+            monotonic_us: self.clock.monotonic_us(),
+        }
+    }
+
     pub(crate) fn now(&self) -> Timestamp {
         Timestamp::from_micros(self.clock.now_us())
     }

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use hashbrown::HashSet;
+use hashbrown::HashMap;
 use model::{Layout, MachineId, MachineInfo, Rejected, SeriesKey, SessionId, Timestamp};
 
 use crate::admission::Refusal;
@@ -16,11 +16,14 @@ pub(crate) const MARKS_MAX: usize = 4;
 /// Layouts kept per machine: mounts and interfaces come and go, but a host returns to few sets of them.
 pub(crate) const LAYOUTS_MAX: usize = 16;
 const REFUSALS_EVERY_US: u64 = 1_000_000;
+/// A series is not forgotten before this age.
+const SERIES_YOUNG_US: u64 = 3_600 * 1_000_000;
 
 #[derive(Debug, Default)]
 pub(crate) struct Door {
     pub(crate) info: Option<Arc<MachineInfo>>,
-    series: HashSet<SeriesKey>,
+    /// With when they were admitted, in monotonic microseconds.
+    series: HashMap<SeriesKey, u64>,
     rate: Option<Bucket>,
     /// Newest last.
     marks: Vec<(SessionId, u64)>,
@@ -45,21 +48,28 @@ struct Refused {
 
 impl Door {
     /// Whether the machine may have this series. One that it has is always welcome.
-    pub(crate) fn admit_series(&mut self, key: &SeriesKey, series_max: usize) -> bool {
-        if self.series.contains(key) {
+    pub(crate) fn admit_series(&mut self, key: &SeriesKey, monotonic_us: u64, series_max: usize) -> bool {
+        if self.series.contains_key(key) {
             return true;
         }
         if series_max <= self.series.len() {
-            // Names that left with an old layout make room, or a host with short-lived devices would fill up for good.
-            let layouts = &self.layouts;
-            self.series
-                .retain(|known| layouts.iter().any(|layout| layout.series.contains(known)));
+            self.forget_series(monotonic_us);
         }
         if series_max <= self.series.len() {
             return false;
         }
-        self.series.insert(key.clone());
+        self.series.insert(key.clone(), monotonic_us);
         true
+    }
+
+    /// Names that left with an old layout make room, or a host with short-lived devices would fill up for good.
+    fn forget_series(&mut self, monotonic_us: u64) {
+        let layouts = &self.layouts;
+        self.series.retain(|known, admitted_us| {
+            // A young one may be of a layout that is being put together.
+            let is_young = monotonic_us < admitted_us.saturating_add(SERIES_YOUNG_US);
+            is_young || layouts.iter().any(|layout| layout.series.contains(known))
+        });
     }
 
     /// The same content has one `Arc`, however many streams send it.
@@ -158,7 +168,7 @@ impl Door {
             info,
             series: layouts
                 .iter()
-                .flat_map(|layout| layout.series.iter().cloned())
+                .flat_map(|layout| layout.series.iter().map(|key| (key.clone(), 0)))
                 .collect(),
             marks: marks.to_vec(),
             layouts: layouts.to_vec(),
@@ -218,13 +228,14 @@ mod tests {
     #[test]
     fn the_same_layout_is_shared_and_series_of_forgotten_layouts_make_room() {
         let mut door = Door::default();
-        assert!(door.admit_series(&key("a"), 2));
-        assert!(door.admit_series(&key("b"), 2));
+        assert!(door.admit_series(&key("a"), 0, 2));
+        assert!(door.admit_series(&key("b"), 0, 2));
         let first = door.share_layout(Layout::new(machine(), vec![key("b")]));
         let again = door.share_layout(Layout::new(machine(), vec![key("b")]));
         assert!(Arc::ptr_eq(&first, &again));
-        assert!(door.admit_series(&key("c"), 2));
-        assert!(!door.admit_series(&key("d"), 1));
+        assert!(!door.admit_series(&key("c"), SERIES_YOUNG_US - 1, 2));
+        assert!(door.admit_series(&key("c"), SERIES_YOUNG_US, 2));
+        assert!(!door.admit_series(&key("d"), SERIES_YOUNG_US, 2));
     }
 
     #[test]

@@ -13,6 +13,7 @@ use model::{Batch, Layout, Positions, RejectReason, SeriesKey, SessionId, Times,
 use proto::{decode, pb};
 
 use crate::admission::Refusal;
+use crate::context::Moment;
 use crate::machines::Machine;
 use crate::samples::check;
 use crate::settings::Limits;
@@ -51,9 +52,12 @@ impl Gather {
         self.values.len()
     }
 
-    pub(crate) fn add(&mut self, metric: &pb::Metric, arrival: Timestamp, limits: &Limits) -> Result<(), Refusal> {
-        let name = check(metric, arrival, limits)?;
-        let position = self.position(name, &metric.labels, limits)?;
+    pub(crate) fn add(&mut self, metric: &pb::Metric, now: Moment, limits: &Limits) -> Result<(), Refusal> {
+        let name = check(metric, now.arrival, limits)?;
+        let position = match self.known(name, &metric.labels) {
+            Some(position) => position,
+            None => self.meet(name, &metric.labels, now.monotonic_us, limits.series_per_machine_max)?,
+        };
         self.positions.push(position);
         self.times.push(Timestamp::from_millis(metric.timestamp));
         self.values.push(metric.value);
@@ -89,24 +93,32 @@ impl Gather {
         shared
     }
 
-    fn position(&mut self, name: &str, labels: &BTreeMap<String, String>, limits: &Limits) -> Result<u16, Refusal> {
-        let hash = self.hash(name, labels);
-        let series = &self.series;
-        let is_it = |position: &u16| is_series(&series[usize::from(*position)], name, labels);
-        if let Some(position) = self.index.find(hash, is_it) {
-            return Ok(*position);
-        }
+    fn known(&self, name: &str, labels: &BTreeMap<String, String>) -> Option<u16> {
+        let is_it = |position: &u16| is_series(&self.series[usize::from(*position)], name, labels);
+        self.index.find(self.hash(name, labels), is_it).copied()
+    }
+
+    /// Takes up a series that this stream has not sent before.
+    fn meet(
+        &mut self,
+        name: &str,
+        labels: &BTreeMap<String, String>,
+        monotonic_us: u64,
+        series_max: usize,
+    ) -> Result<u16, Refusal> {
         let key = decode::labels(labels).and_then(|labels| SeriesKey::parse(name, labels));
         let key = key.map_err(|invalid| Refusal::new(RejectReason::BadName, 1, &invalid.to_string()))?;
         let has_room = self.series.len() < LAYOUT_SERIES_MAX;
-        let is_welcome = self
-            .machine
-            .with_door(|door| door.admit_series(&key, limits.series_per_machine_max));
-        if !has_room || !is_welcome {
-            let detail = format!("{key}: a machine has at most {} series", limits.series_per_machine_max);
+        let is_welcome = has_room
+            && self
+                .machine
+                .with_door(|door| door.admit_series(&key, monotonic_us, series_max));
+        if !is_welcome {
+            let detail = format!("{key}: a machine has at most {series_max} series");
             return Err(Refusal::new(RejectReason::TooManySeries, 1, &detail));
         }
         let position = u16::try_from(self.series.len()).expect("a layout has at most 4096 series");
+        let hash = self.hash(name, labels);
         self.series.push(key);
         let (series, hasher) = (&self.series, &self.hasher);
         let rehash = |position: &u16| {

@@ -98,7 +98,7 @@ impl Feed {
 
     async fn take(&mut self, chunk: Vec<Result<pb::Metric, Status>>) -> Result<(), Status> {
         self.turn += 1;
-        let arrival = self.context.now();
+        let now = self.context.moment();
         for metric in chunk {
             let metric = metric?;
             self.ack.received += 1;
@@ -109,7 +109,7 @@ impl Feed {
                 continue;
             };
             gather.turn = self.turn;
-            match gather.add(&metric, arrival, &self.context.limits) {
+            match gather.add(&metric, now, &self.context.limits) {
                 Ok(()) => self.gathered += 1,
                 Err(refusal) => {
                     self.ack.rejected += 1;

@@ -227,9 +227,10 @@ impl<'a> Session<'a> {
 
     fn learn(&mut self, layout: &pb::Layout) -> Taken {
         let sent = decode::layout(layout);
+        let now_us = self.context.clock.monotonic_us();
         let (known, refusals) = self
             .machine
-            .with_door(|door| admission::layout(sent, &self.machine.id, door, &self.context.limits));
+            .with_door(|door| admission::layout(sent, &self.machine.id, door, now_us, &self.context.limits));
         self.layouts.insert(layout.id, known);
         if self.missing == Some(layout.id) {
             self.missing = None;
