@@ -3,6 +3,8 @@
 //! Names are looked up in a fixed table of embedded files, so no path leads anywhere else. `name.br` and `name.gz` beside a file are
 //! its compressed forms. Files under `assets/` carry a hash in their name and may be kept for ever; all else is asked for again by ETag.
 
+use std::borrow::Cow;
+
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
@@ -36,7 +38,7 @@ pub(crate) async fn page(headers: HeaderMap) -> Response {
 pub(crate) async fn fallback(method: Method, uri: Uri, headers: HeaderMap) -> Response {
     let path = uri.path().trim_start_matches('/');
     let is_read = method == Method::GET || method == Method::HEAD;
-    if is_read && let Some(response) = file(path, StatusCode::OK, &headers) {
+    if is_read && let Some(response) = file::<Dist>(path, StatusCode::OK, &headers) {
         return response;
     }
     let accepted = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok());
@@ -53,7 +55,7 @@ pub(crate) async fn fallback(method: Method, uri: Uri, headers: HeaderMap) -> Re
 }
 
 fn page_with(status: StatusCode, headers: &HeaderMap) -> Response {
-    file(PAGE, status, headers).unwrap_or_else(|| {
+    file::<Dist>(PAGE, status, headers).unwrap_or_else(|| {
         let media = [(
             header::CONTENT_TYPE,
             HeaderValue::from_static("text/html; charset=utf-8"),
@@ -62,37 +64,49 @@ fn page_with(status: StatusCode, headers: &HeaderMap) -> Response {
     })
 }
 
-fn file(path: &str, status: StatusCode, headers: &HeaderMap) -> Option<Response> {
-    let plain = Dist::get(path)?;
-    let (found, encoding) = compressed(path, headers).map_or((plain, None), |(file, encoding)| (file, Some(encoding)));
+fn file<Files: RustEmbed>(path: &str, status: StatusCode, headers: &HeaderMap) -> Option<Response> {
+    let plain = Files::get(path)?;
+    let (found, encoding) =
+        compressed::<Files>(path, headers).map_or((plain, None), |(file, encoding)| (file, Some(encoding)));
     let etag = etag(&found);
-    let is_known = headers.get(header::IF_NONE_MATCH).is_some_and(|known| known == etag);
-    let mut response = if is_known && status == StatusCode::OK {
+    let mut response = if status == StatusCode::OK && is_known(&etag, headers) {
         StatusCode::NOT_MODIFIED.into_response()
     } else {
-        (status, Body::from(found.data.into_owned())).into_response()
+        let body = match found.data {
+            Cow::Borrowed(embedded) => Body::from(embedded),
+            Cow::Owned(read) => Body::from(read),
+        };
+        (status, body).into_response()
     };
+    let keep = if path.starts_with(HASHED) { FOR_EVER } else { ASK_AGAIN };
     let answer = response.headers_mut();
     answer.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type(path)));
     answer.insert(header::ETAG, etag);
     answer.insert(header::VARY, HeaderValue::from_static("Accept-Encoding"));
-    answer.insert(
-        header::CACHE_CONTROL,
-        if path.starts_with(HASHED) { FOR_EVER } else { ASK_AGAIN },
-    );
+    answer.insert(header::CACHE_CONTROL, keep);
     if let Some(encoding) = encoding {
         answer.insert(header::CONTENT_ENCODING, HeaderValue::from_static(encoding));
     }
     Some(response)
 }
 
-fn compressed(path: &str, headers: &HeaderMap) -> Option<(EmbeddedFile, &'static str)> {
-    let accepted = headers.get(header::ACCEPT_ENCODING)?.to_str().ok()?;
-    let accepts = |name: &str| accepted.split(',').any(|one| one.trim() == name);
+fn compressed<Files: RustEmbed>(path: &str, headers: &HeaderMap) -> Option<(EmbeddedFile, &'static str)> {
+    let accepts = |name: &str| lists(headers.get(header::ACCEPT_ENCODING), name);
     ENCODINGS
         .iter()
         .filter(|(name, _)| accepts(name))
-        .find_map(|(name, suffix)| Some((Dist::get(&format!("{path}{suffix}"))?, *name)))
+        .find_map(|(name, suffix)| Some((Files::get(&format!("{path}{suffix}"))?, *name)))
+}
+
+fn is_known(etag: &HeaderValue, headers: &HeaderMap) -> bool {
+    etag.to_str()
+        .is_ok_and(|etag| lists(headers.get(header::IF_NONE_MATCH), etag))
+}
+
+/// Whether a comma-separated header has exactly this item. One with a weight (`br;q=0.5`) is passed over, which is always right, if not best.
+fn lists(header: Option<&HeaderValue>, wanted: &str) -> bool {
+    let text = header.and_then(|value| value.to_str().ok()).unwrap_or_default();
+    text.split(',').any(|item| item.trim() == wanted)
 }
 
 fn etag(file: &EmbeddedFile) -> HeaderValue {
@@ -115,5 +129,71 @@ fn media_type(path: &str) -> &'static str {
         "webmanifest" => "application/manifest+json",
         "txt" => "text/plain; charset=utf-8",
         _ => "application/octet-stream",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::BodyExt;
+
+    use super::*;
+
+    #[derive(RustEmbed)]
+    #[folder = "tests/assets/"]
+    struct Fixture;
+
+    /// Status, the headers that matter, and the body.
+    async fn get(path: &str, asked: &[(http::HeaderName, &str)]) -> Option<String> {
+        let headers = asked
+            .iter()
+            .map(|(name, value)| (name.clone(), value.parse().unwrap()))
+            .collect();
+        let (parts, body) = file::<Fixture>(path, StatusCode::OK, &headers)?.into_parts();
+        let body = body.collect().await.unwrap().to_bytes();
+        let shown = [header::CONTENT_TYPE, header::CACHE_CONTROL, header::CONTENT_ENCODING].map(|name| {
+            parts
+                .headers
+                .get(name)
+                .map_or("-", |value| value.to_str().unwrap())
+                .to_owned()
+        });
+        Some(format!(
+            "{} {} {:?}",
+            parts.status.as_u16(),
+            shown.join(" | "),
+            String::from_utf8_lossy(&body)
+        ))
+    }
+
+    #[tokio::test]
+    async fn files_come_with_their_type_and_how_long_they_may_be_kept() {
+        expect_test::expect![[r#"
+            Some("200 text/html; charset=utf-8 | no-cache | - \"page\\n\"")
+            Some("200 text/javascript; charset=utf-8 | public, max-age=31536000, immutable | - \"plain\\n\"")
+            Some("200 text/javascript; charset=utf-8 | public, max-age=31536000, immutable | br \"as brotli\\n\"")
+            Some("200 text/javascript; charset=utf-8 | public, max-age=31536000, immutable | - \"plain\\n\"")
+            None
+            None
+        "#]]
+        .assert_eq(
+            &[
+                get("index.html", &[(header::ACCEPT_ENCODING, "br")]).await,
+                get("assets/main-1a2b.js", &[]).await,
+                get("assets/main-1a2b.js", &[(header::ACCEPT_ENCODING, "gzip, br")]).await,
+                get("assets/main-1a2b.js", &[(header::ACCEPT_ENCODING, "br;q=0")]).await,
+                get("assets/", &[]).await,
+                get("../Cargo.toml", &[]).await,
+            ]
+            .map(|found| format!("{found:?}\n"))
+            .concat(),
+        );
+    }
+
+    #[tokio::test]
+    async fn what_the_browser_has_is_not_sent_again() {
+        let etag = etag(&Fixture::get("index.html").unwrap());
+        let asked = format!("\"other\", {}", etag.to_str().unwrap());
+        let answer = get("index.html", &[(header::IF_NONE_MATCH, &asked)]).await.unwrap();
+        assert!(answer.starts_with("304 ") && answer.ends_with("\"\""), "{answer}");
     }
 }

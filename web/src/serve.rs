@@ -29,7 +29,7 @@ const PLAIN_CONNECTIONS_MAX: usize = 1_024;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Answers on `listener` until `drain` begins; then closes the live clients (1001) and returns when all has ended or
-/// twice `drain_timeout` has passed.
+/// `drain_timeout` has passed.
 pub async fn serve(listener: TcpListener, state: AppState, drain: DrainToken) {
     let shared = Shared::new(state);
     let router = crate::router_of(&shared);
@@ -47,18 +47,13 @@ pub async fn serve(listener: TcpListener, state: AppState, drain: DrainToken) {
         }
     }
     drop(listener);
-    let within = shared.app.settings.drain_timeout;
-    let all_left = shared.live.close(within).await;
-    let all_answered = timeout(within, async { while connections.join_next().await.is_some() {} })
-        .await
-        .is_ok();
-    if !all_left || !all_answered {
+    let ended = async {
+        shared.live.close().await;
+        while connections.join_next().await.is_some() {}
+    };
+    if timeout(shared.app.settings.drain_timeout, ended).await.is_err() {
         let clients = shared.live.clients();
-        tracing::warn!(
-            clients,
-            requests = connections.len(),
-            "web drained with connections left open"
-        );
+        tracing::warn!(clients, "web drained with connections left open");
     }
     fanout.abort();
 }

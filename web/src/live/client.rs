@@ -20,8 +20,8 @@ const SUBSCRIBES_WITHIN: Duration = Duration::from_secs(1);
 const PING_EVERY: Duration = Duration::from_secs(15);
 const SILENT_MAX: Duration = Duration::from_secs(45);
 const STUCK_MAX: Duration = Duration::from_secs(20);
-/// Messages of a client between two pings: a screen subscribes when it is opened, not forty times a second.
-const REQUESTS_PER_PING_MAX: u32 = 600;
+/// Messages of a client between two pings. Each may ask for a snapshot, and a screen subscribes when it is opened, not ten times a second.
+const REQUESTS_PER_PING_MAX: u32 = 150;
 /// tungstenite allocates both at once for every client, 128 KiB each by default.
 const READ_BUFFER_BYTES: usize = 2 * 1024;
 /// Small messages are joined up to here before they are written.

@@ -65,6 +65,9 @@ pub(crate) async fn run(shared: Arc<Shared>) {
                 if ticks.is_multiple_of(TICKS_PER_RECONCILIATION) {
                     reconcile(&shared);
                 }
+                if cursor != shared.app.hot.version() {
+                    cursor = carry(&shared, cursor);
+                }
                 shared.live.board.set_hub(hub_figures(&shared));
             }
         }

@@ -12,12 +12,10 @@ pub(crate) mod piece;
 pub(crate) mod request;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use runtime::drain::{Drain, DrainToken};
 use runtime::metrics::{Counter, Registry};
 use tokio::sync::watch;
-use tokio::time::timeout;
 
 use board::Board;
 
@@ -81,11 +79,12 @@ impl Live {
         self.closing.token()
     }
 
-    /// Tells every client good-bye and waits until they are gone, at most so long. False when some were left.
-    pub(crate) async fn close(&self, within: Duration) -> bool {
+    /// Tells every client good-bye and waits until all are gone. Cancel safe.
+    pub(crate) async fn close(&self) {
         self.closing.begin();
         let mut clients = self.clients.subscribe();
-        timeout(within, clients.wait_for(|count| *count == 0)).await.is_ok()
+        // An error would mean that the counter is gone, and with it everybody who was counted.
+        drop(clients.wait_for(|count| *count == 0).await);
     }
 }
 

@@ -1,6 +1,7 @@
 //! Fragments: pieces of a page, ready to be put in by htmx. Rows of the alerts tables.
 //!
-//! Columns: severity, machine, rule and summary, value against threshold, since, resolved. Everything from outside is escaped.
+//! Columns: severity, machine, rule and summary, value against threshold, since, resolved. No alert, no row: the page has the words for it.
+//! Everything from outside is escaped.
 
 use std::fmt::Write;
 use std::sync::Arc;
@@ -36,14 +37,6 @@ pub(super) async fn alerts(State(shared): State<Arc<Shared>>, uri: Uri) -> Resul
     for alert in alerts.iter().take(limit) {
         row(&mut rows, alert).expect("a String takes any text");
     }
-    if rows.is_empty() {
-        rows.push_str("<tr class=\"empty-row\"><td colspan=\"6\">");
-        rows.push_str(match state {
-            AlertState::Firing => "All clear: no alert is firing.",
-            AlertState::Resolved => "No alert was resolved in the last 7 days.",
-        });
-        rows.push_str("</td></tr>\n");
-    }
     Ok(Html(rows).into_response())
 }
 
@@ -62,51 +55,59 @@ async fn resolved(shared: &Shared) -> Result<Vec<Arc<Alert>>, Problem> {
 }
 
 fn row(out: &mut String, alert: &Alert) -> std::fmt::Result {
-    let (severity, word) = match alert.rule.severity {
-        Severity::Info => ("info", "Info"),
-        Severity::Warning => ("warning", "Warning"),
-        Severity::Critical => ("critical", "Critical"),
+    let severity = match alert.rule.severity {
+        Severity::Info => "info",
+        Severity::Warning => "warning",
+        Severity::Critical => "critical",
     };
     let machine = Escaped(alert.machine.as_str());
-    let metric = alert.series.metric.as_ref();
-    let unit = unit_of(metric);
-    let shown = |value| format::value(metric, unit, value);
+    let icon = format!("<svg class=\"icon\" aria-hidden=\"true\"><use href=\"#i-{severity}\"></use></svg>");
+    write!(out, "<tr data-severity=\"{severity}\">")?;
     write!(
         out,
-        "<tr class=\"alert-row\" data-severity=\"{severity}\" data-alert=\"{}\">",
-        Escaped(&alert.id)
-    )?;
-    write!(
-        out,
-        "<td class=\"severity severity-{severity}\"><svg class=\"icon\" aria-hidden=\"true\"><use href=\"#i-{severity}\"></use></svg> <span>{word}</span></td>"
+        "<td><span class=\"severity\" data-severity=\"{severity}\">{icon}{severity}</span></td>"
     )?;
     write!(out, "<td><a href=\"/machines/{machine}\">{machine}</a></td>")?;
-    write!(out, "<td><strong>{}</strong>", Escaped(&alert.rule.name))?;
-    if !alert.rule.summary.is_empty() {
-        write!(
-            out,
-            " <span class=\"alert-summary\">{}</span>",
-            Escaped(&alert.rule.summary)
-        )?;
-    }
-    for (name, value) in alert.series.labels.iter() {
-        write!(
-            out,
-            " <span class=\"label\">{}={}</span>",
-            Escaped(name),
-            Escaped(value)
-        )?;
-    }
-    let (value, threshold) = (shown(alert.value), shown(alert.rule.threshold));
-    let sign = sign(alert.rule.operator);
-    write!(
-        out,
-        "</td><td class=\"number\">{} <span class=\"threshold\">{sign} {}</span></td>",
-        Escaped(&value),
-        Escaped(&threshold)
-    )?;
+    write!(out, "<td>{}</td>", Subject(alert))?;
+    write!(out, "<td>{}</td>", Reading(alert))?;
     write!(out, "<td>{}</td>", Time(Some(alert.since)))?;
     writeln!(out, "<td>{}</td></tr>", Time(alert.resolved))
+}
+
+/// The rule, what it says, and which series of the machine it is about.
+struct Subject<'a>(&'a Alert);
+
+impl std::fmt::Display for Subject<'_> {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self(alert) = self;
+        write!(out, "{}", Escaped(&alert.rule.name))?;
+        if !alert.rule.summary.is_empty() {
+            write!(out, " <span class=\"muted\">{}</span>", Escaped(&alert.rule.summary))?;
+        }
+        for (name, value) in alert.series.labels.iter() {
+            write!(
+                out,
+                " <span class=\"muted\" title=\"{}\">{}</span>",
+                Escaped(name),
+                Escaped(value)
+            )?;
+        }
+        Ok(())
+    }
+}
+
+/// The value against the threshold.
+struct Reading<'a>(&'a Alert);
+
+impl std::fmt::Display for Reading<'_> {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self(alert) = self;
+        let metric = alert.series.metric.as_ref();
+        let shown = |value| format::value(metric, unit_of(metric), value);
+        let (value, threshold) = (shown(alert.value), shown(alert.rule.threshold));
+        let sign = sign(alert.rule.operator);
+        write!(out, "{} {sign} {}", Escaped(&value), Escaped(&threshold))
+    }
 }
 
 const fn sign(operator: Operator) -> &'static str {
@@ -120,7 +121,7 @@ const fn sign(operator: Operator) -> &'static str {
     }
 }
 
-/// A `<time>` that the page's script may put into the reader's own zone, or a dash.
+/// A `<time>` that the page's script may put into the reader's own zone, or nothing.
 struct Time(Option<Timestamp>);
 
 impl std::fmt::Display for Time {
@@ -132,7 +133,7 @@ impl std::fmt::Display for Time {
                 at.to_rfc3339(),
                 format::time(at)
             ),
-            None => out.write_str("–"),
+            None => Ok(()),
         }
     }
 }

@@ -74,15 +74,17 @@ pub(super) async fn history(
         .into_iter()
         .filter_map(|points| Series::of(points, fit))
         .collect();
-    let native_ms = tier::window(tier).map_or(fit.interval_ms, |window| {
-        Timestamp::EPOCH.millis() + (Timestamp::EPOCH + window).millis()
-    });
+    let window_ms = tier::window(tier).map(|window| i64::try_from(window.as_millis()).unwrap_or(i64::MAX));
     Ok(json(&HistoryShape {
         machine: asked.machine.as_str(),
         from: asked.from.millis(),
         to: asked.to.millis(),
         tier,
-        step_ms: series.iter().map(|series| series.step_ms).min().unwrap_or(native_ms),
+        step_ms: series
+            .iter()
+            .map(|series| series.step_ms)
+            .min()
+            .unwrap_or(window_ms.unwrap_or(fit.interval_ms)),
         partial: answer.partial,
         series,
         minute,

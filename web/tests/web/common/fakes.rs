@@ -1,0 +1,213 @@
+//! Fakes of the traits that the hub implements.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use model::command::RuleStore;
+use model::query::{
+    AlertQuery, Answer, Changes, History, HotState, MachineView, QueryError, RangeAnswer, RangeQuery, Tier,
+};
+use model::{Alert, AlertState, MachineId, Rejected, RuleSet};
+use tokio::sync::watch;
+use web::{HubStats, HubStatsSource, PipelineView, QueueView, StageView};
+
+use super::fleet;
+
+pub(crate) struct FakeHot {
+    inner: Mutex<Inner>,
+    versions: watch::Sender<u64>,
+}
+
+#[derive(Default)]
+struct Inner {
+    version: u64,
+    machines: BTreeMap<MachineId, (u64, Arc<MachineView>)>,
+    removed: Vec<(u64, MachineId)>,
+    alerts: Vec<(u64, Arc<Alert>)>,
+}
+
+impl FakeHot {
+    pub(crate) fn new() -> Self {
+        Self {
+            inner: Mutex::default(),
+            versions: watch::Sender::new(0),
+        }
+    }
+
+    pub(crate) fn versions(&self) -> watch::Receiver<u64> {
+        self.versions.subscribe()
+    }
+
+    pub(crate) fn put(&self, view: MachineView) {
+        self.change(|inner, version| {
+            inner.machines.insert(view.machine.clone(), (version, Arc::new(view)));
+        });
+    }
+
+    pub(crate) fn remove(&self, id: &str) {
+        let id = MachineId::parse(id).unwrap();
+        self.change(|inner, version| {
+            inner.machines.remove(&id);
+            inner.removed.push((version, id));
+        });
+    }
+
+    pub(crate) fn alert(&self, alert: Alert) {
+        self.change(|inner, version| {
+            inner.alerts.retain(|(_, known)| known.id != alert.id);
+            inner.alerts.push((version, Arc::new(alert)));
+        });
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Inner, u64)) {
+        let mut inner = self.inner.lock().unwrap();
+        inner.version += 1;
+        let version = inner.version;
+        change(&mut inner, version);
+        drop(inner);
+        self.versions.send_replace(version);
+    }
+}
+
+impl HotState for FakeHot {
+    fn machines(&self) -> Vec<Arc<MachineView>> {
+        let inner = self.inner.lock().unwrap();
+        inner.machines.values().map(|(_, view)| Arc::clone(view)).collect()
+    }
+
+    fn machine(&self, id: &MachineId) -> Option<Arc<MachineView>> {
+        let inner = self.inner.lock().unwrap();
+        inner.machines.get(id).map(|(_, view)| Arc::clone(view))
+    }
+
+    fn alerts(&self) -> Vec<Arc<Alert>> {
+        let inner = self.inner.lock().unwrap();
+        let mut firing: Vec<_> = inner.alerts.iter().map(|(_, alert)| Arc::clone(alert)).collect();
+        firing.retain(|alert| alert.state == AlertState::Firing);
+        firing.sort_by_key(|alert| std::cmp::Reverse((alert.rule.severity, alert.since)));
+        firing
+    }
+
+    fn version(&self) -> u64 {
+        self.inner.lock().unwrap().version
+    }
+
+    fn changes(&self, since: u64) -> Changes {
+        let inner = self.inner.lock().unwrap();
+        let machines = inner.machines.values().filter(|(version, _)| since < *version);
+        let removed = inner.removed.iter().filter(|(version, _)| since < *version);
+        let alerts = inner.alerts.iter().filter(|(version, _)| since < *version);
+        Changes {
+            version: inner.version,
+            machines: machines.map(|(_, view)| Arc::clone(view)).collect(),
+            removed: removed.map(|(_, id)| id.clone()).collect(),
+            alerts: alerts.map(|(_, alert)| Arc::clone(alert)).collect(),
+        }
+    }
+}
+
+/// Answers from what the test put in, remembers what it was asked.
+#[derive(Default)]
+pub(crate) struct FakeHistory {
+    pub(crate) tiers: Mutex<BTreeMap<Tier, RangeAnswer>>,
+    pub(crate) alerts: Mutex<Vec<Alert>>,
+    pub(crate) dead_letters: Mutex<Vec<Rejected>>,
+    pub(crate) failure: Mutex<Option<QueryError>>,
+    pub(crate) never_answers: Mutex<bool>,
+    pub(crate) asked: Mutex<Vec<RangeQuery>>,
+    pub(crate) asked_alerts: Mutex<Vec<AlertQuery>>,
+}
+
+impl FakeHistory {
+    pub(crate) fn set(&self, tier: Tier, answer: RangeAnswer) {
+        self.tiers.lock().unwrap().insert(tier, answer);
+    }
+
+    pub(crate) fn fail(&self, error: QueryError) {
+        *self.failure.lock().unwrap() = Some(error);
+    }
+
+    /// `answer`, the failure that was set, or nothing ever.
+    fn reply<T: Send + 'static>(&self, answer: T) -> Answer<'_, T> {
+        let failure = self.failure.lock().unwrap().clone();
+        let is_silent = *self.never_answers.lock().unwrap();
+        Box::pin(async move {
+            if is_silent {
+                std::future::pending::<()>().await;
+            }
+            failure.map_or(Ok(answer), Err)
+        })
+    }
+}
+
+impl History for FakeHistory {
+    fn range(&self, query: RangeQuery) -> Answer<'_, RangeAnswer> {
+        let answer = self.tiers.lock().unwrap().get(&query.tier).cloned();
+        self.asked.lock().unwrap().push(query);
+        self.reply(answer.unwrap_or_default())
+    }
+
+    fn alerts(&self, query: AlertQuery) -> Answer<'_, Vec<Alert>> {
+        let all = self.alerts.lock().unwrap().clone();
+        let found = all.into_iter().skip(query.offset).take(query.limit).collect();
+        self.asked_alerts.lock().unwrap().push(query);
+        self.reply(found)
+    }
+
+    fn dead_letters(&self, offset: usize, limit: usize) -> Answer<'_, Vec<Rejected>> {
+        let all = self.dead_letters.lock().unwrap().clone();
+        self.reply(all.into_iter().skip(offset).take(limit).collect())
+    }
+
+    fn kept(&self, tier: Tier) -> Duration {
+        let days = match tier {
+            Tier::Raw => 1,
+            Tier::Minute => 7,
+            Tier::Hour => 90,
+        };
+        Duration::from_secs(days * 86_400)
+    }
+}
+
+pub(crate) struct FakeRules;
+
+impl RuleStore for FakeRules {
+    fn rules(&self) -> Arc<RuleSet> {
+        Arc::new(RuleSet {
+            version: 7,
+            rules: vec![fleet::rule("cpu-busy"), fleet::rule("disk-full")],
+        })
+    }
+}
+
+pub(crate) struct FakeStats;
+
+impl HubStatsSource for FakeStats {
+    fn stats(&self) -> HubStats {
+        HubStats {
+            samples_per_s: 12.0,
+            ..HubStats::default()
+        }
+    }
+
+    fn pipeline(&self) -> PipelineView {
+        PipelineView {
+            samples_per_s: 12.0,
+            frames_per_s: 0.2,
+            stages: vec![StageView {
+                name: "ingest".to_owned(),
+                lag_ms: Some(1.5),
+                totals: BTreeMap::from([("accepted".to_owned(), 42)]),
+            }],
+            queues: vec![QueueView {
+                name: "intake".to_owned(),
+                depth: 1,
+                depth_max: 2,
+                capacity: 1_024,
+                sent: 42,
+                shed: 0,
+            }],
+        }
+    }
+}

@@ -1,0 +1,37 @@
+//! The alerts tables' rows.
+
+use http::StatusCode;
+use model::AlertState;
+
+use crate::common::{Hub, fleet};
+
+#[tokio::test]
+async fn a_row_is_escaped_and_reads_like_a_sentence() {
+    let hub = Hub::new();
+    hub.hot.alert(fleet::alert("a1", "db-1", AlertState::Firing));
+    let answer = hub.get("/fragments/alerts").await;
+    assert_eq!(answer.header("content-type"), "text/html; charset=utf-8");
+    expect_test::expect![[r##"
+        <tr data-severity="critical"><td><span class="severity" data-severity="critical"><svg class="icon" aria-hidden="true"><use href="#i-critical"></use></svg>critical</span></td><td><a href="/machines/db-1">db-1</a></td><td>disk-full <span class="muted">almost &lt;full&gt;</span> <span class="muted" title="mountpoint">/&lt;b&gt;</span></td><td>97 % ≥ 95 %</td><td><time datetime="2025-11-21T04:30:00.000Z">2025-11-21 04:30:00 UTC</time></td><td></td></tr>
+    "##]]
+    .assert_eq(&answer.text);
+}
+
+#[tokio::test]
+async fn resolved_alerts_come_from_history_and_firing_ones_are_left_out() {
+    let hub = Hub::new();
+    *hub.history.alerts.lock().unwrap() = vec![
+        fleet::alert("a1", "firing-1", AlertState::Firing),
+        fleet::alert("a2", "resolved-1", AlertState::Resolved),
+        fleet::alert("a3", "resolved-2", AlertState::Resolved),
+    ];
+    let answer = hub.get("/fragments/alerts?state=resolved&limit=1").await;
+    assert_eq!(answer.text.matches("<tr").count(), 1);
+    assert!(answer.text.contains("resolved-1") && answer.text.contains("2025-11-21 04:40:00 UTC"));
+}
+
+#[tokio::test]
+async fn no_alert_is_no_row() {
+    let answer = Hub::new().get("/fragments/alerts?state=active").await;
+    assert_eq!((answer.status, answer.text.as_str()), (StatusCode::OK, ""));
+}

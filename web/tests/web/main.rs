@@ -1,0 +1,16 @@
+//! The web from outside: requests in, answers out, over fakes of what the hub hands it.
+
+#[cfg(test)]
+mod common;
+#[cfg(test)]
+mod fragments;
+#[cfg(test)]
+mod history;
+#[cfg(test)]
+mod live;
+#[cfg(test)]
+mod openapi;
+#[cfg(test)]
+mod rest;
+#[cfg(test)]
+mod service;

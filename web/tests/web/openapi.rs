@@ -1,0 +1,121 @@
+//! The OpenAPI document tells the truth: each of its paths answers, and each answer fits the schema named there.
+
+use model::AlertState;
+use model::query::{RangeAnswer, Tier};
+use serde_json::Value;
+
+use crate::common::{Hub, fleet};
+
+fn hub() -> Hub {
+    let hub = Hub::new();
+    hub.hot.put(fleet::machine("db-1", 0.12));
+    hub.hot.put(fleet::stranger("new"));
+    hub.hot.alert(fleet::alert("a1", "db-1", AlertState::Firing));
+    *hub.history.alerts.lock().unwrap() = vec![fleet::alert("a2", "db-1", AlertState::Resolved)];
+    let answer = |series| RangeAnswer {
+        series: vec![series],
+        ..RangeAnswer::default()
+    };
+    hub.history.set(
+        Tier::Raw,
+        answer(fleet::raw("system.cpu.utilization", &[(-5, 0.1), (0, f64::NAN)])),
+    );
+    hub.history.set(
+        Tier::Minute,
+        answer(fleet::windows("system.cpu.utilization", &[-60], 0.25)),
+    );
+    hub
+}
+
+#[tokio::test]
+async fn every_path_answers_as_described() {
+    let hub = hub();
+    let document = hub.json("/api/v1/openapi.json").await;
+    let paths = document["paths"].as_object().unwrap();
+    assert!(18 <= paths.len());
+    for (path, item) in paths {
+        let answer = hub.get(&path.replace("{id}", "db-1")).await;
+        let content = item["get"]["responses"]["200"]["content"].as_object().unwrap();
+        let (media, described) = content.iter().next().unwrap();
+        assert!(answer.status.is_success(), "{path}: {}", answer.text);
+        assert!(answer.header("content-type").starts_with(media.as_str()), "{path}");
+        if let Some(schema) = described.get("schema") {
+            check(&document, schema, &answer.json(), path);
+        }
+        for reference in item["get"]["parameters"].as_array().unwrap() {
+            assert!(
+                resolve(&document, reference)["schema"].is_object(),
+                "{path}: {reference}"
+            );
+        }
+    }
+    let problem = hub.get("/api/v1/machines/nobody").await.json();
+    let schema = resolve(
+        &document,
+        &document["components"]["responses"]["Problem"]["content"]["application/problem+json"]["schema"],
+    );
+    check(&document, schema, &problem, "problem");
+}
+
+/// Follows a `$ref` inside the document.
+fn resolve<'a>(document: &'a Value, schema: &'a Value) -> &'a Value {
+    match schema["$ref"].as_str() {
+        Some(reference) => document
+            .pointer(reference.trim_start_matches('#'))
+            .unwrap_or_else(|| panic!("{reference} leads nowhere")),
+        None => schema,
+    }
+}
+
+/// As much of JSON Schema as the document uses.
+fn check(document: &Value, schema: &Value, value: &Value, at: &str) {
+    let schema = resolve(document, schema);
+    if let Some(options) = schema["oneOf"].as_array() {
+        let is_null = |option: &&Value| option["type"] == "null";
+        let chosen = options
+            .iter()
+            .find(|option| is_null(option) == value.is_null())
+            .unwrap();
+        return check(document, chosen, value, at);
+    }
+    let types: Vec<&str> = match &schema["type"] {
+        Value::Array(types) => types.iter().filter_map(Value::as_str).collect(),
+        one => one.as_str().into_iter().collect(),
+    };
+    assert!(
+        types.iter().any(|name| is_of(value, name)),
+        "{at}: {value} is none of {types:?}"
+    );
+    if let Some(words) = schema["enum"].as_array() {
+        assert!(words.contains(value), "{at}: {value} is none of {words:?}");
+    }
+    for (index, item) in value.as_array().into_iter().flatten().enumerate() {
+        check(document, &schema["items"], item, &format!("{at}[{index}]"));
+    }
+    let Some(fields) = value.as_object() else { return };
+    for required in schema["required"].as_array().into_iter().flatten() {
+        assert!(
+            fields.contains_key(required.as_str().unwrap()),
+            "{at}: {required} is missing"
+        );
+    }
+    for (name, field) in fields {
+        let known = schema["properties"].get(name);
+        let described = known.unwrap_or(&schema["additionalProperties"]);
+        assert!(described.is_object(), "{at}: {name} is not described");
+        check(document, described, field, &format!("{at}.{name}"));
+    }
+}
+
+fn is_of(value: &Value, name: &str) -> bool {
+    match name {
+        "null" => value.is_null(),
+        "boolean" => value.is_boolean(),
+        "string" => value.is_string(),
+        "integer" => value.is_i64() || value.is_u64(),
+        "number" => value.is_number(),
+        "array" => value.is_array(),
+        "object" => value.is_object(),
+        other => panic!("type {other} is not known to this test"),
+    }
+}

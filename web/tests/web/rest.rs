@@ -1,0 +1,214 @@
+//! The lists and the single things of `/api/v1`, and what is wrong with a query.
+
+use axum::body::Body;
+use http::{Request, StatusCode};
+use model::{AlertState, MachineId, RejectReason, Rejected, Timestamp};
+use serde_json::json;
+
+use crate::common::{Hub, NOW_MS, NOW_S, fleet};
+
+fn hub_with(machines: &[&str]) -> Hub {
+    let hub = Hub::new();
+    for id in machines {
+        hub.hot.put(fleet::machine(id, 0.12));
+    }
+    hub
+}
+
+#[tokio::test]
+async fn the_list_shows_each_machine_in_short() {
+    let hub = hub_with(&["db-1"]);
+    hub.hot.put(fleet::stranger("unknown"));
+    let list = hub.json("/api/v1/machines").await;
+    assert_eq!(
+        list["machines"][0],
+        json!({
+            "id": "db-1", "status": "up", "last_seen": NOW_MS, "interval_ms": 5000, "tags": {"role": "db"},
+            "host": {"os": "Debian 12", "kernel": null, "arch": null, "cpu_model": null, "cores": 8, "memory_bytes": null,
+                     "agent_version": null, "boot_time": null},
+            "summary": {"cpu": 0.12, "memory": null, "swap": null, "disk": 0.81, "disk_mount": "/var", "net_rx": 1500.0, "net_tx": null,
+                        "load1": null, "pressure": null, "temperature": null, "uptime": null},
+            "alerts": {"warning": 0, "critical": 1},
+        })
+    );
+    assert_eq!(list["machines"][1]["host"], json!(null));
+    assert_eq!(list["machines"][1]["tags"], json!({}));
+    assert_eq!(list["next"], json!(null));
+}
+
+#[tokio::test]
+async fn pages_follow_one_another_and_end() {
+    let hub = hub_with(&["a", "b", "c", "d", "e"]);
+    let (mut seen, mut path) = (Vec::new(), "/api/machines?limit=2".to_owned());
+    loop {
+        let page = hub.json(&path).await;
+        seen.extend(page["machines"].as_array().unwrap().iter().map(|one| one["id"].clone()));
+        let Some(next) = page["next"].as_str() else { break };
+        path = format!("/api/machines?limit=2&cursor={next}");
+    }
+    assert_eq!(seen, ["a", "b", "c", "d", "e"]);
+}
+
+#[tokio::test]
+async fn machines_are_found_by_status_name_and_tag() {
+    let hub = hub_with(&["db-1", "web-1"]);
+    hub.hot.put(fleet::stranger("old-1"));
+    for (query, expected) in [
+        ("status=stale", vec!["old-1"]),
+        ("q=WEB", vec!["web-1"]),
+        ("q=role:db", vec!["db-1", "web-1"]),
+        ("q=role:db&status=down", vec![]),
+        ("q=%2F", vec![]),
+    ] {
+        let page = hub.json(&format!("/api/v1/machines?{query}")).await;
+        let ids: Vec<_> = page["machines"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|one| one["id"].as_str().unwrap())
+            .collect();
+        assert_eq!(ids, expected, "{query}");
+    }
+}
+
+#[tokio::test]
+async fn one_machine_comes_with_its_series_values_and_processes() {
+    let hub = hub_with(&["db-1"]);
+    let machine = hub.json("/api/v1/machines/db-1").await;
+    assert_eq!(
+        machine["series"][2],
+        json!({"metric": "system.filesystem.utilization", "labels": {"mountpoint": "/var"}, "unit": "1"})
+    );
+    assert_eq!(machine["values"], json!([0.12, 0.5, 0.81, 1000.0, 500.0, 9000.0, null]));
+    assert_eq!(
+        machine["processes"]["by_cpu"],
+        json!([{"name": "postgres", "cpu": 0.31, "memory": 123_456_789}])
+    );
+    let metrics = hub.json("/api/machines/db-1/metrics").await;
+    assert_eq!(
+        metrics["metrics"][0],
+        json!({"metric": "system.cpu.utilization", "labels": {}, "unit": "1", "value": 0.12, "time": NOW_MS})
+    );
+    let processes = hub.json("/api/v1/machines/db-1/processes").await;
+    assert_eq!(
+        (&processes["time"], &processes["by_memory"]),
+        (&json!(NOW_MS), &json!([]))
+    );
+    hub.hot.put(fleet::stranger("new"));
+    assert_eq!(
+        hub.json("/api/v1/machines/new/processes").await,
+        json!({"machine": "new", "time": null, "by_cpu": [], "by_memory": []})
+    );
+}
+
+#[tokio::test]
+async fn alerts_of_now_and_of_the_past() {
+    let hub = Hub::new();
+    hub.hot.alert(fleet::alert("a1", "db-1", AlertState::Firing));
+    hub.hot.alert(fleet::alert("a2", "db-1", AlertState::Resolved));
+    let active = hub.json("/api/v1/alerts").await;
+    assert_eq!(
+        active,
+        json!({"next": null, "alerts": [{
+            "id": "a1", "rule": "disk-full", "machine": "db-1", "metric": "system.filesystem.utilization", "labels": {"mountpoint": "/<b>"},
+            "severity": "critical", "state": "firing", "operator": "gte", "threshold": 0.95, "value": 0.97, "unit": "1",
+            "since": (NOW_S - 600) * 1000, "resolved": null, "summary": "almost <full>",
+        }]})
+    );
+    *hub.history.alerts.lock().unwrap() = (0..5)
+        .map(|n| fleet::alert(&n.to_string(), "db-1", AlertState::Resolved))
+        .collect();
+    let past = hub
+        .json("/api/v1/alerts/history?limit=2&cursor=2&machine=db-1&rule=disk-full&from=now-1d")
+        .await;
+    assert_eq!(past["alerts"][0]["id"], "2");
+    assert_eq!(past["next"], "4");
+    let asked = hub.history.asked_alerts.lock().unwrap().pop().unwrap();
+    assert_eq!(
+        (asked.offset, asked.limit, asked.rule.as_deref()),
+        (2, 3, Some("disk-full"))
+    );
+    assert_eq!(asked.from, Timestamp::from_secs(NOW_S - 86_400));
+}
+
+#[tokio::test]
+async fn rules_dead_letters_catalogue_and_pipeline() {
+    let hub = Hub::new();
+    let rules = hub.json("/api/v1/rules?limit=1").await;
+    assert_eq!(
+        (&rules["rules"][0]["name"], &rules["rules"][0]["source"]),
+        (&json!("cpu-busy"), &json!("file"))
+    );
+    assert_eq!((&rules["next"], &rules["version"]), (&json!("1"), &json!(7)));
+    *hub.history.dead_letters.lock().unwrap() = vec![Rejected {
+        machine: MachineId::parse("db-1").unwrap(),
+        reason: RejectReason::NotFinite,
+        count: 3,
+        arrival: Timestamp::from_secs(NOW_S),
+        detail: "NaN".to_owned(),
+    }];
+    let letters = hub.json("/api/v1/dead-letters").await;
+    assert_eq!(
+        letters["dead_letters"],
+        json!([{"machine": "db-1", "reason": "not_finite", "count": 3, "time": NOW_MS, "detail": "NaN"}])
+    );
+    let catalogue = hub.json("/api/v1/metrics").await;
+    let cpu = &catalogue["metrics"][0];
+    assert_eq!(
+        (&cpu["name"], &cpu["kind"], &cpu["aliases"]),
+        (
+            &json!("system.cpu.utilization"),
+            &json!("gauge"),
+            &json!(["CPU_PERCENT"])
+        )
+    );
+    let pipeline = hub.json("/api/v1/pipeline").await;
+    assert_eq!(
+        (&pipeline["samples_per_s"], &pipeline["queues"][0]["name"]),
+        (&json!(12.0), &json!("intake"))
+    );
+}
+
+#[tokio::test]
+async fn every_bad_request_is_a_problem_document_that_says_what_to_do() {
+    let hub = hub_with(&["db-1"]);
+    let mut lines = String::new();
+    for path in [
+        "/api/v1/machines?limit=0",
+        "/api/v1/machines?status=fine",
+        "/api/v1/machines?cursor=a/b",
+        "/api/v1/machines?limt=3",
+        "/api/v1/machines/db-1?x=1",
+        "/api/v1/machines/nobody",
+        "/api/v1/machines/a%20b/metrics",
+        "/api/v1/machines/%FF/metrics",
+        "/api/v1/machines/nobody/history",
+        "/api/v1/machines/db-1/history?from=yesterday",
+        "/api/v1/machines/db-1/history?from=now&to=now-1h",
+        "/api/v1/machines/db-1/history?agg=p95",
+        "/api/v1/machines/db-1/history?tier=second",
+        "/api/v1/machines/db-1/history?max_points=0",
+        "/api/v1/machines/db-1/history?metric=a%20b",
+        "/api/v1/alerts/history?machine=a/b",
+        "/api/v1/alerts?cursor=x",
+        "/api/v1/dead-letters?limit=5000",
+        "/fragments/alerts?state=all",
+        "/api/v1/nothing",
+        "/ws",
+    ] {
+        lines.push_str(&format!("{path}\n    {}\n", hub.get(path).await.problem()));
+    }
+    expect_test::expect_file!["problems.txt"].assert_eq(&lines);
+}
+
+#[tokio::test]
+async fn what_can_only_be_read_refuses_other_methods() {
+    let hub = Hub::new();
+    for path in ["/api/v1/machines", "/health", "/", "/fragments/alerts"] {
+        let answer = hub.ask(Request::delete(path).body(Body::empty()).unwrap()).await;
+        assert!(answer.problem().starts_with("405 method_not_allowed"), "{path}");
+        assert_eq!(answer.header("allow"), "GET,HEAD", "{path}");
+        let head = hub.ask(Request::head(path).body(Body::empty()).unwrap()).await;
+        assert_eq!((head.status, head.text.as_str()), (StatusCode::OK, ""), "{path}");
+    }
+}
