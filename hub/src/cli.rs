@@ -1,7 +1,7 @@
 //! Command line: reads it, loads the settings, runs one command, and turns its end into an exit code.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand};
 
@@ -158,7 +158,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>, variables: Vec<(String, Str
         Command::Config(ConfigCommand::Print) => print_config(&sources),
         Command::Health { url } => run_health(url, &sources),
         Command::DeadLetters { url, limit } => run_dead_letters(url, limit, &sources),
-        Command::Bench(BenchCommand::Replay { .. }) => not_built("bench replay"),
+        Command::Bench(BenchCommand::Replay { file, workers, runs }) => run_replay(&file, workers, runs),
         Command::Db(DbCommand::Migrate) => not_built("db migrate"),
     }
 }
@@ -249,6 +249,23 @@ fn run_dead_letters(url: Option<String>, limit: u16, sources: &Sources) -> Exit 
         None => configured(sources, |config| {
             health::show(&health::url_of(config.http_address, &path))
         }),
+    }
+}
+
+fn run_replay(file: &Path, workers: u16, runs: u16) -> Exit {
+    let report = benches::replay::run(file, workers.into(), runs.into());
+    match report
+        .map_err(anyhow::Error::from)
+        .and_then(|report| Ok(serde_json::to_string(&report)?))
+    {
+        Ok(line) => {
+            print(format_args!("{line}\n"));
+            Exit::Fine
+        }
+        Err(error) => {
+            complain(format_args!("{error:#}"));
+            Exit::Failed
+        }
     }
 }
 
