@@ -44,6 +44,11 @@ pub(crate) fn per_second(before: u64, now: u64, elapsed_us: u64) -> Option<f64> 
     (elapsed_us > 0).then(|| round(exact(grown) * 1e6 / exact(elapsed_us), 1e3))
 }
 
+/// Bytes per second, whole: a fraction of a byte says nothing.
+pub(crate) fn bytes_per_second(before: u64, now: u64, elapsed_us: u64) -> Option<f64> {
+    per_second(before, now, elapsed_us).map(f64::round)
+}
+
 /// Part of a whole, to 1e-4 and inside 0..=1: two clocks read one after the other may overshoot a little.
 pub(crate) fn share(part: u64, whole: u64) -> Option<f64> {
     (whole > 0).then(|| round((exact(part) / exact(whole)).min(1.0), 1e4))

@@ -140,7 +140,7 @@ impl Spool {
 
     /// The frames of the oldest chunk that has any above `sequence`; empty when there is none.
     pub(crate) fn read_after(&mut self, sequence: u64) -> Result<Vec<Arc<Frame>>, JournalError> {
-        while let Some(last) = self.next_chunk(sequence) {
+        while let Some(last) = self.chunk_after(sequence) {
             let mut reader = self.journal.reader_from(last);
             let frames = match reader.next()? {
                 Some(record) if record.t == last => decode(record.payload, self.chunks.get(&last)),
@@ -153,11 +153,6 @@ impl Spool {
             warn!(frames = lost, last, "spooled frames cannot be read and are lost");
         }
         Ok(Vec::new())
-    }
-
-    /// Whether a chunk has frames above `sequence`.
-    pub(crate) fn has_after(&self, sequence: u64) -> bool {
-        self.next_chunk(sequence).is_some()
     }
 
     /// Forgets what the hub has on its disk. The position itself goes to disk when nothing is left to send: until then a
@@ -192,7 +187,8 @@ impl Spool {
         self.journal.bytes()
     }
 
-    fn next_chunk(&self, sequence: u64) -> Option<u64> {
+    /// The last frame of the oldest chunk that has any above `sequence`: what a chunk is known by.
+    pub(crate) fn chunk_after(&self, sequence: u64) -> Option<u64> {
         let above = (Bound::Excluded(sequence), Bound::Unbounded);
         self.chunks.range(above).next().map(|(last, _)| *last)
     }

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::root::Root;
 use super::{Source, SourceError};
-use crate::rate::{Last, per_second, share};
+use crate::rate::{Last, bytes_per_second, per_second, share};
 use crate::readings::Readings;
 
 /// The kernel counts in sectors of this size, whatever the disk's own are.
@@ -18,6 +18,8 @@ pub(super) struct Disk {
     root: Root,
     last: Last<BTreeMap<String, Counters>>,
 }
+
+type Rate = fn(u64, u64, u64) -> Option<f64>;
 
 #[derive(Debug, Default, Clone, Copy, PartialEq)]
 struct Counters {
@@ -47,7 +49,7 @@ impl Source for Disk {
         let now = parse(&self.root.read_optional("proc/diskstats").unwrap_or_default());
         let earlier = self.last.replace(at_us, now.clone());
         for (device, now) in now {
-            let rate = |count: fn(&Counters) -> u64| {
+            let rate = |per_second: Rate, count: fn(&Counters) -> u64| {
                 let earlier = earlier.as_ref()?;
                 per_second(count(earlier.reading.get(&device)?), count(&now), earlier.elapsed_us)
             };
@@ -56,10 +58,26 @@ impl Source for Disk {
                 share(busy_ms.saturating_mul(1_000), earlier.elapsed_us)
             });
             let labels = [("device", device.as_str())];
-            out.put("system.disk.read.bytes_rate", &labels, rate(|c| c.read_bytes));
-            out.put("system.disk.write.bytes_rate", &labels, rate(|c| c.written_bytes));
-            out.put("system.disk.read.operations_rate", &labels, rate(|c| c.reads));
-            out.put("system.disk.write.operations_rate", &labels, rate(|c| c.writes));
+            out.put(
+                "system.disk.read.bytes_rate",
+                &labels,
+                rate(bytes_per_second, |c| c.read_bytes),
+            );
+            out.put(
+                "system.disk.write.bytes_rate",
+                &labels,
+                rate(bytes_per_second, |c| c.written_bytes),
+            );
+            out.put(
+                "system.disk.read.operations_rate",
+                &labels,
+                rate(per_second, |c| c.reads),
+            );
+            out.put(
+                "system.disk.write.operations_rate",
+                &labels,
+                rate(per_second, |c| c.writes),
+            );
             out.put("system.disk.busy", &labels, busy);
         }
         Ok(())

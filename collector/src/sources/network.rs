@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use super::root::Root;
 use super::{Source, SourceError};
-use crate::rate::{Last, exact, per_second};
+use crate::rate::{Last, bytes_per_second, exact, per_second};
 use crate::readings::Readings;
 
 const EXCLUDED: [&str; 6] = ["veth", "docker", "br-", "virbr", "ifb", "dummy"];
@@ -21,6 +21,9 @@ const COLUMNS: [(&str, usize); 8] = [
     ("system.network.transmit.errors_rate", 10),
     ("system.network.transmit.dropped_rate", 11),
 ];
+
+/// Columns that count bytes.
+const BYTES: [usize; 2] = [0, 8];
 
 type Counters = [u64; 16];
 
@@ -50,6 +53,11 @@ impl Source for Network {
             for (metric, column) in COLUMNS {
                 let rate = earlier.as_ref().and_then(|earlier| {
                     let before = earlier.reading.get(&device)?;
+                    let per_second = if BYTES.contains(&column) {
+                        bytes_per_second
+                    } else {
+                        per_second
+                    };
                     per_second(before[column], now[column], earlier.elapsed_us)
                 });
                 out.put(metric, &[("device", &device)], rate);
