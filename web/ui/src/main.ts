@@ -46,12 +46,18 @@ store.listen((change) => {
 });
 
 /** The larger screens are separate bundles: the fleet shows without waiting for the chart library. */
-async function mount(route: Route, place: HTMLElement): Promise<Screen> {
+async function load(route: Route): Promise<(place: HTMLElement) => Screen> {
   switch (route.screen) {
-    case 'fleet': return mountFleet(place, context);
-    case 'machine': return (await import('./machine/machine.ts')).mountMachine(place, context, route.id);
-    case 'alerts': return (await import('./alerts/alerts.ts')).mountAlerts(place, context);
-    case 'missing': return missing(place);
+    case 'fleet': return (place) => mountFleet(place, context);
+    case 'machine': {
+      const { mountMachine } = await import('./machine/machine.ts');
+      return (place) => mountMachine(place, context, route.id);
+    }
+    case 'alerts': {
+      const { mountAlerts } = await import('./alerts/alerts.ts');
+      return (place) => mountAlerts(place, context);
+    }
+    case 'missing': return missing;
   }
 }
 
@@ -74,11 +80,11 @@ async function render(): Promise<void> {
   shell.screen = route.screen;
   if (route.screen !== 'fleet') shell.search = '';
   try {
-    const mounted = await mount(route, place);
+    const mount = await load(route);
     // A faster click may have led elsewhere while the bundle was loading.
-    if (screenKey !== key) mounted.leave();
-    else screen = mounted;
-    document.title = `${mounted.title} · sysmonstm`;
+    if (screenKey !== key) return;
+    screen = mount(place);
+    document.title = `${screen.title} · sysmonstm`;
     window.scrollTo(0, 0);
   } catch (error) {
     console.error(error);

@@ -117,7 +117,8 @@ export class Plot {
         y: false,
         points: { size: 7, width: 2 },
         drag: { x: true, y: false, setScale: false, dist: ZOOM_PX_MIN },
-        sync: { key: SYNC_KEY, setSeries: false },
+        // Only the crosshair is shared: a drag or double click told to all charts would be carried out once per chart.
+        sync: { key: SYNC_KEY, setSeries: false, filters: { pub: (type) => type === 'mousemove' || type === 'mouseleave', sub: () => true } },
         bind: { dblclick: () => () => (this.options.onBack(), null) },
       },
       scales: { x: { time: true, range: () => this.window }, y: { range: (_plot, low, high) => this.yRange(low, high) } },

@@ -18,7 +18,7 @@ export function isTyping(target: EventTarget | null): boolean {
 }
 
 export function startKeys(actions: KeyActions): void {
-  let chordAt = 0;
+  let chordAt = Number.NEGATIVE_INFINITY;
   document.addEventListener('keydown', (event) => {
     if (event.defaultPrevented || event.altKey || isTyping(event.target)) return;
     if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === 'k') {
@@ -28,7 +28,7 @@ export function startKeys(actions: KeyActions): void {
     }
     if (event.ctrlKey || event.metaKey || document.querySelector('dialog[open]') !== null) return;
     const isChord = event.timeStamp - chordAt < CHORD_MS;
-    chordAt = event.key === 'g' ? event.timeStamp : 0;
+    chordAt = event.key === 'g' ? event.timeStamp : Number.NEGATIVE_INFINITY;
     if (event.key === 'g') return;
     if (run(event, actions, isChord)) event.preventDefault();
   });
