@@ -137,3 +137,78 @@ impl Stage for Frames {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::operators::fixtures::{Feed, SECOND, at, outputs};
+    use expect_test::{Expect, expect};
+    use std::time::Duration;
+
+    /// Samples `(T in ms, position, event second)` of the one-sample wire; position 9 is a whole frame of a session.
+    fn check(samples: &[(u64, u16, f64)], until_ms: u64, expect: &Expect) {
+        let mut feed = Feed::new("db-1", 3);
+        let records = samples.iter().map(|(ms, position, second)| {
+            feed.session = if *position == 9 { SessionId(1) } else { SessionId::NONE };
+            let bound = match position {
+                9 => feed.frame(*second, &[1.0, 1.0, 1.0]),
+                _ => feed.bound(
+                    Positions::List([*position].into()),
+                    Times::One(at(*second)),
+                    &[f64::from(*position)],
+                ),
+            };
+            (ms * SECOND / 1_000, bound)
+        });
+        let records: Vec<_> = records.collect();
+        let text = outputs(
+            Frames::new(Duration::from_millis(50)),
+            records,
+            until_ms * SECOND / 1_000,
+            |bound: &Bound| {
+                format!(
+                    "{} {:?} {:?}",
+                    bound.batch.newest().secs(),
+                    bound.batch.positions,
+                    bound.batch.values
+                )
+            },
+        );
+        expect.assert_eq(&text);
+    }
+
+    #[test]
+    fn samples_of_one_time_make_one_frame() {
+        check(
+            &[(0, 0, 5.0), (1, 1, 5.0), (2, 2, 5.0), (3, 0, 10.0)],
+            3,
+            &expect![[r"
+            0: 5 List([0, 1, 2]) [0.0, 1.0, 2.0]
+        "]],
+        );
+    }
+
+    #[test]
+    fn age_sends_what_waits() {
+        check(&[(0, 0, 5.0), (10, 1, 5.0)], 49, &expect![[""]]);
+        check(
+            &[(0, 0, 5.0), (10, 1, 5.0)],
+            50,
+            &expect![[r"
+            0: 5 List([0, 1]) [0.0, 1.0]
+        "]],
+        );
+    }
+
+    #[test]
+    fn a_whole_frame_passes_through_behind_what_waited() {
+        check(
+            &[(0, 0, 5.0), (10, 9, 6.0)],
+            10,
+            &expect![[r"
+            0: 5 List([0]) [0.0]
+            0: 6 All [1.0, 1.0, 1.0]
+        "]],
+        );
+    }
+}

@@ -3,6 +3,8 @@
 pub mod batch;
 pub mod egress;
 pub mod evaluate;
+#[cfg(test)]
+pub(crate) mod fixtures;
 pub mod live;
 pub mod normalize;
 pub mod presence;

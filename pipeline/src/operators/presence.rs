@@ -248,3 +248,71 @@ impl Stage for Roll {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::operators::fixtures::{SECOND, outputs};
+    use expect_test::{Expect, expect};
+
+    /// Sightings at seconds of T, with the time the silence is watched until; live since second 100.
+    fn check(frames: &[u64], until: u64, expect: &Expect) {
+        let settings = Settings {
+            live_from: 100 * SECOND,
+            ..crate::operators::fixtures::settings()
+        };
+        let sightings = frames.iter().map(|second| {
+            let machine = MachineId::parse("db-1").unwrap();
+            let arrival = Timestamp::from_logical(second * SECOND);
+            (
+                second * SECOND,
+                Sighting {
+                    machine,
+                    is_frame: true,
+                    interval_ms: 0,
+                    arrival,
+                },
+            )
+        });
+        let text = outputs(
+            Roll::new(&settings, 0),
+            sightings,
+            until * SECOND,
+            |output| match output {
+                PresenceOutput::Presence(presence) => {
+                    format!("{} since {}", presence.status.as_str(), presence.last_seen.secs())
+                }
+                PresenceOutput::Transition(t) => format!("{:?} {} since {}", t.change, t.rule.name, t.since.secs()),
+            },
+        );
+        expect.assert_eq(&text);
+    }
+
+    #[test]
+    fn silence_makes_stale_then_down_and_one_frame_makes_up() {
+        check(
+            &[200, 205, 300],
+            310,
+            &expect![[r"
+            200: up since 200
+            220: stale since 205
+            265: down since 205
+            265: Fired machine-down since 265
+            300: up since 300
+            300: Resolved machine-down since 265
+        "]],
+        );
+    }
+
+    #[test]
+    fn a_gap_of_the_hub_is_nobodys_silence_until_the_grace_is_over() {
+        check(
+            &[10, 120],
+            140,
+            &expect![[r"
+            10: up since 10
+            135: stale since 120
+        "]],
+        );
+    }
+}

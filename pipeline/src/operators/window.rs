@@ -230,3 +230,111 @@ impl Stage for Windows {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::operators::fixtures::{Feed, SECOND, outputs, settings};
+    use expect_test::{Expect, expect};
+
+    /// What the operator publishes for samples of one series `(T, event second, value)`, then at T 1,000.
+    fn check(samples: &[(u64, f64, f64)], until: u64, expect: &Expect) {
+        let mut feed = Feed::new("db-1", 1);
+        let settings = settings();
+        let stage = Windows::new(settings.window.clone(), settings.catalogue, Arc::default());
+        let frames = samples
+            .iter()
+            .map(|(t, at, value)| (t * SECOND, feed.frame(*at, &[*value])));
+        let text = outputs(stage, frames, until * SECOND, |update: &MinuteUpdate| {
+            let of = |rows: &model::Aggregates| {
+                rows.rows
+                    .iter()
+                    .map(|(_, r)| format!("n={} sum={} last={}", r.count, r.sum, r.last))
+                    .collect::<Vec<_>>()
+                    .join(" ")
+            };
+            let (rows, delta) = (
+                &update.rows,
+                update
+                    .delta
+                    .as_ref()
+                    .map_or(String::new(), |d| format!(" new: {}", of(d))),
+            );
+            let minute = rows.window.start.secs() / 60;
+            format!(
+                "minute {minute} {} final={} revision={}{delta}",
+                of(rows),
+                rows.is_final,
+                rows.revision / SECOND
+            )
+        });
+        expect.assert_eq(&text);
+    }
+
+    #[test]
+    fn a_sample_on_the_boundary_opens_the_next_window() {
+        check(
+            &[(1, 59.999, 1.0), (2, 60.0, 2.0), (3, 130.0, 4.0)],
+            3,
+            &expect![""],
+        );
+    }
+
+    #[test]
+    fn a_window_closes_when_the_watermark_reaches_its_end_and_not_before() {
+        check(&[(1, 30.0, 1.0), (2, 69.9, 2.0)], 2, &expect![[""]]);
+        check(
+            &[(1, 30.0, 1.0), (2, 70.0, 2.0)],
+            3,
+            &expect![[r"
+            2: minute 0 n=1 sum=1 last=1 final=true revision=1
+        "]],
+        );
+    }
+
+    #[test]
+    fn a_late_sample_corrects_the_window_after_five_seconds() {
+        check(
+            &[(1, 30.0, 1.0), (2, 80.0, 2.0), (3, 40.0, 5.0), (4, 20.0, 7.0)],
+            8,
+            &expect![[r"
+            2: minute 0 n=1 sum=1 last=1 final=true revision=1
+            8: minute 0 n=3 sum=13 last=5 final=true revision=4 new: n=2 sum=12 last=5
+        "]],
+        );
+    }
+
+    #[test]
+    fn a_sample_that_comes_twice_counts_once_and_the_first_wins() {
+        check(
+            &[(1, 30.0, 1.0), (2, 30.0, 9.0), (3, 80.0, 2.0)],
+            4,
+            &expect![[r"
+            3: minute 0 n=1 sum=1 last=1 final=true revision=1
+        "]],
+        );
+    }
+
+    #[test]
+    fn silence_publishes_the_open_window_and_does_not_close_it() {
+        check(
+            &[(1, 10.0, 1.0), (6, 15.0, 2.0), (40, 49.0, 3.0), (41, 90.0, 4.0)],
+            42,
+            &expect![[r"
+            16: minute 0 n=2 sum=3 last=2 final=false revision=6
+            41: minute 0 n=3 sum=6 last=3 final=true revision=40 new: n=1 sum=3 last=3
+        "]],
+        );
+    }
+
+    #[test]
+    fn a_sample_behind_the_horizon_changes_nothing() {
+        check(
+            &[(1, 30.0, 1.0), (2, 700.0, 2.0), (3, 99.0, 5.0)],
+            9,
+            &expect![[r"
+            2: minute 0 n=1 sum=1 last=1 final=true revision=1
+        "]],
+        );
+    }
+}
