@@ -7,9 +7,11 @@
 pub mod driver;
 pub mod error;
 pub mod memory;
+mod roster;
 pub mod sink;
 pub mod spill;
 mod spill_codec;
+pub mod sqlite;
 mod staging;
 pub mod status;
 

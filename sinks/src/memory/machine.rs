@@ -8,7 +8,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use model::batch::Times;
 use model::query::MachineView;
-use model::{Bound, MachineId, MachineInfo, Processes, Roster, SeriesKey, Severity, Status, Timestamp};
+use model::{Bound, MachineId, MachineInfo, Processes, Roster, Severity, Status, Timestamp};
+
+use crate::roster::is_prefix;
 
 pub(super) struct Entry {
     pub(super) machine: MachineId,
@@ -161,8 +163,4 @@ impl State {
             count.saturating_sub(1)
         };
     }
-}
-
-fn is_prefix(short: &[Arc<SeriesKey>], long: &[Arc<SeriesKey>]) -> bool {
-    short.len() <= long.len() && short.iter().zip(long).all(|(a, b)| Arc::ptr_eq(a, b) || a == b)
 }

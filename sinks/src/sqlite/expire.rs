@@ -1,0 +1,101 @@
+//! Retention: what is older than its tier keeps goes in small steps, so that no write waits long, and the file gives its pages back.
+
+use model::Timestamp;
+use rusqlite::{Connection, params};
+
+use super::config::SqliteSettings;
+
+/// Rows deleted in one step: some milliseconds of work.
+const STEP_ROWS: u32 = 500;
+/// Machines whose windows are looked at in one step.
+const STEP_MACHINES: u32 = 50;
+/// Pages given back in one step.
+const STEP_PAGES: u32 = 1_000;
+
+/// Where a round stands.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) enum Stage {
+    #[default]
+    Chunks,
+    /// Windows of the machines after this id.
+    Windows(i64),
+    Alerts,
+    DeadLetters,
+    Machines,
+    Pages,
+}
+
+/// Does one step; answers with the next stage, none at the end of a round.
+pub(super) fn step(
+    sql: &Connection,
+    settings: &SqliteSettings,
+    now: Timestamp,
+    stage: Stage,
+) -> rusqlite::Result<Option<Stage>> {
+    let before = |kept| (now - kept).micros();
+    let delete = |text, cutoff: i64| sql.prepare_cached(text)?.execute(params![cutoff, STEP_ROWS]);
+    // A full step leaves more to do.
+    let next = |deleted, this, next| Some(if deleted < STEP_ROWS as usize { next } else { this });
+    Ok(match stage {
+        Stage::Chunks => {
+            let deleted = delete(include_str!("sql/expire_chunks.sql"), before(settings.raw_kept))?;
+            next(deleted, Stage::Chunks, Stage::Windows(0))
+        }
+        Stage::Windows(after) => {
+            let cutoffs = (before(settings.minute_kept), before(settings.hour_kept));
+            Some(expire_windows(sql, after, cutoffs)?.map_or(Stage::Alerts, Stage::Windows))
+        }
+        Stage::Alerts => {
+            let deleted = delete(include_str!("sql/expire_alerts.sql"), before(settings.alerts_kept))?;
+            next(deleted, Stage::Alerts, Stage::DeadLetters)
+        }
+        Stage::DeadLetters => {
+            let mut statement = sql.prepare_cached(include_str!("sql/expire_dead_letters.sql"))?;
+            let cutoff = before(settings.dead_letters_kept);
+            let deleted = statement.execute(params![cutoff, STEP_ROWS, settings.dead_letters_max])?;
+            next(deleted, Stage::DeadLetters, Stage::Machines)
+        }
+        Stage::Machines => {
+            let longest = settings.raw_kept.max(settings.minute_kept).max(settings.hour_kept);
+            forget_machines(sql, before(longest))?;
+            Some(Stage::Pages)
+        }
+        Stage::Pages => {
+            sql.execute_batch(&format!("PRAGMA incremental_vacuum({STEP_PAGES})"))?;
+            None
+        }
+    })
+}
+
+/// Some machines further; the last id looked at, none when there are no more.
+fn expire_windows(sql: &Connection, after: i64, (minute, hour): (i64, i64)) -> rusqlite::Result<Option<i64>> {
+    let mut machines = sql.prepare_cached("SELECT id FROM machines WHERE id > ?1 ORDER BY id LIMIT ?2")?;
+    let ids: Vec<i64> = machines
+        .query_map(params![after, STEP_MACHINES], |row| row.get(0))?
+        .collect::<rusqlite::Result<_>>()?;
+    for id in &ids {
+        sql.prepare_cached(include_str!("sql/expire_minute.sql"))?
+            .execute(params![id, minute])?;
+        sql.prepare_cached(include_str!("sql/expire_hour.sql"))?
+            .execute(params![id, hour])?;
+    }
+    Ok(ids.last().copied())
+}
+
+fn forget_machines(sql: &Connection, before: i64) -> rusqlite::Result<()> {
+    let transaction = sql.unchecked_transaction()?;
+    let ids: Vec<i64> = {
+        let mut forget = transaction.prepare_cached(include_str!("sql/forget_machines.sql"))?;
+        forget
+            .query_map(params![before, STEP_MACHINES], |row| row.get(0))?
+            .collect::<rusqlite::Result<_>>()?
+    };
+    for id in ids {
+        for table in ["series", "processes", "minute_aggregates", "hour_aggregates"] {
+            transaction
+                .prepare_cached(&format!("DELETE FROM {table} WHERE machine_id = ?1"))?
+                .execute([id])?;
+        }
+    }
+    transaction.commit()
+}

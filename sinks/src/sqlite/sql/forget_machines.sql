@@ -1,0 +1,3 @@
+-- A bounded step: machines that were last seen before every tier's retention; their rows are gone by then.
+DELETE FROM machines WHERE id IN (SELECT id FROM machines WHERE last_seen < ?1 AND raw_t > 0 LIMIT ?2)
+RETURNING id

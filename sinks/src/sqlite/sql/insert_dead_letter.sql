@@ -1,0 +1,2 @@
+-- No key: exactly once comes from the cursor, which moves in the same transaction.
+INSERT INTO dead_letters (machine, reason, count, arrival, detail) VALUES (?1, ?2, ?3, ?4, ?5)

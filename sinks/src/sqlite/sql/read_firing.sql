@@ -1,0 +1,6 @@
+-- Alerts that fire, newest first.
+SELECT id, rule, machine, metric, labels, state, value, since, resolved, t
+FROM alerts
+WHERE state = 'firing'
+ORDER BY since DESC, id
+LIMIT ?1
