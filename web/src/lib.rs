@@ -18,6 +18,7 @@ mod params;
 mod routes;
 mod serve;
 mod shapes;
+mod stall;
 mod state;
 mod tier;
 

@@ -18,10 +18,13 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use crate::live::fanout;
+use crate::stall::Impatient;
 use crate::state::{AppState, Shared};
 
 /// A request's head must be here within this time; also how long a kept-alive connection may idle.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
+/// A peer takes something of its answer within this time. Longer than live clients are given, which are told apart and counted.
+const STALL_MAX: Duration = Duration::from_secs(30);
 const HEAD_BYTES_MAX: usize = 32 * 1024;
 /// Connections beside those of the live clients.
 const PLAIN_CONNECTIONS_MAX: usize = 1_024;
@@ -84,7 +87,10 @@ async fn connection(stream: TcpStream, router: Router, drain: DrainToken) {
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
         .max_buf_size(HEAD_BYTES_MAX)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router))
+        .serve_connection(
+            TokioIo::new(Impatient::new(stream, STALL_MAX)),
+            TowerToHyperService::new(router),
+        )
         .with_upgrades();
     let mut serving = pin!(serving);
     let ended = tokio::select! {
