@@ -261,3 +261,100 @@ impl Machine {
         &mut self.hours[at]
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::operators::fixtures::{Feed, SECOND, outputs, settings};
+    use expect_test::{Expect, expect};
+    use model::Aggregate;
+
+    /// Minutes `(T, number, what is new in it, watermark in minutes)` of one series.
+    fn check(minutes: &[(u64, i64, f64, i64)], until: u64, expect: &Expect) {
+        let feed = Feed::new("db-1", 1);
+        let minute = |number: i64| Timestamp::from_secs(number * 60);
+        let updates = minutes.iter().map(|(t, number, value, watermark)| {
+            let rows = vec![(Slot(0), Aggregate::of(*value, minute(*number)))];
+            let window = Window {
+                start: minute(*number),
+                width: Width::Minute,
+            };
+            let (roster, revision) = (Arc::clone(&feed.layout.roster), *t);
+            let rows = Arc::new(Aggregates {
+                roster,
+                window,
+                revision,
+                is_final: true,
+                rows,
+            });
+            (
+                t * SECOND,
+                MinuteUpdate {
+                    rows,
+                    delta: None,
+                    watermark: minute(*watermark),
+                },
+            )
+        });
+        let stage = Hours::new(settings().window, Arc::default());
+        let text = outputs(stage, updates, until * SECOND, |hour| {
+            let rows: Vec<_> = hour
+                .rows
+                .iter()
+                .map(|(_, r)| format!("n={} sum={}", r.count, r.sum))
+                .collect();
+            format!(
+                "hour {} {rows:?} final={}",
+                hour.window.start.secs() / 3600,
+                hour.is_final
+            )
+        });
+        expect.assert_eq(&text);
+    }
+
+    #[test]
+    fn an_hour_closes_with_its_last_minute() {
+        check(
+            &[(1, 0, 1.0, 1), (2, 58, 2.0, 59), (3, 59, 4.0, 60), (4, 60, 8.0, 61)],
+            5,
+            &expect![[r#"
+            3: hour 0 ["n=3 sum=7"] final=true
+        "#]],
+        );
+    }
+
+    #[test]
+    fn all_minutes_of_the_closing_time_are_in_the_hour() {
+        check(
+            &[(3, 58, 2.0, 61), (3, 59, 4.0, 61), (3, 60, 8.0, 61)],
+            5,
+            &expect![[r#"
+            3: hour 0 ["n=2 sum=6"] final=true
+        "#]],
+        );
+    }
+
+    #[test]
+    fn an_open_hour_goes_out_every_five_minutes() {
+        check(
+            &[(1, 0, 1.0, 1), (61, 1, 2.0, 2)],
+            400,
+            &expect![[r#"
+            301: hour 0 ["n=2 sum=3"] final=false
+        "#]],
+        );
+    }
+
+    #[test]
+    fn a_corrected_minute_corrects_its_hour() {
+        check(
+            &[(1, 59, 1.0, 60), (2, 60, 2.0, 61), (3, 59, 4.0, 61)],
+            8,
+            &expect![[r#"
+            1: hour 0 ["n=1 sum=1"] final=true
+            8: hour 0 ["n=2 sum=5"] final=true
+            8: hour 1 ["n=1 sum=2"] final=false
+        "#]],
+        );
+    }
+}

@@ -273,11 +273,7 @@ mod tests {
 
     #[test]
     fn a_sample_on_the_boundary_opens_the_next_window() {
-        check(
-            &[(1, 59.999, 1.0), (2, 60.0, 2.0), (3, 130.0, 4.0)],
-            3,
-            &expect![""],
-        );
+        check(&[(1, 59.999, 1.0), (2, 60.0, 2.0), (3, 130.0, 4.0)], 3, &expect![""]);
     }
 
     #[test]

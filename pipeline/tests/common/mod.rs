@@ -1,6 +1,7 @@
 //! Runs the whole graph on hand-made records and collects what leaves it.
+#![allow(clippy::unwrap_used, reason = "a test helper: a failed step fails the test")]
 
-use std::sync::mpsc::{Sender, channel};
+use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -79,7 +80,7 @@ pub(crate) fn settings(workers: usize) -> Settings {
 struct Collect {
     outputs: Arc<Mutex<Vec<(LogicalTime, Output)>>>,
     progress: Arc<Mutex<Vec<LogicalTime>>>,
-    done: Sender<()>,
+    done: SyncSender<()>,
 }
 
 impl SinkPort for Collect {
@@ -104,7 +105,7 @@ pub(crate) fn run(
 ) -> Vec<(LogicalTime, Output)> {
     let outputs = Arc::new(Mutex::new(Vec::new()));
     let progress = Arc::new(Mutex::new(Vec::new()));
-    let (done, waiting) = channel();
+    let (done, waiting) = sync_channel(settings.workers);
     let (kept, seen) = (Arc::clone(&outputs), Arc::clone(&progress));
     let port = move |_| -> Box<dyn SinkPort> {
         Box::new(Collect {
@@ -134,8 +135,7 @@ pub(crate) fn run(
         waiting.recv_timeout(DEADLINE).unwrap();
     }
     running.join().unwrap();
-    let outputs = std::mem::take(&mut *outputs.lock().unwrap());
-    outputs
+    std::mem::take(&mut *outputs.lock().unwrap())
 }
 
 /// Waits for the graph, with a deadline.

@@ -5,14 +5,16 @@
 //! State: per machine its series by slot and its tags, per layout how it maps; freed when the machine is silent for a day.
 //! Time: none but forgetting; each sample is judged by itself. Loss: none; what is refused leaves as a dead letter with its reason.
 
+mod layout;
+
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use hashbrown::HashMap;
-use model::{
-    Batch, Bound, BoundLayout, LayoutId, LogicalTime, MachineId, MachineInfo, Output, Positions, Record, RejectReason,
-    Rejected, Roster, RuleSet, SeriesKey, Slots, Times,
-};
+use model::{Batch, Bound, LayoutId, LogicalTime, MachineId, MachineInfo, Output, Record, Roster, RuleSet, SeriesKey};
 
 use timely::container::CapacityContainerBuilder;
 use timely::dataflow::channels::pact::Pipeline;
@@ -25,11 +27,10 @@ use crate::counters::Counters;
 use crate::operators::presence::Sighting;
 use crate::settings::{Settings, ticks};
 use crate::stage::{At, Records};
+use layout::{Layout, REFUSED};
 
 /// Layouts remembered per worker; beyond it the memory starts anew, which costs a rebuild each.
 const LAYOUTS_MAX: usize = 200_000;
-/// Marks a position whose series was refused.
-const REFUSED: u32 = u32::MAX;
 
 /// What leaves the operator, by port.
 #[derive(Debug, Default)]
@@ -57,16 +58,6 @@ struct Machine {
     slots: HashMap<SeriesKey, u32>,
     tags: Arc<BTreeMap<String, String>>,
     last_t: LogicalTime,
-}
-
-/// How a layout maps to its machine's slots.
-struct Layout {
-    bound: Arc<BoundLayout>,
-    /// Factor to base units per position; none when all are 1.
-    scale: Option<Box<[f64]>>,
-    min: Box<[f64]>,
-    max: Box<[f64]>,
-    has_refused: bool,
 }
 
 impl Names {
@@ -311,121 +302,6 @@ impl Names {
                 });
             }
             self.layouts.retain(|_, layout| layout.bound.roster.machine != id);
-        }
-    }
-}
-
-impl Layout {
-    fn new(roster: Arc<Roster>, slots: Vec<u32>, resolved: &[model::catalogue::Resolved]) -> Self {
-        let is_identity = (0_u32..).zip(&slots).all(|(position, slot)| position == *slot);
-        let is_plain = resolved.iter().all(|r| (r.scale - 1.0).abs() < f64::EPSILON);
-        let has_refused = slots.contains(&REFUSED);
-        let slots = if is_identity {
-            Slots::Identity
-        } else {
-            Slots::Map(slots.into())
-        };
-        Self {
-            bound: Arc::new(BoundLayout { roster, slots }),
-            scale: (!is_plain).then(|| resolved.iter().map(|r| r.scale).collect()),
-            min: resolved.iter().map(|r| r.min).collect(),
-            max: resolved.iter().map(|r| r.max).collect(),
-            has_refused,
-        }
-    }
-
-    /// Whether every value is in base units and in range: then the batch goes on as it is.
-    fn takes_as_is(&self, batch: &Batch) -> bool {
-        if self.scale.is_some() || self.has_refused {
-            return false;
-        }
-        match &batch.positions {
-            // Without early exit, so that it vectorizes. NaN fails both comparisons, infinity one.
-            Positions::All => batch
-                .values
-                .iter()
-                .zip(self.min.iter().zip(&self.max))
-                .fold(true, |fits, (value, (min, max))| fits & (value >= min) & (value <= max)),
-            Positions::List(list) => batch
-                .values
-                .iter()
-                .zip(list)
-                .all(|(value, position)| self.fits(*position, *value)),
-        }
-    }
-
-    fn fits(&self, position: u16, value: f64) -> bool {
-        let at = usize::from(position);
-        value >= self.min[at] && value <= self.max[at]
-    }
-
-    /// The batch in base units, without what is refused; that leaves as dead letters.
-    fn mend(&self, t: LogicalTime, batch: &Arc<Batch>, counters: &Counters, out: &mut Ports) -> Arc<Batch> {
-        let mut kept: (Vec<u16>, Vec<model::Timestamp>, Vec<f64>) = (Vec::new(), Vec::new(), Vec::new());
-        let mut refused: BTreeMap<RejectReason, (u32, String)> = BTreeMap::new();
-        for index in 0..batch.len() {
-            // Positions lie in a layout, which has at most 4,096.
-            let position = u16::try_from(batch.position(index)).unwrap_or(u16::MAX);
-            let value = batch.values[index] * self.scale.as_ref().map_or(1.0, |scale| scale[usize::from(position)]);
-            let reason = if self.bound.slots_at(position) == REFUSED {
-                RejectReason::TooManySeries
-            } else if !value.is_finite() {
-                RejectReason::NotFinite
-            } else if self.fits(position, value) {
-                kept.0.push(position);
-                kept.1.push(batch.time(index));
-                kept.2.push(value);
-                continue;
-            } else {
-                RejectReason::OutOfRange
-            };
-            let key = &batch.layout.series[usize::from(position)];
-            let (count, _) = refused
-                .entry(reason)
-                .or_insert_with(|| (0, format!("{key} = {}", batch.values[index])));
-            *count += 1;
-        }
-        for (reason, (count, detail)) in refused {
-            counters.rejected.add(count as usize);
-            let rejected = Rejected {
-                machine: batch.machine().clone(),
-                reason,
-                count,
-                arrival: batch.arrival,
-                detail,
-            };
-            out.outputs.push(At {
-                t,
-                item: Output::Rejected(Arc::new(rejected)),
-            });
-        }
-        let is_whole = kept.0.len() == batch.len();
-        let (positions, times) = match (&batch.positions, &batch.times) {
-            (positions, times) if is_whole => (positions.clone(), times.clone()),
-            (_, Times::One(time)) => (Positions::List(kept.0.into()), Times::One(*time)),
-            (_, Times::Each(_)) => (Positions::List(kept.0.into()), Times::Each(kept.1.into())),
-        };
-        let layout = Arc::clone(&batch.layout);
-        Arc::new(Batch {
-            layout,
-            positions,
-            times,
-            values: kept.2.into(),
-            ..**batch
-        })
-    }
-}
-
-/// Slot of a position, by number.
-trait SlotNumber {
-    fn slots_at(&self, position: u16) -> u32;
-}
-
-impl SlotNumber for BoundLayout {
-    fn slots_at(&self, position: u16) -> u32 {
-        match &self.slots {
-            Slots::Identity => u32::from(position),
-            Slots::Map(map) => map[usize::from(position)],
         }
     }
 }

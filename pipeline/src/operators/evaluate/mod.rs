@@ -7,12 +7,16 @@
 //! Order: arrival, skipping what is not newer than its series' newest. Age over two minutes corrects history, never an alert.
 //! Loss: none. Invariants: A-1 Fired and Resolved alternate per alert.
 
+mod watched;
+
+#[cfg(test)]
+mod tests;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use hashbrown::HashMap;
-use model::rule::Input;
-use model::{Bound, Change, LogicalTime, MachineId, Rule, SeriesKey, Timestamp, Transition};
+use model::{Bound, Change, LogicalTime, MachineId, SeriesKey, Timestamp, Transition};
 
 use timely::container::CapacityContainerBuilder;
 use timely::dataflow::channels::pact::{Exchange, Pipeline};
@@ -26,6 +30,7 @@ use crate::counters::Counters;
 use crate::operators::window::MinuteUpdate;
 use crate::settings::Settings;
 use crate::stage::{At, Records};
+use watched::{Machine, Phase, Verdict, Watched, transition};
 
 /// How long after its boundary a changed binding takes effect: longer than the frontier lags in a quiet hub, so that records
 /// do not have to wait for it.
@@ -56,49 +61,6 @@ pub struct Verdicts {
 }
 
 type Waiting = VecDeque<(LogicalTime, At<Judged>)>;
-
-#[derive(Default)]
-struct Machine {
-    /// Series of the machine whose bindings are known or waited for.
-    known: usize,
-    /// By slot; only slots that a rule looks at.
-    samples: Vec<Watched>,
-    minutes: Vec<Watched>,
-}
-
-/// A series that rules look at.
-struct Watched {
-    slot: u32,
-    key: Arc<SeriesKey>,
-    machine: MachineId,
-    newest: i64,
-    /// The value that was judged last.
-    value: f64,
-    rules: Vec<Verdict>,
-}
-
-struct Verdict {
-    rule: Arc<Rule>,
-    phase: Phase,
-    /// Bindings that hold it: two for a moment, while an edited rule or new tags replace the old.
-    bindings: usize,
-}
-
-/// A value to be judged.
-#[derive(Clone, Copy)]
-struct Look {
-    t: LogicalTime,
-    value: f64,
-    time: Timestamp,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Phase {
-    Calm,
-    /// Breached since, for less than the rule's `for`.
-    Pending(Timestamp),
-    Firing(Timestamp),
-}
 
 impl Verdicts {
     pub fn new(settings: &Settings, counters: Arc<Counters>) -> Self {
@@ -392,140 +354,4 @@ fn machine(machines: &mut Vec<Option<Box<Machine>>>, index: u32) -> &mut Machine
         machines.resize_with(index + 1, || None);
     }
     machines[index].get_or_insert_with(Box::default)
-}
-
-impl Machine {
-    fn watched_of(&mut self, rule: &Rule) -> &mut Vec<Watched> {
-        if rule.input == Input::Sample {
-            &mut self.samples
-        } else {
-            &mut self.minutes
-        }
-    }
-
-    fn batch(&mut self, t: LogicalTime, bound: &Bound, out: &mut Vec<At<Arc<Transition>>>) {
-        if self.samples.is_empty() {
-            return;
-        }
-        if bound.is_dense() {
-            let (values, time) = (&bound.batch.values, bound.batch.newest());
-            for watched in &mut self.samples {
-                if let Some(value) = values.get(watched.slot as usize) {
-                    watched.look(Look { t, value: *value, time }, out);
-                }
-            }
-            return;
-        }
-        for index in 0..bound.batch.len() {
-            let slot = bound.slot(index).0;
-            if let Ok(at) = self.samples.binary_search_by_key(&slot, |w| w.slot) {
-                let (value, time) = (bound.batch.values[index], bound.batch.time(index));
-                self.samples[at].look(Look { t, value, time }, out);
-            }
-        }
-    }
-
-    fn minute(&mut self, t: LogicalTime, update: &MinuteUpdate, out: &mut Vec<At<Arc<Transition>>>) {
-        let rows = &update.rows;
-        if !rows.is_final || self.minutes.is_empty() {
-            return;
-        }
-        let end = rows.window.end();
-        for (slot, row) in &rows.rows {
-            if let Ok(at) = self.minutes.binary_search_by_key(&slot.0, |w| w.slot) {
-                self.minutes[at].look_at_minute(t, row, end, out);
-            }
-        }
-    }
-}
-
-impl Watched {
-    #[inline]
-    fn look(&mut self, look: Look, out: &mut Vec<At<Arc<Transition>>>) {
-        let Look { value, time, .. } = look;
-        if time.micros() <= self.newest {
-            return;
-        }
-        (self.newest, self.value) = (time.micros(), value);
-        for at in 0..self.rules.len() {
-            self.step(at, look, out);
-        }
-    }
-
-    /// A minute is judged once, when it closes: a correction of it is not newer than its series' newest.
-    fn look_at_minute(
-        &mut self,
-        t: LogicalTime,
-        row: &model::Aggregate,
-        end: Timestamp,
-        out: &mut Vec<At<Arc<Transition>>>,
-    ) {
-        if end.micros() <= self.newest {
-            return;
-        }
-        self.newest = end.micros();
-        for at in 0..self.rules.len() {
-            #[expect(clippy::cast_precision_loss, reason = "a minute's count stays far below 2^53")]
-            let value = match self.rules[at].rule.input {
-                Input::MinuteMean => row.mean(),
-                Input::MinuteSum => row.sum,
-                Input::MinuteCount => row.count as f64,
-                Input::MinuteMax => row.max,
-                Input::Sample => continue,
-            };
-            self.step(at, Look { t, value, time: end }, out);
-        }
-    }
-
-    #[inline]
-    fn step(&mut self, at: usize, Look { t, value, time }: Look, out: &mut Vec<At<Arc<Transition>>>) {
-        let Verdict { rule, phase, .. } = &mut self.rules[at];
-        match *phase {
-            Phase::Firing(since) => {
-                if !rule.still_holds(value) {
-                    *phase = Phase::Calm;
-                    let rule = Arc::clone(rule);
-                    out.push(transition(t, self, &rule, (Change::Resolved, value, time, since)));
-                }
-            }
-            Phase::Calm | Phase::Pending(_) if !rule.breaches(value) => *phase = Phase::Calm,
-            Phase::Calm | Phase::Pending(_) => {
-                let since = if let Phase::Pending(since) = *phase {
-                    since
-                } else {
-                    time
-                };
-                if time.since(since).as_secs() < u64::from(rule.for_s) {
-                    *phase = Phase::Pending(since);
-                    return;
-                }
-                *phase = Phase::Firing(time);
-                let rule = Arc::clone(rule);
-                out.push(transition(t, self, &rule, (Change::Fired, value, time, time)));
-            }
-        }
-    }
-}
-
-fn transition(
-    t: LogicalTime,
-    watched: &Watched,
-    rule: &Arc<Rule>,
-    what: (Change, f64, Timestamp, Timestamp),
-) -> At<Arc<Transition>> {
-    let (change, value, at, since) = what;
-    let (rule, machine, series) = (Arc::clone(rule), watched.machine.clone(), Arc::clone(&watched.key));
-    At {
-        t,
-        item: Arc::new(Transition {
-            rule,
-            machine,
-            series,
-            change,
-            value,
-            at,
-            since,
-            t,
-        }),
-    }
 }

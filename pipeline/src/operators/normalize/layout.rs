@@ -1,0 +1,138 @@
+//! Layout: how a machine's layout maps to its slots, and whether a batch under it is fit to go on.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use model::{Batch, BoundLayout, LogicalTime, Output, Positions, RejectReason, Rejected, Roster, Slots, Times};
+
+use super::Ports;
+use crate::counters::Counters;
+use crate::stage::At;
+
+/// Marks a position whose series was refused.
+pub(super) const REFUSED: u32 = u32::MAX;
+
+/// How a layout maps to its machine's slots.
+pub(super) struct Layout {
+    pub(super) bound: Arc<BoundLayout>,
+    /// Factor to base units per position; none when all are 1.
+    scale: Option<Box<[f64]>>,
+    min: Box<[f64]>,
+    max: Box<[f64]>,
+    has_refused: bool,
+}
+
+impl Layout {
+    pub(super) fn new(roster: Arc<Roster>, slots: Vec<u32>, resolved: &[model::catalogue::Resolved]) -> Self {
+        let is_identity = (0_u32..).zip(&slots).all(|(position, slot)| position == *slot);
+        let is_plain = resolved.iter().all(|r| (r.scale - 1.0).abs() < f64::EPSILON);
+        let has_refused = slots.contains(&REFUSED);
+        let slots = if is_identity {
+            Slots::Identity
+        } else {
+            Slots::Map(slots.into())
+        };
+        Self {
+            bound: Arc::new(BoundLayout { roster, slots }),
+            scale: (!is_plain).then(|| resolved.iter().map(|r| r.scale).collect()),
+            min: resolved.iter().map(|r| r.min).collect(),
+            max: resolved.iter().map(|r| r.max).collect(),
+            has_refused,
+        }
+    }
+
+    /// Whether every value is in base units and in range: then the batch goes on as it is.
+    pub(super) fn takes_as_is(&self, batch: &Batch) -> bool {
+        if self.scale.is_some() || self.has_refused {
+            return false;
+        }
+        match &batch.positions {
+            // Without early exit, so that it vectorizes. NaN fails both comparisons, infinity one.
+            Positions::All => batch
+                .values
+                .iter()
+                .zip(self.min.iter().zip(&self.max))
+                .fold(true, |fits, (value, (min, max))| fits & (value >= min) & (value <= max)),
+            Positions::List(list) => batch
+                .values
+                .iter()
+                .zip(list)
+                .all(|(value, position)| self.fits(*position, *value)),
+        }
+    }
+
+    fn fits(&self, position: u16, value: f64) -> bool {
+        let at = usize::from(position);
+        value >= self.min[at] && value <= self.max[at]
+    }
+
+    /// The batch in base units, without what is refused; that leaves as dead letters.
+    pub(super) fn mend(&self, t: LogicalTime, batch: &Arc<Batch>, counters: &Counters, out: &mut Ports) -> Arc<Batch> {
+        let mut kept: (Vec<u16>, Vec<model::Timestamp>, Vec<f64>) = (Vec::new(), Vec::new(), Vec::new());
+        let mut refused: BTreeMap<RejectReason, (u32, String)> = BTreeMap::new();
+        for index in 0..batch.len() {
+            // Positions lie in a layout, which has at most 4,096.
+            let position = u16::try_from(batch.position(index)).unwrap_or(u16::MAX);
+            let value = batch.values[index] * self.scale.as_ref().map_or(1.0, |scale| scale[usize::from(position)]);
+            let reason = if self.bound.slots_at(position) == REFUSED {
+                RejectReason::TooManySeries
+            } else if !value.is_finite() {
+                RejectReason::NotFinite
+            } else if self.fits(position, value) {
+                kept.0.push(position);
+                kept.1.push(batch.time(index));
+                kept.2.push(value);
+                continue;
+            } else {
+                RejectReason::OutOfRange
+            };
+            let key = &batch.layout.series[usize::from(position)];
+            let (count, _) = refused
+                .entry(reason)
+                .or_insert_with(|| (0, format!("{key} = {}", batch.values[index])));
+            *count += 1;
+        }
+        for (reason, (count, detail)) in refused {
+            counters.rejected.add(count as usize);
+            let rejected = Rejected {
+                machine: batch.machine().clone(),
+                reason,
+                count,
+                arrival: batch.arrival,
+                detail,
+            };
+            out.outputs.push(At {
+                t,
+                item: Output::Rejected(Arc::new(rejected)),
+            });
+        }
+        let is_whole = kept.0.len() == batch.len();
+        let (positions, times) = match (&batch.positions, &batch.times) {
+            (positions, times) if is_whole => (positions.clone(), times.clone()),
+            (_, Times::One(time)) => (Positions::List(kept.0.into()), Times::One(*time)),
+            (_, Times::Each(_)) => (Positions::List(kept.0.into()), Times::Each(kept.1.into())),
+        };
+        let layout = Arc::clone(&batch.layout);
+        Arc::new(Batch {
+            layout,
+            positions,
+            times,
+            values: kept.2.into(),
+            ..**batch
+        })
+    }
+}
+
+/// Slot of a position, by number.
+trait SlotNumber {
+    fn slots_at(&self, position: u16) -> u32;
+}
+
+impl SlotNumber for BoundLayout {
+    fn slots_at(&self, position: u16) -> u32 {
+        match &self.slots {
+            Slots::Identity => u32::from(position),
+            Slots::Map(map) => map[usize::from(position)],
+        }
+    }
+}
