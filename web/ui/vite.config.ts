@@ -1,8 +1,14 @@
 // How the dashboard is bundled: one page, hashed assets, nothing inlined, so that the strict Content-Security-Policy of the hub holds.
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { brotliCompressSync, gzipSync } from 'node:zlib';
 import { defineConfig, type Plugin } from 'vite';
 
 // `npm run dev` starts the mock hub here; a real hub can stand in by setting UI_HUB.
 const hub = process.env.UI_HUB ?? 'http://127.0.0.1:8700';
+
+/** Below this a compressed form saves less than a packet. */
+const COMPRESSED_BYTES_MIN = 1000;
 
 /** htmx can evaluate code from attributes. We switch that off (index.html), and here the call leaves the bundle altogether. */
 const withoutEval: Plugin = {
@@ -15,9 +21,25 @@ const withoutEval: Plugin = {
   },
 };
 
+/** The hub serves these forms as they are: compressing once here costs no time there. */
+const compressed: Plugin = {
+  name: 'compressed-forms',
+  apply: 'build',
+  closeBundle() {
+    const files = readdirSync('dist', { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
+    for (const entry of files) {
+      const path = join(entry.parentPath, entry.name);
+      const bytes = readFileSync(path);
+      if (bytes.length < COMPRESSED_BYTES_MIN) continue;
+      writeFileSync(`${path}.br`, brotliCompressSync(bytes));
+      writeFileSync(`${path}.gz`, gzipSync(bytes, { level: 9 }));
+    }
+  },
+};
+
 export default defineConfig({
   base: '/',
-  plugins: [withoutEval],
+  plugins: [withoutEval, compressed],
   build: {
     target: 'es2022',
     assetsInlineLimit: 0,

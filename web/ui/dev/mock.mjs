@@ -135,6 +135,7 @@ function asset(response, path) {
   const isFile = file.startsWith(DIST) && existsSync(file) && statSync(file).isFile();
   const chosen = isFile ? file : join(DIST, 'index.html');
   if (!existsSync(chosen)) return problem(response, 503, 'not_built', 'run `npm run build` first');
+  // The compressed forms are for the real hub; a loopback mock sends files as they are.
   response.writeHead(200, { 'content-type': TYPES[extname(chosen)] ?? 'application/octet-stream', 'content-security-policy': CSP, 'x-content-type-options': 'nosniff' });
   return createReadStream(chosen).pipe(response);
 }

@@ -138,7 +138,7 @@ export class Plot {
     const colors = palette();
     const series = this.data.series[index];
     // Rows beyond the named series are the edges of bands.
-    if (series === undefined) return { show: true, width: 0, points: { show: false } };
+    if (series === undefined) return { show: true, width: 0, stroke: '#0000', points: { show: false } };
     const stroke = colors.series[series.color % colors.series.length] ?? colors.accent;
     const fill = series.fill === 'none' ? null : alpha(stroke, series.fill === 'stack' ? 0.5 : 0.12);
     return {

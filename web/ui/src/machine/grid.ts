@@ -45,6 +45,7 @@ export class Grid {
       window: () => bounds(this.range, this.context.now()),
       followsNow: () => this.range.kind === 'live',
       liveValue: (metric) => this.liveValue(metric),
+      cores: () => this.context.store.machines.get(this.id)?.host?.cores ?? 1,
       isFrozen: () => this.context.isPaused(),
       ...actions,
     };

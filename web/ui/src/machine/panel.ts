@@ -22,6 +22,7 @@ export interface PanelHost {
   window(): [from: number, to: number];
   followsNow(): boolean;
   liveValue(metric: string): number | null;
+  cores(): number;
   isFrozen(): boolean;
   onZoom(from: number, to: number): void;
   onBack(): void;
@@ -29,11 +30,11 @@ export interface PanelHost {
 
 const PLOT_HEIGHT = 208;
 const TABLE_ROWS_MAX = 200;
-/** An hour of samples at the default interval of 5 s. */
-const POINTS_MIN = 720;
+/** An hour of samples at the default interval of 5 s, with some to spare. */
+const POINTS_MIN = 750;
 const POINTS_MAX = 1500;
-/** A cell of the heat strip is three pixels wide. */
-const HEAT_CELL_PX = 3;
+/** A heat strip of more samples than this over all cores is asked for in coarser steps. */
+const HEAT_SAMPLES_MAX = 24_000;
 const DESCRIBE_MS = 10_000;
 
 export class Panel {
@@ -155,8 +156,8 @@ export class Panel {
   }
 
   private maxPoints(): number {
-    const width = this.canvas.clientWidth;
-    return Math.round(this.spec.shape === 'heat' ? Math.max(60, width / HEAT_CELL_PX) : Math.min(POINTS_MAX, Math.max(POINTS_MIN, width)));
+    if (this.spec.shape === 'heat') return Math.min(POINTS_MIN, Math.max(60, Math.floor(HEAT_SAMPLES_MAX / this.host.cores())));
+    return Math.round(Math.min(POINTS_MAX, Math.max(POINTS_MIN, this.canvas.clientWidth)));
   }
 
   private accept(history: History): void {

@@ -180,7 +180,7 @@ test('on a phone every control is at least 44 px high', async () => {
   const small = await page.evaluate(() => [...document.querySelectorAll<HTMLElement>('.topbar button, .topbar input, .nav a, .toolbar button, .toolbar select')]
     .filter((node) => node.offsetParent !== null || getComputedStyle(node).position === 'fixed')
     .map((node) => ({ text: node.innerText, height: node.getBoundingClientRect().height }))
-    .filter(({ height }) => height > 0 && height < 40));
+    .filter(({ height }) => height > 0 && height < 44));
   assert.deepEqual(small, []);
   const overflow = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
   assert.ok(overflow <= 0, `the page is ${overflow} px too wide`);
