@@ -7,6 +7,7 @@
 //! Keeps true: a frame is delivered or kept or dropped with a count; nothing here is unbounded; it never gives up.
 
 pub mod config;
+mod connection;
 mod control;
 mod frame;
 mod layout;

@@ -14,8 +14,9 @@ use runtime::drain::DrainToken;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 use tonic::{Status, Streaming};
-use tracing::{info, warn};
+use tracing::warn;
 
+use crate::connection::Connection;
 use crate::frame::Frame;
 use crate::layout::Layout;
 use crate::mailbox::Mailbox;
@@ -74,6 +75,8 @@ pub(crate) struct Wakes<'a> {
     pub(crate) processes: &'a mut watch::Receiver<Option<pb::ProcessTable>>,
     pub(crate) resend_layout: &'a Notify,
     pub(crate) drain: &'a DrainToken,
+    /// Told when the hub first answers.
+    pub(crate) connection: &'a mut Connection,
 }
 
 /// Which layouts the hub has, under which number of this stream.
@@ -110,7 +113,7 @@ impl<'a> Link<'a> {
         }
     }
 
-    /// Whether the hub acknowledged anything on this stream: then the connection is a good one.
+    /// Whether the hub acknowledged a frame on this stream that it had not before: only such a stream is a good one.
     pub(crate) fn is_acknowledged(&self) -> bool {
         self.is_acknowledged
     }
@@ -133,6 +136,8 @@ impl<'a> Link<'a> {
             tokio::select! {
                 response = self.responses.message() => match response {
                     Ok(Some(response)) => {
+                        wakes.connection.open();
+                        self.telemetry.connected.set(1.0);
                         if let Some(end) = self.receive(response).await {
                             return end;
                         }
@@ -146,7 +151,7 @@ impl<'a> Link<'a> {
                     (Err(_), _) | (Ok(_), None) => self.ready.clear(),
                 },
                 () = self.mailbox.filled() => {}
-                Ok(()) = wakes.processes.changed() => {
+                Ok(()) = wakes.processes.changed(), if self.ready.is_empty() => {
                     let table = wakes.processes.borrow_and_update().clone();
                     self.ready.extend(table.map(|table| message(Message::Processes(table))));
                 }
@@ -208,13 +213,16 @@ impl<'a> Link<'a> {
         self.credit = granted.clamp(1, CREDIT_MAX);
         self.note_rejections(&response.rejections);
         let acknowledged = response.acknowledged;
-        if self.mailbox.lock().await.is_beyond(acknowledged) {
+        let (is_beyond, before) = {
+            let outbox = self.mailbox.lock().await;
+            (outbox.is_beyond(acknowledged), outbox.acknowledged())
+        };
+        if is_beyond {
             self.mailbox.on_disk(Outbox::renew_session).await;
             return Some(End::Forgotten);
         }
-        if acknowledged > 0 {
+        if acknowledged > before {
             self.is_acknowledged = true;
-            self.telemetry.connected.set(1.0);
             self.mailbox.acknowledge(acknowledged).await;
             self.moved = Instant::now();
             self.sent = self.sent.max(acknowledged);
@@ -250,9 +258,6 @@ impl<'a> Link<'a> {
 impl Drop for Link<'_> {
     fn drop(&mut self) {
         self.telemetry.connected.set(0.0);
-        if self.is_acknowledged {
-            info!(under_way = self.under_way.len(), "stream to the hub ended");
-        }
     }
 }
 

@@ -191,12 +191,9 @@ impl Outbox {
 
     /// Takes another identity. May wait for the disk.
     pub(crate) fn renew_session(&mut self) {
-        let mut rng = self.rng.fork();
-        self.on_disk(|spool| spool.renew_session(&mut rng));
-        self.session = self
-            .spool
-            .as_ref()
-            .map_or_else(|| rng.u64(1..=u64::MAX), Spool::session);
+        self.session = self.rng.u64(1..=u64::MAX);
+        let session = self.session;
+        self.on_disk(|spool| spool.set_session(session));
     }
 
     pub(crate) fn has_spooled(&self) -> bool {

@@ -78,7 +78,7 @@ impl Spool {
         };
         // Without knowing what was numbered before, only a new identity is sure to repeat no number.
         if spool.session == 0 || spool.reserved == 0 {
-            spool.renew_session(rng)?;
+            spool.set_session(rng.u64(1..=u64::MAX))?;
         }
         spool.index()?;
         info!(
@@ -95,11 +95,9 @@ impl Spool {
     }
 
     /// Takes another identity; the frames keep their numbers.
-    pub(crate) fn renew_session(&mut self, rng: &mut Rng) -> Result<(), JournalError> {
-        let session = rng.u64(1..=u64::MAX);
-        self.journal.set_cursor("session", session)?;
+    pub(crate) fn set_session(&mut self, session: u64) -> Result<(), JournalError> {
         self.session = session;
-        Ok(())
+        self.journal.set_cursor("session", session)
     }
 
     pub(crate) fn acknowledged(&self) -> u64 {

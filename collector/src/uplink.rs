@@ -13,14 +13,12 @@ use proto::pb::metrics_service_client::MetricsServiceClient;
 use proto::pb::push_request::Message;
 use runtime::backoff::{Backoff, CAP};
 use runtime::drain::DrainToken;
-use runtime::telemetry::error_chain;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::timeout;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::{Channel, Endpoint};
-use tonic::{Code, Status};
-use tracing::{error, info, warn};
 
+use crate::connection::Connection;
 use crate::link::{End, Link, Wakes, message};
 use crate::mailbox::Mailbox;
 use crate::telemetry::Telemetry;
@@ -66,9 +64,9 @@ impl Uplink {
     /// Runs until draining begins and what can be delivered is.
     pub(crate) async fn run(mut self, drain: DrainToken) {
         let mut backoff = Backoff::new(self.rng.fork());
-        let mut state = State::Starting;
+        let mut connection = Connection::default();
         loop {
-            let (end, was_good) = self.push(&drain, &mut state).await;
+            let (end, was_good) = self.push(&drain, &mut connection).await;
             if was_good {
                 backoff.reset();
             }
@@ -76,7 +74,7 @@ impl Uplink {
                 return;
             }
             let waits = backoff.next_delay();
-            let waits = if state.enter(&end, &self.machine) {
+            let waits = if connection.end(&end, &self.machine) {
                 waits.max(SLOW).min(CAP)
             } else {
                 waits
@@ -89,7 +87,7 @@ impl Uplink {
     }
 
     /// One stream. Also says whether the hub acknowledged anything on it.
-    async fn push(&mut self, drain: &DrainToken, state: &mut State) -> (End, bool) {
+    async fn push(&mut self, drain: &DrainToken, connection: &mut Connection) -> (End, bool) {
         let (outgoing, requests) = mpsc::channel(OUTGOING);
         let hello = self.hello().await;
         if outgoing.send(message(Message::Hello(hello))).await.is_err() {
@@ -106,12 +104,12 @@ impl Uplink {
             Ok(Err(status)) => return (End::Refused(status), false),
             Err(_elapsed) => return (End::Silent, false),
         };
-        state.connected();
         let mut link = Link::new(&self.mailbox, &self.telemetry, outgoing, responses).await;
         let wakes = Wakes {
             processes: &mut self.processes,
             resend_layout: &self.resend_layout,
             drain,
+            connection,
         };
         let end = link.run(wakes).await;
         (end, link.is_acknowledged())
@@ -125,83 +123,5 @@ impl Uplink {
             interval_ms: u32::try_from(self.interval.borrow().as_millis()).unwrap_or(u32::MAX),
             inventory: Some(self.inventory.clone()),
         }
-    }
-}
-
-/// What was last logged about the connection.
-#[derive(Debug, PartialEq, Eq)]
-enum State {
-    Starting,
-    Connected,
-    Away(Code),
-}
-
-impl State {
-    fn connected(&mut self) {
-        if *self != Self::Connected {
-            info!("connected to the hub");
-            *self = Self::Connected;
-        }
-    }
-
-    /// Logs why the stream ended, if that is news; answers whether only a person can mend it.
-    fn enter(&mut self, end: &End, machine: &MachineId) -> bool {
-        let code = match end {
-            End::Refused(status) => status.code(),
-            End::Silent => Code::DeadlineExceeded,
-            End::Confused => Code::DataLoss,
-            End::Forgotten => Code::AlreadyExists,
-            End::Drained | End::Closed => Code::Ok,
-        };
-        let is_news = std::mem::replace(self, Self::Away(code)) != Self::Away(code);
-        if is_news {
-            log(end, machine);
-        }
-        matches!(
-            code,
-            Code::Unauthenticated
-                | Code::PermissionDenied
-                | Code::InvalidArgument
-                | Code::Unimplemented
-                | Code::Aborted
-        )
-    }
-}
-
-fn log(end: &End, machine: &MachineId) {
-    match end {
-        End::Refused(status) => log_status(status, machine),
-        End::Silent => warn!("the hub does not answer; trying again"),
-        End::Confused => warn!("the hub keeps asking for the layout; starting a new stream"),
-        End::Forgotten => {
-            warn!("the hub has newer frames of this spool than the spool knows; going on under a new session")
-        }
-        End::Drained | End::Closed => info!("the hub closed the stream; connecting again"),
-    }
-}
-
-fn log_status(status: &Status, machine: &MachineId) {
-    let reason = status.message();
-    match status.code() {
-        Code::Unauthenticated | Code::PermissionDenied => {
-            error!(%machine, reason, "the hub does not accept this collector; enrol it at the hub, frames are kept meanwhile");
-        }
-        Code::InvalidArgument => {
-            error!(%machine, reason, "the hub cannot use this stream; check COLLECTOR_MACHINE_ID, COLLECTOR_TAGS and the versions");
-        }
-        Code::Unimplemented => {
-            error!(
-                reason,
-                "what answers is no hub; check COLLECTOR_AGGREGATOR_URL (gRPC, by default port 50051)"
-            );
-        }
-        Code::Aborted => {
-            warn!(%machine, reason, "the hub ended the stream; does another collector use this machine id?");
-        }
-        Code::ResourceExhausted => warn!(reason, "the hub asks to slow down; frames are kept meanwhile"),
-        _ => warn!(
-            error = error_chain(status),
-            "the hub cannot be reached; frames are kept and it is tried again"
-        ),
     }
 }
