@@ -76,6 +76,7 @@ impl Flags {
 
 /// Runs the program with the process' environment, to its end.
 pub fn main(flags: &Flags) -> ExitCode {
+    use_small_pages();
     // A name or a value that is no text belongs to somebody else.
     let variables =
         std::env::vars_os().filter_map(|(name, text)| Some((name.into_string().ok()?, text.into_string().ok()?)));
@@ -100,6 +101,13 @@ pub fn main(flags: &Flags) -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// The allocator asks for huge pages, and a dozen threads with a few KiB each then fill 2 MiB each: measured 25 MB resident
+/// against 13 MB in a debug build. A kernel that refuses costs memory only.
+fn use_small_pages() {
+    #[cfg(target_os = "linux")]
+    let _refused = rustix::thread::disable_transparent_huge_pages(true);
 }
 
 fn start(settings: Settings, log: &LogSettings, is_once: bool) -> anyhow::Result<()> {
