@@ -7,26 +7,26 @@
 //! Invariants: S-1 (the store's cursors make a repetition harmless), S-2 (nothing above the newest progress is offered).
 
 use std::collections::VecDeque;
-use std::future::pending;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use model::Egress;
 use runtime::BoxError;
 use runtime::backoff::Backoff;
-use runtime::breaker::{Breaker, BreakerSettings};
+use runtime::breaker::Breaker;
 use runtime::clock::SharedClock;
-use runtime::metrics::Registry;
 use runtime::queue::Receiver;
-use tokio::task::{JoinError, JoinHandle, spawn_blocking};
+use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep_until};
 use tracing::{error, info, warn};
 
 use crate::error::{SinkError, chain};
-use crate::sink::{Cursors, Group, Lane, Sink, WriteBatch};
+pub use crate::settings::{DriverContext, DriverSettings};
+use crate::sink::{Cursors, Group, Sink, WriteBatch};
 use crate::spill::Spill;
 use crate::staging::Staging;
 use crate::status::{DriverHandle, Reporter};
+use crate::work::{Answer, Origin, UnderWay, Work, call, ended, unsaved};
 
 /// Messages taken from the queue at once.
 const MESSAGES_MAX: usize = 512;
@@ -36,47 +36,6 @@ const OVERSHOOT: usize = 2;
 const SPILL_PAUSE: Duration = Duration::from_secs(1);
 /// The pause of a wait without an end in sight.
 const LONG: Duration = Duration::from_secs(3_600);
-
-#[derive(Debug, Clone)]
-pub struct DriverSettings {
-    /// A batch's size under load: large enough that a transaction's fixed cost vanishes, small enough to end within a second.
-    pub batch_bytes_max: usize,
-    /// How long the first output of a batch waits for more: what a reader of history sees as delay.
-    pub commit_after: Duration,
-    /// How often the cursors follow when there is nothing to store.
-    pub idle_commit_after: Duration,
-    /// Outputs held in memory while the store is slow; beyond that they go to the spill.
-    pub memory_bytes_max: usize,
-    /// How long the end of the program may wait for the store.
-    pub flush_within: Duration,
-    pub maintain_every: Duration,
-    pub retry_base: Duration,
-    pub retry_cap: Duration,
-    pub breaker: BreakerSettings,
-}
-
-impl Default for DriverSettings {
-    fn default() -> Self {
-        Self {
-            batch_bytes_max: 8 << 20,
-            commit_after: Duration::from_millis(200),
-            idle_commit_after: Duration::from_secs(30),
-            memory_bytes_max: 64 << 20,
-            flush_within: Duration::from_secs(5),
-            maintain_every: Duration::from_secs(60),
-            retry_base: Duration::from_millis(100),
-            retry_cap: Duration::from_secs(30),
-            breaker: BreakerSettings::default(),
-        }
-    }
-}
-
-/// What a driver runs on, beside its store.
-pub struct DriverContext<'a> {
-    pub settings: DriverSettings,
-    pub clock: SharedClock,
-    pub registry: &'a Registry,
-}
 
 pub struct Driver<S> {
     /// Away while a call is under way.
@@ -111,34 +70,6 @@ struct Times {
     spill: Instant,
     /// Set when the input ended: the end of all patience.
     end: Option<Instant>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Origin {
-    Memory,
-    Spill,
-}
-
-#[derive(Debug, Clone)]
-enum Work {
-    Connect,
-    Write(Arc<WriteBatch>, Origin),
-    Flush,
-    Maintain,
-}
-
-enum Answer {
-    At(Cursors),
-    /// Whether more upkeep is due now.
-    Maintained(bool),
-}
-
-struct UnderWay<S> {
-    work: Work,
-    since: Instant,
-    /// Its batch went to the spill meanwhile, from where it will be offered again.
-    is_spilled: bool,
-    call: JoinHandle<(S, Result<Answer, SinkError>)>,
 }
 
 impl<S: Sink> Driver<S> {
@@ -277,7 +208,7 @@ impl<S: Sink> Driver<S> {
             return Ok(Some(Work::Write(batch, origin)));
         }
         if self.spill().has_unread() {
-            match self.with_spill(Spill::next).await? {
+            match with_spill(&self.spill, Spill::next).await? {
                 Ok(Some(batch)) => return Ok(Some(Work::Write(Arc::new(batch), Origin::Spill))),
                 Ok(None) => {}
                 Err(error) => {
@@ -358,7 +289,7 @@ impl<S: Sink> Driver<S> {
                     raw = cursors.raw,
                     "sink is connected"
                 );
-                return self.with_spill(move |spill| spill.read_after(oldest)).await;
+                return with_spill(&self.spill, move |spill| spill.read_after(oldest)).await;
             }
             Work::Write(batch, origin) => {
                 self.times.idle_commit = Instant::now() + self.settings.idle_commit_after;
@@ -376,7 +307,7 @@ impl<S: Sink> Driver<S> {
             self.unsaved.pop_front();
         }
         if 0 < self.spill().backlog_bytes() {
-            self.with_spill(move |spill| spill.stored(oldest)).await?;
+            with_spill(&self.spill, move |spill| spill.stored(oldest)).await?;
         }
         Ok(())
     }
@@ -401,12 +332,11 @@ impl<S: Sink> Driver<S> {
         if groups.is_empty() {
             return Ok(());
         }
-        let (groups, appended) = self
-            .with_spill(move |spill| {
-                let appended = spill.append(&groups, rest.upto);
-                (groups, appended)
-            })
-            .await?;
+        let (groups, appended) = with_spill(&self.spill, move |spill| {
+            let appended = spill.append(&groups, rest.upto);
+            (groups, appended)
+        })
+        .await?;
         let taken = appended.as_ref().map_or_else(|(taken, _)| *taken, |()| groups.len());
         let outputs: usize = groups[..taken].iter().map(|group| group.outputs.len()).sum();
         self.reporter.spilled.add(outputs as u64);
@@ -480,41 +410,14 @@ impl<S: Sink> Driver<S> {
     fn spill(&self) -> MutexGuard<'_, Spill> {
         self.spill.lock().unwrap_or_else(PoisonError::into_inner)
     }
-
-    /// Disk work off the async threads. The queue's own capacity carries what comes meanwhile.
-    async fn with_spill<T: Send + 'static>(
-        &self,
-        work: impl FnOnce(&mut Spill) -> T + Send + 'static,
-    ) -> Result<T, BoxError> {
-        let spill = Arc::clone(&self.spill);
-        let done = spawn_blocking(move || work(&mut spill.lock().unwrap_or_else(PoisonError::into_inner)));
-        Ok(done.await?)
-    }
 }
 
-/// What of a written group a store that gathers has not stored yet.
-fn unsaved(group: &Group, cursors: Cursors) -> Option<Group> {
-    if group.t <= cursors.oldest() {
-        return None;
-    }
-    let is_unsaved = |output: &&_| cursors.of(Lane::of(output)) < group.t;
-    let outputs: Vec<_> = group.outputs.iter().filter(is_unsaved).cloned().collect();
-    (!outputs.is_empty()).then_some(Group { t: group.t, outputs })
-}
-
-async fn call<S: Sink>(mut sink: S, work: Work) -> (S, Result<Answer, SinkError>) {
-    let answer = match work {
-        Work::Connect => sink.connect().await.map(Answer::At),
-        Work::Write(batch, _) => sink.write(batch).await.map(Answer::At),
-        Work::Flush => sink.flush().await.map(Answer::At),
-        Work::Maintain => sink.maintain().await.map(Answer::Maintained),
-    };
-    (sink, answer)
-}
-
-async fn ended<S>(under_way: &mut Option<UnderWay<S>>) -> Result<(S, Result<Answer, SinkError>), JoinError> {
-    match under_way {
-        Some(under_way) => (&mut under_way.call).await,
-        None => pending().await,
-    }
+/// Disk work off the async threads. The queue's own capacity carries what comes meanwhile.
+async fn with_spill<T: Send + 'static>(
+    spill: &Arc<Mutex<Spill>>,
+    work: impl FnOnce(&mut Spill) -> T + Send + 'static,
+) -> Result<T, BoxError> {
+    let spill = Arc::clone(spill);
+    let done = spawn_blocking(move || work(&mut spill.lock().unwrap_or_else(PoisonError::into_inner)));
+    Ok(done.await?)
 }

@@ -32,6 +32,16 @@ pub(crate) fn roster(name: &str, series: usize) -> Arc<Roster> {
     })
 }
 
+/// One series of payments, each of which counts.
+pub(crate) fn payments(name: &str) -> Arc<Roster> {
+    let key = SeriesKey::parse("payment.amount", Labels::none()).unwrap();
+    Arc::new(Roster {
+        machine: machine(name),
+        index: 0,
+        series: Box::new([Arc::new(key)]),
+    })
+}
+
 pub(crate) fn layout_of(roster: &Arc<Roster>) -> (Arc<Layout>, Arc<BoundLayout>) {
     let keys = roster.series.iter().map(|key| key.as_ref().clone()).collect();
     let bound = BoundLayout {

@@ -8,12 +8,14 @@ pub mod driver;
 pub mod error;
 pub mod memory;
 mod roster;
+mod settings;
 pub mod sink;
 pub mod spill;
 mod spill_codec;
 pub mod sqlite;
 mod staging;
 pub mod status;
+mod work;
 
 #[cfg(test)]
 mod fixtures;

@@ -244,7 +244,7 @@ pub(super) fn read(
 mod tests {
     use super::super::chunk::Chunk;
     use super::*;
-    use crate::fixtures::{at, frame, roster, samples};
+    use crate::fixtures::{at, frame, payments, roster, samples};
 
     fn gather(bounds: Vec<Bound>) -> Batches {
         (1..).zip(bounds).collect()
@@ -301,9 +301,7 @@ mod tests {
 
     #[test]
     fn events_of_one_moment_are_all_kept() {
-        let mut roster = roster("a", 1);
-        let key = SeriesKey::parse("payment.amount", model::Labels::none()).unwrap();
-        std::sync::Arc::get_mut(&mut roster).unwrap().series = Box::new([std::sync::Arc::new(key)]);
+        let roster = payments("a");
         let bounds = vec![samples(
             &roster,
             &[(0, at(1), 5.0), (0, at(1), 5.0), (0, at(2), 7.0), (0, at(1), 6.0)],

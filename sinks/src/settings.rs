@@ -1,0 +1,48 @@
+//! Bounds and patience of a driver, with their reasons; and what it runs on.
+
+use std::time::Duration;
+
+use runtime::breaker::BreakerSettings;
+use runtime::clock::SharedClock;
+use runtime::metrics::Registry;
+
+#[derive(Debug, Clone)]
+pub struct DriverSettings {
+    /// A batch's size under load: large enough that a transaction's fixed cost vanishes, small enough to end within a second.
+    pub batch_bytes_max: usize,
+    /// How long the first output of a batch waits for more: what a reader of history sees as delay.
+    pub commit_after: Duration,
+    /// How often the cursors follow when there is nothing to store.
+    pub idle_commit_after: Duration,
+    /// Outputs held in memory while the store is slow; beyond that they go to the spill.
+    pub memory_bytes_max: usize,
+    /// How long the end of the program may wait for the store.
+    pub flush_within: Duration,
+    pub maintain_every: Duration,
+    pub retry_base: Duration,
+    pub retry_cap: Duration,
+    pub breaker: BreakerSettings,
+}
+
+impl Default for DriverSettings {
+    fn default() -> Self {
+        Self {
+            batch_bytes_max: 8 << 20,
+            commit_after: Duration::from_millis(200),
+            idle_commit_after: Duration::from_secs(30),
+            memory_bytes_max: 64 << 20,
+            flush_within: Duration::from_secs(5),
+            maintain_every: Duration::from_secs(60),
+            retry_base: Duration::from_millis(100),
+            retry_cap: Duration::from_secs(30),
+            breaker: BreakerSettings::default(),
+        }
+    }
+}
+
+/// What a driver runs on, beside its store.
+pub struct DriverContext<'a> {
+    pub settings: DriverSettings,
+    pub clock: SharedClock,
+    pub registry: &'a Registry,
+}

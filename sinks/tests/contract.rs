@@ -1,0 +1,341 @@
+//! The contract of a lossless sink, as one suite that runs against each of them, alone and behind the driver.
+//!
+//! A store's contents are compared, printed in full, with what a store has that was written once, in order, without any trouble.
+
+#![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
+
+#[path = "contract/faulty.rs"]
+mod faulty;
+#[path = "../src/fixtures.rs"]
+mod fixtures;
+#[path = "contract/subject.rs"]
+mod subject;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use model::{Egress, LogicalTime};
+use runtime::breaker::BreakerSettings;
+use runtime::clock::SystemClock;
+use runtime::metrics::Registry;
+use runtime::queue::{Sender, WhenFull, bounded};
+use sinks::driver::{Driver, DriverContext, DriverSettings};
+use sinks::sink::{Group, Lane, Sink, WriteBatch};
+use sinks::spill::{Spill, SpillSettings};
+use sinks::status::{DriverHandle, DriverStatus};
+use tempfile::TempDir;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+use faulty::{Faulty, Mode};
+use subject::{Sqlite, Subject, TIMES, workload};
+
+/// Far above what any of this takes; only a hang meets it.
+const DEADLINE: Duration = Duration::from_secs(30);
+
+fn batch(groups: &[Group], upto: LogicalTime) -> Arc<WriteBatch> {
+    let groups = groups.to_vec();
+    Arc::new(WriteBatch { groups, upto })
+}
+
+/// What a store holds after the workload was written once, in one go.
+async fn wanted<S: Subject>() -> String {
+    let subject = S::new();
+    let mut store = subject.open().await;
+    S::sink(&mut store).write(batch(&workload(), TIMES)).await.unwrap();
+    S::sink(&mut store).flush().await.unwrap();
+    S::contents(&store).await
+}
+
+async fn writing_twice_equals_writing_once<S: Subject>() {
+    let subject = S::new();
+    let mut store = subject.open().await;
+    let groups = workload();
+    for _ in 0..2 {
+        for group in &groups {
+            S::sink(&mut store)
+                .write(batch(std::slice::from_ref(group), group.t))
+                .await
+                .unwrap();
+        }
+        S::sink(&mut store).write(batch(&groups, TIMES)).await.unwrap();
+    }
+    S::sink(&mut store).flush().await.unwrap();
+    assert_eq!(S::contents(&store).await, wanted::<S>().await);
+}
+
+/// S-2: after a crash at any point, offering again what the cursors do not cover gives the whole.
+async fn a_crash_anywhere_loses_and_repeats_nothing<S: Subject>() {
+    let (groups, wanted) = (workload(), wanted::<S>().await);
+    for crash_after in 0..groups.len() {
+        let subject = S::new();
+        let mut store = subject.open().await;
+        for group in &groups[..crash_after] {
+            S::sink(&mut store)
+                .write(batch(std::slice::from_ref(group), group.t))
+                .await
+                .unwrap();
+        }
+        drop(store);
+        let mut store = subject.open().await;
+        let cursors = S::sink(&mut store).connect().await.unwrap();
+        let offered = groups
+            .get(..crash_after)
+            .map_or(0, |written| written.last().map_or(0, |group| group.t));
+        assert!(
+            cursors.rows <= offered && cursors.raw <= offered,
+            "{cursors:?} after {offered}"
+        );
+        let rest: Vec<Group> = groups
+            .iter()
+            .filter(|group| cursors.oldest() < group.t)
+            .cloned()
+            .collect();
+        S::sink(&mut store).write(batch(&rest, TIMES)).await.unwrap();
+        S::sink(&mut store).flush().await.unwrap();
+        assert_eq!(S::contents(&store).await, wanted, "crash after {crash_after} writes");
+    }
+}
+
+/// A driver with little memory and little patience, on a store that can be told to fail.
+struct Rig {
+    queue: Sender<Egress>,
+    handle: DriverHandle,
+    task: JoinHandle<()>,
+    mode: tokio::sync::watch::Sender<Mode>,
+}
+
+impl Rig {
+    fn start<S: Sink>(sink: S, spill: &TempDir, mode: Mode) -> Self {
+        let (queue, receiver) = bounded("history", 64, WhenFull::Overshoot);
+        let spill = Spill::open(&SpillSettings {
+            dir: spill.path().to_owned(),
+            quota_bytes: 64 << 20,
+        });
+        let (faulty, mode) = Faulty::new(sink, mode);
+        let context = DriverContext {
+            settings: DriverSettings {
+                batch_bytes_max: 3_000,
+                commit_after: Duration::from_millis(1),
+                idle_commit_after: Duration::from_millis(5),
+                memory_bytes_max: 6_000,
+                flush_within: Duration::from_secs(5),
+                retry_base: Duration::from_millis(1),
+                retry_cap: Duration::from_millis(5),
+                breaker: BreakerSettings {
+                    failures_max: 2,
+                    open_for: Duration::from_millis(5),
+                },
+                ..DriverSettings::default()
+            },
+            clock: SystemClock::shared(),
+            registry: &Registry::new(),
+        };
+        let (driver, handle) = Driver::new(faulty, receiver, spill.unwrap(), context);
+        let task = tokio::spawn(async move { driver.run().await.unwrap() });
+        Self {
+            queue,
+            handle,
+            task,
+            mode,
+        }
+    }
+
+    /// As two workers and the seal would: in two parts, progress after some of them.
+    fn push(&self, groups: &[Group]) {
+        for group in groups {
+            let (first, second) = group.outputs.split_at(group.outputs.len() / 2);
+            for outputs in [first.to_vec(), second.to_vec()] {
+                self.queue.push(Egress::Data { t: group.t, outputs }).unwrap();
+            }
+            if group.t.is_multiple_of(3) {
+                self.queue.push(Egress::Progress(group.t)).unwrap();
+            }
+        }
+        let end = groups.last().map_or(0, |group| group.t);
+        self.queue.push(Egress::Progress(end + 1)).unwrap();
+    }
+
+    async fn wait_for(&self, what: &str, is_so: impl FnMut(&DriverStatus) -> bool) -> DriverStatus {
+        let found = timeout(DEADLINE, self.handle.wait_for(is_so)).await;
+        let Ok(Some(status)) = found else {
+            panic!("{what}: {:?}", self.handle.status())
+        };
+        status
+    }
+
+    async fn complete(self) -> DriverStatus {
+        self.queue.push(Egress::Complete).unwrap();
+        timeout(DEADLINE, self.task).await.unwrap().unwrap();
+        self.handle.status()
+    }
+
+    /// As a crash: nothing is flushed.
+    async fn kill(self) {
+        self.task.abort();
+        drop(timeout(DEADLINE, self.task).await.unwrap());
+    }
+}
+
+/// The store refuses, or takes and forgets to say so, or hangs; the queue is drained all the while.
+async fn a_failing_store_loses_and_repeats_nothing<S: Subject>(mode: Mode) {
+    let (subject, spill) = (S::new(), tempfile::tempdir().unwrap());
+    let store = subject.open().await;
+    let (sink, store) = S::split(store);
+    let groups = workload();
+    let (before, meanwhile, after) = (&groups[..10], &groups[10..30], &groups[30..]);
+    let rig = Rig::start(sink, &spill, Mode::Works);
+    rig.push(before);
+    rig.wait_for("the beginning is stored", |status| {
+        status.cursors.is_some_and(|c| before[9].t <= c.rows)
+    })
+    .await;
+    rig.mode.send_replace(mode);
+    rig.push(meanwhile);
+    let status = rig
+        .wait_for("the queue is drained into the spill", |status| 0 < status.backlog_bytes)
+        .await;
+    let status = if mode == Mode::Hangs {
+        status
+    } else {
+        rig.wait_for("it is told", |status| !status.health.is_up).await
+    };
+    assert!(status.keep_from <= meanwhile[19].t + 1);
+    rig.mode.send_replace(Mode::Works);
+    rig.push(after);
+    rig.wait_for("it caught up", |status| status.cursors.is_some_and(|c| TIMES <= c.rows))
+        .await;
+    let status = rig.complete().await;
+    assert!(status.health.is_up && status.lost == 0, "{status:?}");
+    assert_eq!(status.cursors.map(|cursors| cursors.oldest()), Some(TIMES));
+    assert_eq!(S::contents_of(&store).await, wanted::<S>().await);
+}
+
+/// The process dies while the store is away; the next one has the spill, and of the journal what `keep_from` asked for.
+async fn a_restart_during_an_outage_loses_and_repeats_nothing<S: Subject>() {
+    let (subject, spill) = (S::new(), tempfile::tempdir().unwrap());
+    let groups = workload();
+    let rig = Rig::start(subject.open_sink().await, &spill, Mode::Works);
+    rig.push(&groups[..8]);
+    rig.wait_for("the beginning is stored", |status| {
+        status.cursors.is_some_and(|c| groups[7].t <= c.rows)
+    })
+    .await;
+    rig.mode.send_replace(Mode::Refuses);
+    rig.push(&groups[8..28]);
+    let status = rig
+        .wait_for("the outage is spilled", |status| 0 < status.backlog_bytes)
+        .await;
+    let keep_from = status.keep_from;
+    rig.kill().await;
+    let (sink, store) = S::split(subject.open().await);
+    let rig = Rig::start(sink, &spill, Mode::Refuses);
+    // A replay begins earlier than it must: at the open hour.
+    let replay_from = keep_from.saturating_sub(5);
+    let replayed: Vec<Group> = groups.iter().filter(|group| replay_from <= group.t).cloned().collect();
+    rig.push(&replayed);
+    rig.wait_for("all is taken in", |status| TIMES <= status.sealed).await;
+    rig.mode.send_replace(Mode::Works);
+    rig.wait_for("it caught up", |status| status.cursors.is_some_and(|c| TIMES <= c.rows))
+        .await;
+    let status = rig.complete().await;
+    assert_eq!(
+        (status.lost, status.cursors.map(|cursors| cursors.oldest())),
+        (0, Some(TIMES))
+    );
+    assert_eq!(S::contents_of(&store).await, wanted::<S>().await);
+}
+
+/// The end of the program does not wait for a dead store: the rest goes to the spill, and the next run writes it.
+async fn what_the_end_cannot_store_waits_in_the_spill<S: Subject>() {
+    let (subject, spill) = (S::new(), tempfile::tempdir().unwrap());
+    let groups = workload();
+    tokio::time::pause();
+    let rig = Rig::start(subject.open_sink().await, &spill, Mode::Refuses);
+    rig.push(&groups);
+    let status = rig.complete().await;
+    assert_eq!((status.keep_from, status.lost), (TIMES + 1, 0));
+    tokio::time::resume();
+    let (sink, store) = S::split(subject.open().await);
+    let rig = Rig::start(sink, &spill, Mode::Works);
+    rig.wait_for("the spill is written", |status| {
+        status.cursors.is_some_and(|c| TIMES <= c.rows)
+    })
+    .await;
+    rig.complete().await;
+    assert_eq!(S::contents_of(&store).await, wanted::<S>().await);
+}
+
+/// S-2: what is not sealed is not stored, also not at the end.
+async fn nothing_undurable_is_stored<S: Subject>() {
+    let (subject, spill) = (S::new(), tempfile::tempdir().unwrap());
+    let (sink, store) = S::split(subject.open().await);
+    let groups = workload();
+    let rig = Rig::start(sink, &spill, Mode::Works);
+    for group in &groups {
+        let (t, outputs) = (group.t, group.outputs.clone());
+        rig.queue.push(Egress::Data { t, outputs }).unwrap();
+    }
+    rig.queue.push(Egress::Progress(groups[4].t)).unwrap();
+    let status = rig.complete().await;
+    let cursors = status.cursors.unwrap();
+    assert_eq!(cursors.of(Lane::Rows), groups[4].t - 1);
+    let subject = S::new();
+    let mut wanted = subject.open().await;
+    S::sink(&mut wanted)
+        .write(batch(&groups[..4], groups[4].t - 1))
+        .await
+        .unwrap();
+    assert_eq!(S::contents_of(&store).await, S::contents(&wanted).await);
+}
+
+/// The suite, once per lossless sink.
+macro_rules! suite {
+    ($name:ident, $subject:ty) => {
+        mod $name {
+            use super::*;
+
+            #[tokio::test]
+            async fn writing_twice_equals_writing_once() {
+                super::writing_twice_equals_writing_once::<$subject>().await;
+            }
+
+            #[tokio::test]
+            async fn a_crash_anywhere_loses_and_repeats_nothing() {
+                super::a_crash_anywhere_loses_and_repeats_nothing::<$subject>().await;
+            }
+
+            #[tokio::test]
+            async fn a_store_that_refuses_for_a_while_loses_and_repeats_nothing() {
+                super::a_failing_store_loses_and_repeats_nothing::<$subject>(Mode::Refuses).await;
+            }
+
+            #[tokio::test]
+            async fn a_store_that_stores_and_then_fails_loses_and_repeats_nothing() {
+                super::a_failing_store_loses_and_repeats_nothing::<$subject>(Mode::StoresAndFails).await;
+            }
+
+            #[tokio::test]
+            async fn a_store_that_hangs_for_a_while_loses_and_repeats_nothing() {
+                super::a_failing_store_loses_and_repeats_nothing::<$subject>(Mode::Hangs).await;
+            }
+
+            #[tokio::test]
+            async fn a_restart_during_an_outage_loses_and_repeats_nothing() {
+                super::a_restart_during_an_outage_loses_and_repeats_nothing::<$subject>().await;
+            }
+
+            #[tokio::test]
+            async fn what_the_end_cannot_store_waits_in_the_spill() {
+                super::what_the_end_cannot_store_waits_in_the_spill::<$subject>().await;
+            }
+
+            #[tokio::test]
+            async fn nothing_undurable_is_stored() {
+                super::nothing_undurable_is_stored::<$subject>().await;
+            }
+        }
+    };
+}
+
+suite!(sqlite, Sqlite);

@@ -1,0 +1,165 @@
+//! What the suite needs of a store under test, and the workload it writes.
+
+use std::fmt::Write;
+
+use model::query::{AlertQuery, History, RangeQuery, Tier};
+use model::{Change, LogicalTime, Output, Severity, Timestamp, Width};
+use runtime::clock::ManualClock;
+use runtime::metrics::Registry;
+use sinks::sink::{Group, Sink};
+use sinks::sqlite::{SqliteHistory, SqliteSettings, SqliteSink, open};
+use tempfile::TempDir;
+
+use crate::fixtures::{at, frame, machine, payments, rejected, roster, rule, samples, transition, window};
+
+/// T of the last group.
+pub(crate) const TIMES: LogicalTime = 80;
+
+pub(crate) trait Subject: Sized {
+    type Sink: Sink;
+    /// What reads the contents.
+    type Reader;
+
+    /// An empty store.
+    fn new() -> Self;
+    /// Opens it as after a crash.
+    async fn open(&self) -> (Self::Sink, Self::Reader);
+    /// Everything that is stored or gathered, printed.
+    async fn contents_of(reader: &Self::Reader) -> String;
+
+    fn sink(store: &mut (Self::Sink, Self::Reader)) -> &mut Self::Sink {
+        &mut store.0
+    }
+
+    fn split(store: (Self::Sink, Self::Reader)) -> (Self::Sink, Self::Reader) {
+        store
+    }
+
+    async fn open_sink(&self) -> Self::Sink {
+        self.open().await.0
+    }
+
+    async fn contents(store: &(Self::Sink, Self::Reader)) -> String {
+        Self::contents_of(&store.1).await
+    }
+}
+
+pub(crate) struct Sqlite {
+    dir: TempDir,
+}
+
+impl Subject for Sqlite {
+    type Sink = SqliteSink;
+    type Reader = SqliteHistory;
+
+    fn new() -> Self {
+        Self {
+            dir: tempfile::tempdir().unwrap(),
+        }
+    }
+
+    async fn open(&self) -> (SqliteSink, SqliteHistory) {
+        let settings = SqliteSettings {
+            gather_batches: 5,
+            ..SqliteSettings::new(self.dir.path())
+        };
+        open(
+            settings,
+            ManualClock::at(at(100_000).micros()).shared(),
+            &Registry::new(),
+        )
+        .unwrap()
+    }
+
+    async fn contents_of(history: &SqliteHistory) -> String {
+        contents(history).await
+    }
+}
+
+async fn contents(history: &impl History) -> String {
+    let mut text = String::new();
+    for name in ["a", "b", "p"] {
+        for tier in [Tier::Raw, Tier::Minute, Tier::Hour] {
+            let query = RangeQuery {
+                machine: machine(name),
+                metrics: Vec::new(),
+                from: at(90_000),
+                to: at(200_000),
+                tier,
+                points_max: 100_000,
+            };
+            for points in history.range(query).await.unwrap().series {
+                let key = points.key.unwrap();
+                let times: Vec<i64> = points.t.iter().map(|t| t.secs()).collect();
+                writeln!(
+                    text,
+                    "{name} {tier:?} {key}: {times:?} {:?} {:?}",
+                    points.v, points.count
+                )
+                .unwrap();
+            }
+        }
+    }
+    let alerts = AlertQuery {
+        from: Timestamp::EPOCH,
+        to: at(200_000),
+        machine: None,
+        rule: None,
+        offset: 0,
+        limit: 1_000,
+    };
+    for alert in history.alerts(alerts).await.unwrap() {
+        writeln!(
+            text,
+            "{} {:?} {} {:?} t={}",
+            alert.machine, alert.state, alert.since, alert.resolved, alert.t
+        )
+        .unwrap();
+    }
+    for letter in history.dead_letters(0, 1_000).await.unwrap() {
+        writeln!(text, "{letter:?}").unwrap();
+    }
+    text
+}
+
+/// Two machines, frames and single samples, a late one now and then, payments, windows with corrections, an alert that comes and goes.
+pub(crate) fn workload() -> Vec<Group> {
+    let (a, b, p) = (roster("a", 3), roster("b", 2), payments("p"));
+    let rule = rule("cpu", Severity::Warning);
+    let group = |n: u64| {
+        let seconds = 99_000 + i64::try_from(n).unwrap() * 5;
+        let (time, value) = (at(seconds), n as f64 / 8.0);
+        let mut outputs = vec![Output::Samples(frame(&a, time, &[value, 7.0, value.sqrt()]))];
+        // Of these no repetition goes unseen: each one counts, whatever its time.
+        outputs.push(Output::Samples(samples(
+            &p,
+            &[(0, at(99_500), value), (0, at(99_500), 1.0)],
+        )));
+        if n.is_multiple_of(3) {
+            let late = at(seconds - 2_000);
+            outputs.push(Output::Samples(samples(
+                &b,
+                &[(1, time, value), (0, time, -value), (0, late, value)],
+            )));
+        }
+        if n.is_multiple_of(4) {
+            let minute = at(seconds - seconds % 60);
+            outputs.push(Output::Minute(window(&a, Width::Minute, minute, n, value)));
+            outputs.push(Output::Hour(window(&a, Width::Hour, at(97_200), n, value)));
+        }
+        match n % 8 {
+            2 => outputs.push(Output::Transition(transition(&rule, "a", Change::Fired, time, time))),
+            6 => outputs.push(Output::Transition(transition(
+                &rule,
+                "a",
+                Change::Resolved,
+                at(seconds - 20),
+                time,
+            ))),
+            7 => outputs.push(Output::Rejected(rejected("b", time))),
+            _ => {}
+        }
+        Group { t: n * 2, outputs }
+    };
+    (1..=TIMES / 2).map(group).collect()
+}
