@@ -114,8 +114,10 @@ export function layoutOf(machine) {
   }
   add('system.network.receive.bytes_rate', 'By/s', { device: 'eth0' }, (t) => traffic(machine, 'rx', t));
   add('system.network.transmit.bytes_rate', 'By/s', { device: 'eth0' }, (t) => traffic(machine, 'tx', t));
-  add('system.network.connection.count', '{connection}', {}, (t) => Math.round(40 + 900 * noise(`${machine.id}/tcp`, t, 4 * MINUTE)));
-  add('system.process.count', '{process}', {}, (t) => Math.round(180 + 60 * noise(`${machine.id}/procs`, t, 9 * MINUTE)));
+  add('system.network.receive.bytes_rate', 'By/s', { device: 'lo' }, () => 5e5);
+  add('system.network.transmit.bytes_rate', 'By/s', { device: 'lo' }, () => 5e5);
+  add('system.network.connection.count', '1', {}, (t) => Math.round(40 + 900 * noise(`${machine.id}/tcp`, t, 4 * MINUTE)));
+  add('system.process.count', '1', {}, (t) => Math.round(180 + 60 * noise(`${machine.id}/procs`, t, 9 * MINUTE)));
   for (const name of ['cpu.some', 'memory.some', 'memory.full', 'io.some', 'io.full']) {
     add(`system.pressure.${name}`, '1', {}, (t) => 0.12 * cpuOf(machine, t) * noise(`${machine.id}/${name}`, t, 2 * MINUTE) ** 2);
   }

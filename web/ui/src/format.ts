@@ -116,16 +116,21 @@ export function quantity(kind: Quantity, value: Maybe): string {
   }
 }
 
-/** The way to show a value of a catalogue unit (UCUM-like, as OpenTelemetry writes them). */
-export function kindOfUnit(unit: string): Quantity {
+/** The way to show a metric's value. Its unit (UCUM) says it, but for `1`, which is a share or a plain number: there the name tells. */
+export function kindOf(metric: string, unit: string): Quantity {
   switch (unit) {
-    case '1': return 'ratio';
+    case '1': return kindOfPlain(metric);
     case 'By': return 'bytes';
     case 'By/s': return 'rate';
     case 'Cel': return 'celsius';
     case 's': return 'seconds';
     default: return 'count';
   }
+}
+
+function kindOfPlain(metric: string): Quantity {
+  if (metric.endsWith('.utilization') || metric.startsWith('system.pressure.') || metric === 'system.disk.busy') return 'ratio';
+  return metric.startsWith('system.cpu.load_average.') ? 'load' : 'count';
 }
 
 const OPERATORS: Record<string, string> = { gt: '>', gte: '≥', lt: '<', lte: '≤', eq: '=', ne: '≠' };

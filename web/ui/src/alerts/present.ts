@@ -1,6 +1,6 @@
 // An alert as the lists show it: texts only, ready for a template.
 
-import { ago, dateTime, kindOfUnit, operator, quantity } from '../format.ts';
+import { ago, dateTime, kindOf, operator, quantity } from '../format.ts';
 import type { Alert, Severity } from '../protocol.ts';
 import { machinePath } from '../router.ts';
 
@@ -25,7 +25,7 @@ export function worstFirst(alerts: Iterable<Alert>): Alert[] {
 }
 
 export function present(alert: Alert, now: number): AlertView {
-  const kind = kindOfUnit(alert.unit);
+  const kind = kindOf(alert.metric, alert.unit);
   const labels = Object.values(alert.labels).join(', ');
   const what = alert.summary === null || alert.summary === '' ? alert.metric : alert.summary;
   return {

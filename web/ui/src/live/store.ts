@@ -9,6 +9,8 @@ import { Ring } from './ring.ts';
 /** 15 minutes at the default interval of 5 s. */
 const SPARK_POINTS = 180;
 const PUBLISH_MS = 500;
+/** The rest of a large snapshot follows at once; after this long, what it did not list is gone. */
+const CONFIRM_MS = 3_000;
 
 export interface Change {
   /** Ids of machines that changed; everything did when `all` is set. */
@@ -31,6 +33,8 @@ export class FleetStore {
   isLoaded = false;
   /** The oldest point of any sparkline: all of them begin there. */
   sparksSince: number | null = null;
+  /** Known machines that a snapshot has not confirmed yet: a large one goes on in the deltas after it. */
+  private unconfirmed = new Set<string>();
   private paused = false;
   private waiting: [Update, Subscription][] = [];
   private changed = new Set<string>();
@@ -109,9 +113,12 @@ export class FleetStore {
   private merge(update: Update, subscription: Subscription): void {
     const isFleet = subscription.machines.includes('*');
     this.hub = update.hub;
-    if (update.type === 'snapshot' && isFleet) this.replaceAll(update);
+    if (update.type === 'snapshot' && isFleet) this.replaceAll();
     if (update.type === 'snapshot' && !isFleet) this.forgetAlertsOf(subscription.machines);
-    for (const machine of update.machines) this.mergeMachine(machine);
+    for (const machine of update.machines) {
+      this.unconfirmed.delete(machine.id);
+      this.mergeMachine(machine);
+    }
     for (const id of update.removed) this.remove(id);
     for (const alert of update.alerts) {
       if (alert.state === 'firing') this.alerts.set(alert.id, alert);
@@ -122,9 +129,15 @@ export class FleetStore {
     this.schedule();
   }
 
-  private replaceAll(update: Update): void {
-    const present = new Set(update.machines.map((machine) => machine.id));
-    for (const id of [...this.machines.keys()]) if (!present.has(id)) this.remove(id);
+  private replaceAll(): void {
+    const unconfirmed = new Set(this.machines.keys());
+    this.unconfirmed = unconfirmed;
+    setTimeout(() => {
+      // A newer snapshot has a set of its own.
+      if (this.unconfirmed !== unconfirmed) return;
+      for (const id of unconfirmed) this.remove(id);
+      this.schedule();
+    }, CONFIRM_MS);
     this.alerts.clear();
     this.isLoaded = true;
     this.changedAll = true;

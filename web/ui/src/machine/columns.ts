@@ -38,8 +38,11 @@ export function choose(spec: PanelSpec, series: readonly HistorySeries[]): Chart
 }
 
 function columnsOf(spec: SeriesSpec, series: readonly HistorySeries[]): ChartColumn[] {
-  const { by, only } = spec;
-  const found = series.filter((one) => one.metric === spec.metric && (only === undefined || by === undefined || (one.labels[by] ?? '') in only));
+  const { by, only, without } = spec;
+  const found = series.filter(({ metric, labels }) => {
+    const value = by === undefined ? '' : (labels[by] ?? '');
+    return metric === spec.metric && (only === undefined || value in only) && (without === undefined || value !== without);
+  });
   const columns = found.map((one) => ({
     key: seriesKey(one.metric, one.labels),
     name: seriesName(spec, one.labels),

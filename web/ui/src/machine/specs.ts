@@ -17,6 +17,8 @@ export interface SeriesSpec {
   mirror?: boolean;
   /** Label values in drawing order with their colours; those not named are left out. */
   only?: Readonly<Record<string, number>>;
+  /** A value of the label `by` that is left out. */
+  without?: string;
   color?: number;
 }
 
@@ -65,8 +67,8 @@ export const PANELS: readonly PanelSpec[] = [
   {
     id: 'network', title: 'Network', kind: 'rate', shape: 'plot',
     series: [
-      { metric: 'system.network.receive.bytes_rate', by: 'device', prefix: 'in', fill: 'soft' },
-      { metric: 'system.network.transmit.bytes_rate', by: 'device', prefix: 'out', fill: 'soft', mirror: true },
+      { metric: 'system.network.receive.bytes_rate', by: 'device', without: 'lo', prefix: 'in', fill: 'soft' },
+      { metric: 'system.network.transmit.bytes_rate', by: 'device', without: 'lo', prefix: 'out', fill: 'soft', mirror: true },
     ],
   },
   {

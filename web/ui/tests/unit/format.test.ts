@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { ago, bytes, count, digits, duration, kindOfUnit, load, milliseconds, percent, quantity, rate } from '../../src/format.ts';
+import { ago, bytes, count, digits, duration, kindOf, load, milliseconds, percent, quantity, rate } from '../../src/format.ts';
 
 const plain = (text: string): string => text.replaceAll('\u00a0', ' ');
 
@@ -39,7 +39,9 @@ test('an age is one unit, and a clock behind the hub gives no negative one', () 
   assert.equal(ago(null, 0), 'never');
 });
 
-test('units of the catalogue choose how a value is shown', () => {
-  assert.deepEqual(['1', 'By', 'By/s', 'Cel', 's', '{process}'].map(kindOfUnit), ['ratio', 'bytes', 'rate', 'celsius', 'seconds', 'count']);
+test('the unit chooses how a value is shown, and for a plain number the name', () => {
+  assert.deepEqual(['By', 'By/s', 'Cel', 's', '{process}'].map((unit) => kindOf('any', unit)), ['bytes', 'rate', 'celsius', 'seconds', 'count']);
+  const plainly = ['system.cpu.utilization', 'system.pressure.io.some', 'system.disk.busy', 'system.cpu.load_average.1m', 'system.process.count'];
+  assert.deepEqual(plainly.map((metric) => kindOf(metric, '1')), ['ratio', 'ratio', 'ratio', 'load', 'count']);
   assert.equal(plain(quantity('celsius', 54.4)), '54 °C');
 });

@@ -95,3 +95,8 @@ test('file systems are gathered per mount, fullest first', () => {
   } as unknown as Machine;
   assert.deepEqual(mountsOf(machine).map(({ mountpoint, utilization, isReadonly }) => [mountpoint, utilization, isReadonly]), [['/data', 0.9, false], ['/', 0.2, true]]);
 });
+
+test('what a machine tells itself over its loopback is not drawn as traffic', () => {
+  const columns = choose(panel('network'), [series('system.network.receive.bytes_rate', { device: 'lo' }, [5]), series('system.network.receive.bytes_rate', { device: 'eth0' }, [1])]);
+  assert.deepEqual(columns.map(({ name }) => name), ['in eth0']);
+});
