@@ -21,6 +21,7 @@ use crate::frame::Frame;
 use crate::layout::Layout;
 use crate::mailbox::Mailbox;
 use crate::outbox::{Next, Outbox};
+use crate::rate::exact;
 use crate::telemetry::Telemetry;
 
 /// What a hub may grant at most: beyond it, frames under way are only memory.
@@ -35,6 +36,10 @@ const LAYOUTS_KNOWN: usize = 32;
 const UNKNOWN_MAX: u32 = 16;
 /// Different reasons of refusal that are logged per stream.
 const REASONS_MAX: usize = 16;
+
+/// Samples per second while old frames are caught up with: below what a hub lets one machine send (50,000), or it would refuse
+/// some for good. A day of a hundred series then takes a minute and a half.
+const CATCH_UP_PER_SECOND: f64 = 20_000.0;
 
 /// How a stream ended.
 #[derive(Debug)]
@@ -63,6 +68,8 @@ pub(crate) struct Link<'a> {
     sent: u64,
     under_way: VecDeque<u64>,
     credit: usize,
+    /// Nothing more goes out before; in the past in ordinary times.
+    paced_until: Instant,
     /// When the hub last moved, or had nothing to answer.
     moved: Instant,
     unknown: u32,
@@ -79,11 +86,18 @@ pub(crate) struct Wakes<'a> {
     pub(crate) connection: &'a mut Connection,
 }
 
-/// Which layouts the hub has, under which number of this stream.
+/// Which layouts this stream has numbers for, and whether the hub has them.
 #[derive(Debug, Default)]
 struct LayoutBook {
-    known: VecDeque<(u32, Arc<Layout>)>,
+    known: VecDeque<Known>,
     last_id: u32,
+}
+
+#[derive(Debug)]
+struct Known {
+    id: u32,
+    layout: Arc<Layout>,
+    is_sent: bool,
 }
 
 impl<'a> Link<'a> {
@@ -106,6 +120,7 @@ impl<'a> Link<'a> {
             under_way: VecDeque::new(),
             // Until the hub says more, the least it may grant.
             credit: 1,
+            paced_until: Instant::now(),
             moved: Instant::now(),
             unknown: 0,
             reasons: BTreeSet::new(),
@@ -133,6 +148,7 @@ impl<'a> Link<'a> {
             } else {
                 self.moved + SILENCE_MAX
             };
+            let paced_until = self.paced_until;
             tokio::select! {
                 response = self.responses.message() => match response {
                     Ok(Some(response)) => {
@@ -155,7 +171,8 @@ impl<'a> Link<'a> {
                     let table = wakes.processes.borrow_and_update().clone();
                     self.ready.extend(table.map(|table| message(Message::Processes(table))));
                 }
-                () = wakes.resend_layout.notified() => self.layouts.forget_all(),
+                () = wakes.resend_layout.notified() => self.layouts.resend(|_all| true),
+                () = sleep_until(paced_until), if Instant::now() < paced_until => {}
                 () = sleep_until(silent_at) => return End::Silent,
                 () = wakes.drain.draining(), if drained_by.is_none() => drained_by = Some(Instant::now() + DRAIN_SEND),
                 () = sleep_until(drained_by.unwrap_or(far)) => return End::Drained,
@@ -166,7 +183,7 @@ impl<'a> Link<'a> {
     /// Makes messages of the next frames, as far as credit goes.
     async fn fill(&mut self) {
         let room = self.credit.saturating_sub(self.under_way.len());
-        if !self.ready.is_empty() || room == 0 {
+        if !self.ready.is_empty() || room == 0 || Instant::now() < self.paced_until {
             return;
         }
         let after = self.sent;
@@ -189,6 +206,10 @@ impl<'a> Link<'a> {
     fn make_ready(&mut self, frames: &[Arc<Frame>]) {
         if self.under_way.is_empty() {
             self.moved = Instant::now();
+        }
+        let samples: usize = frames.iter().map(|frame| frame.row.values.len()).sum();
+        if frames.len() > 1 {
+            self.paced_until = Instant::now() + Duration::from_secs_f64(exact(samples as u64) / CATCH_UP_PER_SECOND);
         }
         let mut packed = Vec::with_capacity(frames.len());
         for frame in frames {
@@ -232,7 +253,7 @@ impl<'a> Link<'a> {
         }
         if !response.unknown_layouts.is_empty() {
             self.unknown += 1;
-            self.layouts.forget(&response.unknown_layouts);
+            self.layouts.resend(|id| response.unknown_layouts.contains(&id));
             self.ready.clear();
             self.under_way.clear();
             self.sent = self.mailbox.lock().await.acknowledged();
@@ -262,27 +283,30 @@ impl Drop for Link<'_> {
 }
 
 impl LayoutBook {
-    /// The number of a layout, and whether it is new to the hub.
+    /// The number of a layout, and whether it must go out before a frame that names it.
     fn id_of(&mut self, layout: &Arc<Layout>) -> (u32, bool) {
-        let is_same = |known: &Arc<Layout>| Arc::ptr_eq(known, layout) || known == layout;
+        let is_same = |known: &&mut Known| Arc::ptr_eq(&known.layout, layout) || known.layout == *layout;
         // The newest is nearly always the one.
-        if let Some((id, _)) = self.known.iter().rev().find(|(_, known)| is_same(known)) {
-            return (*id, false);
+        if let Some(known) = self.known.iter_mut().rev().find(is_same) {
+            return (known.id, !std::mem::replace(&mut known.is_sent, true));
         }
         self.last_id = self.last_id.wrapping_add(1);
         if self.known.len() == LAYOUTS_KNOWN {
             self.known.pop_front();
         }
-        self.known.push_back((self.last_id, Arc::clone(layout)));
+        self.known.push_back(Known {
+            id: self.last_id,
+            layout: Arc::clone(layout),
+            is_sent: true,
+        });
         (self.last_id, true)
     }
 
-    fn forget(&mut self, ids: &[u32]) {
-        self.known.retain(|(id, _)| !ids.contains(id));
-    }
-
-    fn forget_all(&mut self) {
-        self.known.clear();
+    /// The hub lacks these. They keep their numbers: it waits for the layout under the number it asked for.
+    fn resend(&mut self, is_lacking: impl Fn(u32) -> bool) {
+        for known in self.known.iter_mut().filter(|known| is_lacking(known.id)) {
+            known.is_sent = false;
+        }
     }
 }
 

@@ -27,6 +27,11 @@ pub(crate) struct Seen {
     /// Sequences in the order they came.
     pub(crate) sequences: Vec<u64>,
     pub(crate) layouts: u32,
+    /// Layout messages.
+    pub(crate) layout_messages: u32,
+    /// Frames are shed until this layout comes again.
+    pub(crate) missing: Option<u32>,
+    pub(crate) shed: u32,
     pub(crate) tables: u32,
     pub(crate) messages: u32,
     /// Broken promises: an unknown layout, more frames than credit.
@@ -109,7 +114,10 @@ impl Hub {
             Message::Frame(frame) => vec![frame],
             Message::Frames(frames) => frames.frames,
             Message::Layout(layout) => {
-                state.streams[stream].layouts = layout.id;
+                let seen = &mut state.streams[stream];
+                seen.layouts = seen.layouts.max(layout.id);
+                seen.layout_messages += 1;
+                seen.missing = seen.missing.filter(|missing| *missing != layout.id);
                 return None;
             }
             Message::Processes(_) => {
@@ -125,6 +133,18 @@ impl Hub {
         let session = state.streams[stream].hello.session;
         let seen = &mut state.streams[stream];
         seen.messages += 1;
+        if seen.missing.is_some() {
+            seen.shed += 1;
+            return None;
+        }
+        if forgets {
+            seen.missing = frames.first().map(|frame| frame.layout);
+            return Some(pb::PushResponse {
+                credit,
+                unknown_layouts: seen.missing.into_iter().collect(),
+                ..pb::PushResponse::default()
+            });
+        }
         for frame in &frames {
             if frame.layout == 0 || seen.layouts < frame.layout {
                 seen.breaches
@@ -133,14 +153,6 @@ impl Hub {
             seen.sequences.push(frame.sequence);
         }
         let newest = frames.last().map_or(0, |frame| frame.sequence);
-        if forgets {
-            let unknown_layouts = frames.iter().map(|frame| frame.layout).collect();
-            return Some(pb::PushResponse {
-                credit,
-                unknown_layouts,
-                ..pb::PushResponse::default()
-            });
-        }
         if !state.acknowledges {
             return None;
         }
