@@ -118,7 +118,7 @@ impl Rig {
                 batch_bytes_max: 3_000,
                 commit_after: Duration::from_millis(1),
                 idle_commit_after: Duration::from_millis(5),
-                memory_bytes_max: 6_000,
+                memory_bytes_max: 12_000,
                 flush_within: Duration::from_secs(5),
                 retry_base: Duration::from_millis(1),
                 retry_cap: Duration::from_millis(5),
