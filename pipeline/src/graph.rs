@@ -63,7 +63,7 @@ pub(crate) fn build(
     let bindings = bindings(coarsen(normalized.facts));
     let verdicts = Verdicts::new(settings, counted());
     let transitions = evaluate(batches.clone(), minutes.clone(), bindings, verdicts);
-    let presence = stage(normalized.sightings, "presence", Roll::new(settings, worker));
+    let presence = stage(normalized.sightings, "presence", Roll::new(settings));
 
     let changes = scope.concatenate([
         normalized.outputs,

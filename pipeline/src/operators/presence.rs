@@ -25,6 +25,8 @@ pub const MACHINE_UP: &str = "sysmonstm.machine.up";
 #[derive(Debug, Clone)]
 pub struct Sighting {
     pub machine: MachineId,
+    /// Index of the machine on its worker.
+    pub index: u32,
     /// A frame; else only its introduction.
     pub is_frame: bool,
     /// As the machine said; 0 where it did not.
@@ -43,13 +45,17 @@ pub struct Roll {
     settings: crate::settings::PresenceSettings,
     quiet_until: LogicalTime,
     forget_after: LogicalTime,
-    machines: HashMap<MachineId, Machine>,
-    timers: Timers<MachineId>,
+    /// By machine index.
+    machines: Vec<Option<Box<Machine>>>,
+    timers: Timers<u32>,
+    /// Alerts from before the restart whose machine has not been seen since.
+    firing: HashMap<MachineId, Timestamp>,
     rule: Arc<Rule>,
     series: Arc<SeriesKey>,
 }
 
 struct Machine {
+    id: MachineId,
     status: Option<Status>,
     seen_t: LogicalTime,
     last_seen: Timestamp,
@@ -60,47 +66,45 @@ struct Machine {
 }
 
 impl Roll {
-    pub fn new(settings: &Settings, worker: usize) -> Self {
+    pub fn new(settings: &Settings) -> Self {
         let series = Arc::new(SeriesKey {
             metric: MACHINE_UP.into(),
             labels: Labels::none(),
         });
-        let mut roll = Self {
+        let firing = settings.firing.iter().filter(|alert| alert.rule.name == MACHINE_DOWN);
+        Self {
             settings: settings.presence.clone(),
             quiet_until: settings.live_from.saturating_add(ticks(settings.presence.grace)),
             forget_after: ticks(settings.window.forget_after),
-            machines: HashMap::new(),
+            machines: Vec::new(),
             timers: Timers::default(),
+            firing: firing.map(|alert| (alert.machine.clone(), alert.since)).collect(),
             rule: Arc::new(machine_down()),
             series,
-        };
-        let workers = settings.workers.max(1) as u64;
-        let is_mine = |machine: &MachineId| machine.mix() % workers == worker as u64;
-        for alert in settings
-            .firing
-            .iter()
-            .filter(|a| a.rule.name == MACHINE_DOWN && is_mine(&a.machine))
-        {
-            let machine = Machine {
-                status: Some(Status::Down),
-                down_since: Some(alert.since),
-                ..roll.fresh(0, alert.since)
-            };
-            roll.machines.insert(alert.machine.clone(), machine);
         }
-        roll
     }
 
-    fn fresh(&self, t: LogicalTime, last_seen: Timestamp) -> Machine {
-        let interval = ticks(self.settings.interval_default);
-        Machine {
-            status: None,
-            seen_t: t,
-            last_seen,
-            interval,
-            due: 0,
-            down_since: None,
+    /// The machine of a sighting, made known if it is not.
+    fn meet(&mut self, t: LogicalTime, sighting: &Sighting) -> &mut Machine {
+        let index = sighting.index as usize;
+        if self.machines.len() <= index {
+            self.machines.resize_with(index + 1, || None);
         }
+        let (firing, interval) = (&mut self.firing, ticks(self.settings.interval_default));
+        self.machines[index].get_or_insert_with(|| {
+            let down_since = firing.remove(&sighting.machine);
+            let status = down_since.map(|_| Status::Down);
+            let (id, last_seen) = (sighting.machine.clone(), sighting.arrival);
+            Box::new(Machine {
+                id,
+                status,
+                seen_t: t,
+                last_seen,
+                interval,
+                due: 0,
+                down_since,
+            })
+        })
     }
 
     /// What a machine's silence means at `now`, and when it means the next thing.
@@ -124,8 +128,8 @@ impl Roll {
         }
     }
 
-    fn become_status(&mut self, id: &MachineId, status: Status, t: LogicalTime, out: &mut Vec<At<PresenceOutput>>) {
-        let Some(machine) = self.machines.get_mut(id) else {
+    fn become_status(&mut self, index: u32, status: Status, t: LogicalTime, out: &mut Vec<At<PresenceOutput>>) {
+        let Some(Some(machine)) = self.machines.get_mut(index as usize) else {
             return;
         };
         if machine.status == Some(status) {
@@ -134,7 +138,7 @@ impl Roll {
         machine.status = Some(status);
         let at = Timestamp::from_logical(t);
         let presence = Presence {
-            machine: id.clone(),
+            machine: machine.id.clone(),
             status,
             at,
             last_seen: machine.last_seen,
@@ -149,7 +153,7 @@ impl Roll {
             _ => return,
         };
         machine.down_since = (change == Change::Fired).then_some(at);
-        let (rule, series, machine) = (Arc::clone(&self.rule), Arc::clone(&self.series), id.clone());
+        let (rule, series, machine) = (Arc::clone(&self.rule), Arc::clone(&self.series), machine.id.clone());
         let transition = Transition {
             rule,
             machine,
@@ -166,12 +170,12 @@ impl Roll {
         });
     }
 
-    fn set_timer(&mut self, id: &MachineId, due: LogicalTime) {
-        if let Some(machine) = self.machines.get_mut(id)
+    fn set_timer(&mut self, index: u32, due: LogicalTime) {
+        if let Some(Some(machine)) = self.machines.get_mut(index as usize)
             && (machine.due == 0 || due < machine.due)
         {
             machine.due = due;
-            self.timers.set(due, id.clone());
+            self.timers.set(due, index);
         }
     }
 }
@@ -200,50 +204,53 @@ impl Stage for Roll {
     type Out = PresenceOutput;
 
     fn apply(&mut self, t: LogicalTime, sighting: Sighting, out: &mut Vec<At<PresenceOutput>>) {
-        let id = &sighting.machine;
-        if !self.machines.contains_key(id) {
-            let fresh = self.fresh(t, sighting.arrival);
-            self.machines.insert(id.clone(), fresh);
-        }
-        let Some(machine) = self.machines.get_mut(id) else {
-            return;
-        };
+        let machine = self.meet(t, &sighting);
         if sighting.interval_ms > 0 {
             machine.interval = u64::from(sighting.interval_ms) * 1_000;
         }
         if sighting.is_frame {
             (machine.seen_t, machine.last_seen) = (t, sighting.arrival);
         } else {
-            machine.seen_t = machine
-                .seen_t
-                .max(u64::try_from(sighting.arrival.micros()).unwrap_or(0).min(t));
+            // An introduction from a journal's preamble speaks of its own time.
+            let arrival = u64::try_from(sighting.arrival.micros()).unwrap_or(0);
+            machine.seen_t = machine.seen_t.min(t).max(arrival.min(t));
         }
-        let (_, due) = self.judge(&self.machines[id], t);
-        if sighting.is_frame {
-            self.become_status(id, Status::Up, t, out);
+        let (is_up, needs_timer) = (machine.status == Some(Status::Up), machine.due == 0);
+        if sighting.is_frame && !is_up {
+            self.become_status(sighting.index, Status::Up, t, out);
         }
-        self.set_timer(id, due);
+        // A timer that is set looks again by itself.
+        if (needs_timer || !is_up)
+            && let Some(Some(machine)) = self.machines.get(sighting.index as usize)
+        {
+            let (_, due) = self.judge(machine, t);
+            self.set_timer(sighting.index, due);
+        }
     }
 
     fn advance(&mut self, now: LogicalTime, out: &mut Vec<At<PresenceOutput>>) {
-        while let Some((due, id)) = self.timers.pop_due(now) {
-            let Some(machine) = self.machines.get_mut(&id) else {
+        while let Some((due, index)) = self.timers.pop_due(now) {
+            let Some(Some(machine)) = self.machines.get_mut(index as usize) else {
                 continue;
             };
             if machine.due != due {
                 continue;
             }
             machine.due = 0;
-            let is_forgotten = due >= machine.seen_t.saturating_add(self.forget_after) && due >= self.quiet_until;
-            let (status, next) = self.judge(&self.machines[&id], due);
-            if status != Status::Up {
-                self.become_status(&id, status, due, out);
-            }
             // While its alert is firing a machine is remembered: only its return resolves it.
-            if is_forgotten && self.machines[&id].down_since.is_none() {
-                self.machines.remove(&id);
-            } else if !is_forgotten {
-                self.set_timer(&id, next);
+            let is_old = due >= machine.seen_t.saturating_add(self.forget_after) && due >= self.quiet_until;
+            let is_forgotten = is_old && machine.down_since.is_none();
+            let Some(Some(machine)) = self.machines.get(index as usize) else {
+                continue;
+            };
+            let (status, next) = self.judge(machine, due);
+            if status != Status::Up {
+                self.become_status(index, status, due, out);
+            }
+            if is_forgotten {
+                self.machines[index as usize] = None;
+            } else if !is_old {
+                self.set_timer(index, next);
             }
         }
     }
@@ -268,23 +275,19 @@ mod tests {
                 second * SECOND,
                 Sighting {
                     machine,
+                    index: 0,
                     is_frame: true,
                     interval_ms: 0,
                     arrival,
                 },
             )
         });
-        let text = outputs(
-            Roll::new(&settings, 0),
-            sightings,
-            until * SECOND,
-            |output| match output {
-                PresenceOutput::Presence(presence) => {
-                    format!("{} since {}", presence.status.as_str(), presence.last_seen.secs())
-                }
-                PresenceOutput::Transition(t) => format!("{:?} {} since {}", t.change, t.rule.name, t.since.secs()),
-            },
-        );
+        let text = outputs(Roll::new(&settings), sightings, until * SECOND, |output| match output {
+            PresenceOutput::Presence(presence) => {
+                format!("{} since {}", presence.status.as_str(), presence.last_seen.secs())
+            }
+            PresenceOutput::Transition(t) => format!("{:?} {} since {}", t.change, t.rule.name, t.since.secs()),
+        });
         expect.assert_eq(&text);
     }
 

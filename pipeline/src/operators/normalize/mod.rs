@@ -47,7 +47,8 @@ pub struct Names {
     worker: u32,
     machines: HashMap<MachineId, Machine>,
     layouts: HashMap<LayoutId, Layout>,
-    next_index: u32,
+    /// T of each machine's newest record, by index; its length is the next index.
+    last_t: Vec<LogicalTime>,
     rules: BTreeMap<String, RuleFact>,
     swept: LogicalTime,
     counters: Arc<Counters>,
@@ -57,7 +58,6 @@ struct Machine {
     roster: Arc<Roster>,
     slots: HashMap<SeriesKey, u32>,
     tags: Arc<BTreeMap<String, String>>,
-    last_t: LogicalTime,
 }
 
 impl Names {
@@ -68,7 +68,7 @@ impl Names {
             worker: u32::try_from(worker).unwrap_or(0),
             machines: HashMap::new(),
             layouts: HashMap::new(),
-            next_index: 0,
+            last_t: Vec::new(),
             rules: BTreeMap::new(),
             swept: 0,
             counters,
@@ -104,19 +104,17 @@ impl Names {
         let Some(layout) = self.layouts.get(&batch.layout.id) else {
             return;
         };
-        if let Some(machine) = self.machines.get_mut(batch.machine()) {
-            machine.last_t = t;
-        }
+        let index = layout.bound.roster.index;
+        self.last_t[index as usize] = t;
         let machine = batch.machine().clone();
-        out.sightings.push(At {
-            t,
-            item: Sighting {
-                machine,
-                is_frame: true,
-                interval_ms: 0,
-                arrival: batch.arrival,
-            },
-        });
+        let sighting = Sighting {
+            machine,
+            index,
+            is_frame: true,
+            interval_ms: 0,
+            arrival: batch.arrival,
+        };
+        out.sightings.push(At { t, item: sighting });
         let batch = if layout.takes_as_is(&batch) {
             batch
         } else {
@@ -195,10 +193,11 @@ impl Names {
     }
 
     fn known(&mut self, id: &MachineId, t: LogicalTime) -> &mut Machine {
-        let next = &mut self.next_index;
-        self.machines.entry(id.clone()).or_insert_with(|| {
-            let index = *next;
-            *next += 1;
+        let last_t = &mut self.last_t;
+        let machine = self.machines.entry(id.clone()).or_insert_with(|| {
+            // Bounded by memory long before: an index costs 8 bytes.
+            let index = u32::try_from(last_t.len()).expect("fewer than 2^32 machines in one run");
+            last_t.push(t);
             let roster = Arc::new(Roster {
                 machine: id.clone(),
                 index,
@@ -208,13 +207,15 @@ impl Names {
                 roster,
                 slots: HashMap::new(),
                 tags: Arc::default(),
-                last_t: t,
             }
-        })
+        });
+        last_t[machine.roster.index as usize] = t;
+        machine
     }
 
     fn machine(&mut self, t: LogicalTime, info: Arc<MachineInfo>, out: &mut Ports) {
         let machine = self.known(&info.machine, t);
+        let index = machine.roster.index;
         if *machine.tags != info.tags {
             let before = std::mem::replace(&mut machine.tags, Arc::new(info.tags.clone()));
             let (roster, after) = (Arc::clone(&machine.roster), Arc::clone(&machine.tags));
@@ -225,16 +226,15 @@ impl Names {
                 }
             }
         }
-        let (machine, interval_ms, arrival) = (info.machine.clone(), info.interval_ms, info.arrival);
-        out.sightings.push(At {
-            t,
-            item: Sighting {
-                machine,
-                is_frame: false,
-                interval_ms,
-                arrival,
-            },
-        });
+        let machine = info.machine.clone();
+        let sighting = Sighting {
+            machine,
+            index,
+            is_frame: false,
+            interval_ms: info.interval_ms,
+            arrival: info.arrival,
+        };
+        out.sightings.push(At { t, item: sighting });
         out.outputs.push(At {
             t,
             item: Output::Machine(info),
@@ -281,7 +281,7 @@ impl Names {
         }
         self.swept = now;
         let forget_after = ticks(self.settings.window.forget_after);
-        let is_old = |machine: &Machine| machine.last_t.saturating_add(forget_after) < now;
+        let is_old = |machine: &Machine| self.last_t[machine.roster.index as usize].saturating_add(forget_after) < now;
         let mut old: Vec<MachineId> = self
             .machines
             .values()
