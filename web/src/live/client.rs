@@ -20,6 +20,8 @@ const SUBSCRIBES_WITHIN: Duration = Duration::from_secs(1);
 const PING_EVERY: Duration = Duration::from_secs(15);
 const SILENT_MAX: Duration = Duration::from_secs(45);
 const STUCK_MAX: Duration = Duration::from_secs(20);
+/// From our close frame to the client's.
+const PARTING_MAX: Duration = Duration::from_secs(1);
 /// Messages of a client between two pings. Each may ask for a snapshot, and a screen subscribes when it is opened, not ten times a second.
 const REQUESTS_PER_PING_MAX: u32 = 150;
 /// tungstenite allocates both at once for every client, 128 KiB each by default.
@@ -228,9 +230,14 @@ impl Client {
             code,
             reason: Utf8Bytes::from_static(reason),
         };
-        // It is gone either way; a close frame that cannot be sent at once is no loss.
-        let goodbye = self.socket.send(Message::Close(Some(frame)));
-        drop(timeout(Duration::from_secs(1), goodbye).await);
+        let parting = async {
+            self.socket.send(Message::Close(Some(frame))).await?;
+            // Until the client has closed, too: closing on top of what it still sends would reset the connection and lose our reason.
+            while let Some(Ok(_)) = self.socket.recv().await {}
+            Ok::<(), axum::Error>(())
+        };
+        // It is gone either way, with a good-bye or without.
+        drop(timeout(PARTING_MAX, parting).await);
     }
 }
 
