@@ -18,6 +18,10 @@ const store = new FleetStore();
 let clockOffsetMs = 0;
 let screen: Screen | null = null;
 let screenKey = '';
+/** How far each address was scrolled when it was left. */
+const scrolledTo = new Map<string, number>();
+/** A long walk from machine to machine must not fill the memory. */
+const SCROLLS_MAX = 100;
 
 const shell = createShell({
   setPaused: (paused) => {
@@ -66,13 +70,16 @@ function missing(place: HTMLElement): Screen {
   return { title: 'Not found', leave: () => {} };
 }
 
-async function render(): Promise<void> {
+async function render(isBack: boolean): Promise<void> {
   const route = parse(location.pathname);
   const key = location.pathname;
   if (key === screenKey) {
     screen?.onQuery?.(new URLSearchParams(location.search));
     return;
   }
+  const isFirst = screenKey === '';
+  if (scrolledTo.size >= SCROLLS_MAX) scrolledTo.clear();
+  scrolledTo.set(screenKey, window.scrollY);
   screenKey = key;
   screen?.leave();
   screen = null;
@@ -85,7 +92,11 @@ async function render(): Promise<void> {
     if (screenKey !== key) return;
     screen = mount(place);
     document.title = `${screen.title} · sysmonstm`;
-    window.scrollTo(0, 0);
+    // A reader of the page by ear is led to the new screen; the first one is read from the top anyway.
+    if (!isFirst) place.focus({ preventScroll: true });
+    const top = isBack ? (scrolledTo.get(key) ?? 0) : 0;
+    // The fleet's rows are placed in this frame, before this.
+    requestAnimationFrame(() => window.scrollTo(0, top));
   } catch (error) {
     console.error(error);
     place.replaceChildren(find<HTMLTemplateElement>(document, '#screen-failed').content.cloneNode(true));
@@ -100,7 +111,7 @@ function focusSearch(): void {
 
 registerFleet(context);
 Alpine.start();
-startRouter(() => void render());
+startRouter((isBack) => void render(isBack));
 live.start();
 followSystem((theme) => {
   shell.theme = theme;

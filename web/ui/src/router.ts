@@ -17,19 +17,24 @@ export function parse(pathname: string): Route {
 
 export const machinePath = (id: string): string => `/machines/${encodeURIComponent(id)}`;
 
-let onNavigate: () => void = () => {};
+type Render = (isBack: boolean) => void;
 
-export function startRouter(render: () => void): void {
+let onNavigate: Render = () => {};
+
+/** `render` is told whether the reader went back (or forward), and so expects the page as it was left. */
+export function startRouter(render: Render): void {
   onNavigate = render;
-  window.addEventListener('popstate', render);
+  // Where a screen was scrolled to is put back by us, once its rows are there.
+  history.scrollRestoration = 'manual';
+  window.addEventListener('popstate', () => render(true));
   document.addEventListener('click', followLink);
-  render();
+  render(false);
 }
 
 export function navigate(path: string): void {
   if (path === location.pathname + location.search) return;
   history.pushState(null, '', path);
-  onNavigate();
+  onNavigate(false);
 }
 
 /** Rewrites the query of the address that is shown, without a new screen. */

@@ -27,6 +27,7 @@ export interface Shell {
   alertCount: number;
   readonly chip: Chip;
   readonly chipWord: string;
+  readonly chipLabel: string;
   readonly alertWords: string;
   readonly themeWord: string;
   readonly degradedText: string;
@@ -63,6 +64,10 @@ export function createShell(actions: ShellActions): Shell {
     },
     get chipWord(): string {
       return WORDS[this.chip];
+    },
+    get chipLabel(): string {
+      const press = this.phase !== 'live' ? 'press to try now' : this.paused ? 'press to resume' : 'press to pause';
+      return `${this.chipWord}: ${press}`;
     },
     get alertWords() {
       return this.alertCount === 1 ? '1 alert firing' : `${this.alertCount} alerts firing`;
@@ -113,6 +118,7 @@ export function createShell(actions: ShellActions): Shell {
 /** Shows the "as of" banner once a connection has been away for a while. */
 export class Banner {
   private timer: number | undefined;
+  private wasLive = false;
   private readonly shell: Shell;
 
   constructor(shell: Shell) {
@@ -122,13 +128,14 @@ export class Banner {
   phase(phase: Phase, lostAt: number | null): void {
     this.shell.phase = phase;
     if (phase === 'live') {
+      this.wasLive = true;
       window.clearTimeout(this.timer);
       this.timer = undefined;
       this.shell.banner = '';
     } else if (phase === 'reconnecting' && this.timer === undefined) {
       const since = clockTime(lostAt ?? Date.now());
       this.timer = window.setTimeout(() => {
-        this.shell.banner = `Connection lost. Showing data as of ${since}.`;
+        this.shell.banner = this.wasLive ? `Connection lost. Showing data as of ${since}.` : 'The hub cannot be reached. The page keeps trying.';
       }, BANNER_AFTER_MS);
     }
   }

@@ -186,3 +186,19 @@ test('on a phone every control is at least 44 px high', async () => {
   assert.ok(overflow <= 0, `the page is ${overflow} px too wide`);
   await page.context().close();
 });
+
+test('going back from a machine finds the fleet where it was left', async () => {
+  const { page } = await open(browser, hub.url, { viewport: { width: 1400, height: 400 } });
+  await firstMachine(page);
+  await page.evaluate(() => window.scrollTo(0, 300));
+  const before = await page.evaluate(() => window.scrollY);
+  const id = await page.locator(rows).nth(1).getAttribute('data-id');
+  await page.locator(`tr[data-id="${id}"] .machine-link`).click();
+  await page.waitForURL(/\/machines\//);
+  await page.getByRole('heading', { level: 1, name: id ?? '' }).waitFor();
+  const left = await page.evaluate(() => window.scrollY);
+  assert.equal(left, 0);
+  await page.goBack();
+  await page.waitForFunction((top) => Math.abs(window.scrollY - top) < 200 && (top === 0 || window.scrollY > 0), before, { timeout: PATIENCE_MS });
+  await page.context().close();
+});
