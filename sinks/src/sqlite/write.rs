@@ -276,3 +276,47 @@ fn read_ahead(sql: &Connection, raw: LogicalTime) -> rusqlite::Result<HashMap<Ma
     }
     Ok(ahead)
 }
+
+#[cfg(test)]
+mod tests {
+    use runtime::clock::ManualClock;
+    use runtime::metrics::Registry;
+
+    use super::super::{SqliteSettings, open};
+    use super::*;
+    use crate::fixtures::{at, rejected};
+    use crate::sink::Group;
+
+    #[tokio::test]
+    async fn a_full_disk_is_tried_again_and_nothing_is_lost_or_half_written() {
+        let dir = tempfile::tempdir().unwrap();
+        let clock = ManualClock::at(at(1).micros());
+        let (mut sink, _history) = open(SqliteSettings::new(dir.path()), clock.shared(), &Registry::new()).unwrap();
+        let count = |sink: &SqliteSink| {
+            let writer = sink.writer.lock().unwrap();
+            writer
+                .connection
+                .query_row("SELECT COUNT(*) FROM dead_letters", [], |row| row.get::<_, i64>(0))
+                .unwrap()
+        };
+        let limit = |sink: &SqliteSink, pages: i64| {
+            let writer = sink.writer.lock().unwrap();
+            writer
+                .connection
+                .query_row(&format!("PRAGMA max_page_count = {pages}"), [], |_| Ok(()))
+                .unwrap();
+        };
+        limit(&sink, 30);
+        let outputs = (0..5_000).map(|_| Output::Rejected(rejected("a", at(1)))).collect();
+        let batch = Arc::new(WriteBatch {
+            groups: vec![Group { t: 1, outputs }],
+            upto: 1,
+        });
+        let error = sink.write(Arc::clone(&batch)).await.unwrap_err();
+        assert!(error.is_retryable(), "{error}");
+        assert_eq!((count(&sink), sink.cursors().rows), (0, 0));
+        limit(&sink, 1_000_000);
+        assert_eq!(sink.write(batch).await.unwrap().rows, 1);
+        assert_eq!(count(&sink), 5_000);
+    }
+}
