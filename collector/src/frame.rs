@@ -113,6 +113,26 @@ mod tests {
     }
 
     #[test]
+    fn a_sample_costs_less_than_nine_bytes_on_the_wire() {
+        const GRPC_AND_HTTP2_BYTES: usize = 5 + 9;
+        let names: Vec<String> = (0..60).map(|n| format!("m{n}")).collect();
+        let layout = testing::layout(&names.iter().map(String::as_str).collect::<Vec<_>>());
+        let mut row = testing::row(&layout, 0.123_4);
+        row.values.pop();
+        row.present = vec![0xff; 8];
+        let frame = Frame {
+            sequence: 1_000_000,
+            time_ms: 1_763_696_400_000,
+            taken: Taken::Earlier { age_ms: 300 },
+            row,
+        };
+        let clock = ManualClock::at(1_763_696_400_000_000);
+        let message = crate::link::message(pb::push_request::Message::Frame(frame.to_pb(1, &clock)));
+        let bytes = prost::Message::encoded_len(&message) + GRPC_AND_HTTP2_BYTES;
+        assert!(bytes <= 59 * 9, "{bytes} bytes for 59 samples");
+    }
+
+    #[test]
     fn a_wall_clock_that_jumps_does_not_age_a_frame() {
         let clock = ManualClock::at(10_000_000);
         clock.advance(Duration::from_secs(3));

@@ -39,6 +39,8 @@ pub(crate) struct Spool {
     session: u64,
     reserved: u64,
     acknowledged: u64,
+    /// Frames of chunks that were not what was written.
+    damaged: u64,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -75,6 +77,7 @@ impl Spool {
             journal,
             clock,
             chunks: BTreeMap::new(),
+            damaged: 0,
         };
         // Without knowing what was numbered before, only a new identity is sure to repeat no number.
         if spool.session == 0 || spool.reserved == 0 {
@@ -147,8 +150,7 @@ impl Spool {
             if let Some(frames) = frames {
                 return Ok(frames);
             }
-            let lost = self.chunks.remove(&last).map_or(0, |chunk| chunk.frames);
-            warn!(frames = lost, last, "spooled frames cannot be read and are lost");
+            self.damaged += self.forget_chunk(last);
         }
         Ok(Vec::new())
     }
@@ -183,6 +185,16 @@ impl Spool {
 
     pub(crate) fn bytes(&self) -> u64 {
         self.journal.bytes()
+    }
+
+    /// Answers how many frames that costs.
+    pub(crate) fn forget_chunk(&mut self, last: u64) -> u64 {
+        self.chunks.remove(&last).map_or(0, |chunk| chunk.frames)
+    }
+
+    /// Frames found damaged since the last call.
+    pub(crate) fn take_damaged(&mut self) -> u64 {
+        std::mem::take(&mut self.damaged)
     }
 
     /// The last frame of the oldest chunk that has any above `sequence`: what a chunk is known by.
