@@ -2,7 +2,7 @@
 
 import { clockTime, dayMonth } from '../format.ts';
 
-export const FRAME = { left: 62, right: 22, top: 8, bottom: 28 } as const;
+export const FRAME = { left: 68, right: 22, top: 8, bottom: 28 } as const;
 
 const DAY_MS = 86_400_000;
 

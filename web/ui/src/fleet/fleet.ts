@@ -58,6 +58,11 @@ function createComponent(context: Context) {
     isLoaded: false,
     isEmpty: false,
     isFilteredOut: false,
+    hasMachines: false,
+    noStale: true,
+    noDown: true,
+    latencyWord: '–',
+    latencyNote: '\u00a0',
     total: '–',
     up: '–',
     stale: '–',
@@ -105,11 +110,15 @@ function createComponent(context: Context) {
       if (hub !== null) {
         const { up, stale, down } = hub.machines;
         this.total = count(up + stale + down);
+        this.hasMachines = up + stale + down > 0;
+        [this.noStale, this.noDown] = [stale === 0, down === 0];
         [this.up, this.stale, this.down] = [count(up), count(stale), count(down)];
         [this.upShare, this.staleShare, this.downShare] = [share(up), share(stale), share(down)];
         this.samples = count(hub.samples_per_s);
         this.series = count(hub.series);
         this.hasLatency = hub.latency_ms.p50 !== null;
+        this.latencyWord = 'off';
+        this.latencyNote = 'no synthetic transactions';
         this.p50 = milliseconds(hub.latency_ms.p50);
         this.p99 = milliseconds(hub.latency_ms.p99);
       }
@@ -130,6 +139,7 @@ function createComponent(context: Context) {
     },
     showCount(shown: number) {
       const total = context.store.machines.size;
+      if (!context.store.isLoaded) return;
       this.shownText = shown === total ? count(total) : `${count(shown)} of ${count(total)}`;
       this.isFilteredOut = this.isLoaded && shown === 0 && total > 0;
     },
