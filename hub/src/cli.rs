@@ -2,12 +2,15 @@
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
 use crate::config::{Config, Sources};
 use crate::exit::Exit;
 use crate::program::{complain, print};
+use crate::serve::serve;
+use crate::wiring::Role;
 use crate::{health, rules};
 
 #[derive(Debug, Parser)]
@@ -60,7 +63,7 @@ enum Command {
     /// The hub alone
     Hub,
     /// This machine's collector alone
-    Collector,
+    Collector(collector::program::Flags),
     /// The public relay (not built yet)
     Edge,
     /// Synthetic transactions and load (not built yet)
@@ -133,24 +136,25 @@ enum DbCommand {
 }
 
 /// Runs the command that `args` names (the first one is the program) in an environment.
-pub fn run(args: impl IntoIterator<Item = OsString>, variables: Vec<(String, String)>) -> Exit {
+pub fn run(args: impl IntoIterator<Item = OsString>, variables: Vec<(String, String)>) -> ExitCode {
     let cli = match Cli::try_parse_from(args) {
         Ok(cli) => cli,
         Err(error) => {
             // Help and version are asked for, everything else is wrong usage; clap knows the stream and the code.
             drop(error.print());
-            return if error.exit_code() == 0 {
+            let exit = if error.exit_code() == 0 {
                 Exit::Fine
             } else {
                 Exit::Usage
             };
+            return exit.into();
         }
     };
     let sources = cli.flags.sources(variables);
-    match cli.command.unwrap_or(Command::Up) {
-        Command::Up => not_built("up"),
-        Command::Hub => not_built("hub"),
-        Command::Collector => not_built("collector"),
+    let exit = match cli.command.unwrap_or(Command::Up) {
+        Command::Up => configured(&sources, |config| serve(Role::Up, config)),
+        Command::Hub => configured(&sources, |config| serve(Role::Hub, config)),
+        Command::Collector(flags) => return run_collector(flags, &sources),
         Command::Edge => not_built("edge"),
         Command::Synth => not_built("synth"),
         Command::Rules(command) => run_rules(&command, &sources),
@@ -160,7 +164,8 @@ pub fn run(args: impl IntoIterator<Item = OsString>, variables: Vec<(String, Str
         Command::DeadLetters { url, limit } => run_dead_letters(url, limit, &sources),
         Command::Bench(BenchCommand::Replay { file, workers, runs }) => run_replay(&file, workers, runs),
         Command::Db(DbCommand::Migrate) => not_built("db migrate"),
-    }
+    };
+    exit.into()
 }
 
 impl Flags {
@@ -192,6 +197,22 @@ fn configured(sources: &Sources, command: impl FnOnce(Config) -> Exit) -> Exit {
             Exit::Config
         }
     }
+}
+
+/// The collector reads its own settings, the same ones as the program `sysmonstm-collector`.
+fn run_collector(mut flags: collector::program::Flags, sources: &Sources) -> ExitCode {
+    if sources.file.is_some() {
+        complain("the collector reads no settings file; use its flags or COLLECTOR_ variables");
+        return Exit::Usage.into();
+    }
+    // Flags that stand before the command are this program's.
+    let text_of = |key: &str| {
+        let found = sources.flags.iter().find(|(_, known, _)| *known == key);
+        found.map(|(_, _, text)| text.clone())
+    };
+    flags.log_level = flags.log_level.or_else(|| text_of("log.level"));
+    flags.log_format = flags.log_format.or_else(|| text_of("log.format"));
+    collector::program::main(&flags)
 }
 
 fn run_rules(command: &RulesCommand, sources: &Sources) -> Exit {

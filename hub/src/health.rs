@@ -9,12 +9,18 @@ use crate::program::{complain, print};
 /// Where a hub that listens on `address` is reached from its own machine.
 #[must_use]
 pub fn url_of(address: SocketAddr, path: &str) -> String {
-    let host = match address.ip() {
+    format!("http://{}{path}", own_address(address))
+}
+
+/// The address under which a machine reaches its own listener: one on all addresses is also on loopback.
+#[must_use]
+pub fn own_address(listener: SocketAddr) -> SocketAddr {
+    let host = match listener.ip() {
         IpAddr::V4(Ipv4Addr::UNSPECIFIED) => IpAddr::V4(Ipv4Addr::LOCALHOST),
         IpAddr::V6(Ipv6Addr::UNSPECIFIED) => IpAddr::V6(Ipv6Addr::LOCALHOST),
         host => host,
     };
-    format!("http://{}{path}", SocketAddr::new(host, address.port()))
+    SocketAddr::new(host, listener.port())
 }
 
 /// `sysmonstm health`: fine when the hub answers with a success. A URL without a path asks for `/health`.

@@ -3,10 +3,21 @@
 //! Construction, order and the command line only: what the parts do is in their own crates.
 //! `config` reads the settings, `rules` the threshold rules, `wiring` puts the system together, `cli` chooses what to run.
 
+mod base;
 pub mod cli;
 pub mod client;
 pub mod config;
 pub mod exit;
+mod figures;
+mod folder;
+mod graph;
 pub mod health;
+mod listen;
+mod part;
 pub mod program;
+mod recovery;
 pub mod rules;
+pub mod serve;
+mod stores;
+mod upkeep;
+pub mod wiring;

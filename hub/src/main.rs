@@ -7,5 +7,5 @@ use std::process::ExitCode;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    hub::cli::run(std::env::args_os(), hub::config::environment()).into()
+    hub::cli::run(std::env::args_os(), hub::config::environment())
 }

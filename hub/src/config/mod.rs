@@ -11,15 +11,14 @@ use std::path::PathBuf;
 use runtime::config::{EnvNames, Layers, Problems, Settings};
 
 pub use address::parse_address;
-pub use sections::{
-    CollectorConfig, Config, HistoryConfig, IngestConfig, JournalConfig, LogConfig, PipelineConfig, WebConfig,
-};
+pub use sections::{Config, HistoryConfig, LogConfig};
 
 /// Every key with its default; also what `config print` of an untouched hub shows.
 pub const DEFAULTS: &str = include_str!("../../default.toml");
 
-/// Keys without a default: services of later releases, whose names are taken already.
-pub const OPTIONAL: &[&str] = &["redis.url", "timescale.url", "edge.url"];
+/// Keys without a default: services of later releases, whose names are taken already, and the address of the hub, which only a
+/// collector of its own needs.
+pub const OPTIONAL: &[&str] = &["redis.url", "timescale.url", "edge.url", "collector.aggregator_url"];
 
 /// The variable that names the settings file; the flag `--config` beats it.
 const FILE_VARIABLE: &str = "HUB_CONFIG";
@@ -126,19 +125,17 @@ mod tests {
         let config = sources(&[("MACHINE_ID", "old"), ("COLLECTOR_COLLECTION_INTERVAL", "10")], &[])
             .load()
             .unwrap();
-        assert_eq!(config.collector.machine_id.unwrap().as_str(), "old");
-        assert_eq!(config.collector.collection_interval.as_secs(), 10);
+        assert_eq!(config.collector.machine.as_str(), "old");
+        assert_eq!(config.collector.interval.as_secs(), 10);
         let both = [
             ("MACHINE_ID", "old"),
             ("COLLECTOR_MACHINE_ID", "new"),
             ("HUB_JOURNAL_QUOTA", "1GiB"),
         ];
         let config = sources(&both, &[("--data-dir", "data_dir", "/d")]).load().unwrap();
-        assert_eq!(config.collector.machine_id.unwrap().as_str(), "new");
-        assert_eq!(
-            (config.journal.quota_bytes, config.data_dir.to_str()),
-            (1 << 30, Some("/d"))
-        );
+        assert_eq!(config.collector.machine.as_str(), "new");
+        assert_eq!(config.journal.quota_bytes, 1 << 30);
+        assert_eq!(config.journal.dir.to_str(), Some("/d/journal"));
     }
 
     #[test]

@@ -1,12 +1,18 @@
 //! Sections: the settings as the parts of the hub take them, each value checked against its range.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use model::MachineId;
+use collector::AllowList;
+use model::{Catalogue, Labels, MachineId};
 use runtime::config::Settings;
 use runtime::telemetry::LogFormat;
+use sinks::driver::DriverSettings;
+use sinks::spill::SpillSettings;
+use sinks::sqlite::SqliteSettings;
+use web::{HostPolicy, WebSettings};
 
 use super::parse_address;
 
@@ -17,6 +23,7 @@ const YEAR: Duration = Duration::from_secs(365 * 86_400);
 const MIB: u64 = 1 << 20;
 const TIB: u64 = 1 << 40;
 
+/// Everything a hub is built from.
 #[derive(Debug, Clone)]
 pub struct Config {
     pub data_dir: PathBuf,
@@ -25,13 +32,16 @@ pub struct Config {
     pub http_address: SocketAddr,
     pub grpc_address: SocketAddr,
     pub log: LogConfig,
-    pub ingest: IngestConfig,
-    pub journal: JournalConfig,
-    pub pipeline: PipelineConfig,
+    pub ingest: ingest::Settings,
+    pub journal: journal::Options,
+    /// What only a start knows (the alerts that fire, where the replay ends) is still to be filled in.
+    pub pipeline: pipeline::Settings,
+    pub stuck_after: Duration,
     pub history: HistoryConfig,
-    pub web: WebConfig,
-    pub collector: CollectorConfig,
-    /// Services that are set but that this release does not use yet, by key.
+    pub web: WebSettings,
+    /// Its hub is not known yet: it is this one.
+    pub collector: collector::Settings,
+    /// Keys that are set but that this program does not use, or not yet.
     pub unused: Vec<&'static str>,
 }
 
@@ -42,75 +52,38 @@ pub struct LogConfig {
 }
 
 #[derive(Debug, Clone)]
-pub struct IngestConfig {
-    pub batch_samples_max: usize,
-    pub series_per_machine_max: usize,
-    pub machines_max: usize,
-    pub samples_per_s_max: usize,
-    pub samples_burst: usize,
-    pub future_max: Duration,
-}
-
-#[derive(Debug, Clone)]
-pub struct JournalConfig {
-    pub segment_bytes: u64,
-    pub quota_bytes: u64,
-    pub commit_wait: Duration,
-}
-
-#[derive(Debug, Clone)]
-pub struct PipelineConfig {
-    pub workers: usize,
-    pub queue_records_max: usize,
-    pub lateness: Duration,
-    pub horizon: Duration,
-    pub stale_intervals: u32,
-    pub down_after: Duration,
-}
-
-#[derive(Debug, Clone)]
 pub struct HistoryConfig {
-    pub raw: Duration,
-    pub minute: Duration,
-    pub hour: Duration,
-    pub queue_outputs_max: usize,
-    pub spill_quota_bytes: u64,
-}
-
-#[derive(Debug, Clone)]
-pub struct WebConfig {
-    pub clients_max: usize,
-}
-
-#[derive(Debug, Clone)]
-pub struct CollectorConfig {
-    /// `None`: the host's name.
-    pub machine_id: Option<MachineId>,
-    pub aggregator_url: String,
-    pub collection_interval: Duration,
-    /// `name=value`, name and value not empty.
-    pub tags: Vec<(String, String)>,
-    pub spool_bytes: u64,
+    pub store: SqliteSettings,
+    pub driver: DriverSettings,
+    pub spill: SpillSettings,
+    pub queue_messages_max: usize,
 }
 
 impl Config {
     /// Reads every section; what is wrong stays in the settings.
     pub fn read(settings: &mut Settings) -> Self {
+        let data_dir = PathBuf::from(settings.text("data_dir"));
+        let history = history(settings, &data_dir);
+        let ingest = ingest(settings, history.store.raw_kept);
+        let http_address = listen_address(settings, "http.address");
         let config = Self {
-            data_dir: settings.text("data_dir").into(),
             rules: settings.optional_text("rules").map(PathBuf::from),
-            http_address: listen_address(settings, "http.address"),
+            http_address,
             grpc_address: listen_address(settings, "grpc.address"),
-            log: LogConfig::read(settings),
-            ingest: IngestConfig::read(settings),
-            journal: JournalConfig::read(settings),
-            pipeline: PipelineConfig::read(settings),
-            history: HistoryConfig::read(settings),
-            web: WebConfig {
-                clients_max: settings.count("web.clients_max", 1..=100_000),
+            log: log(settings),
+            journal: journal::Options {
+                segment_bytes: settings.size_bytes("journal.segment", MIB..=4_096 * MIB),
+                quota_bytes: settings.size_bytes("journal.quota", 2 * MIB..=64 * TIB),
+                ..journal::Options::new(data_dir.join("journal"))
             },
-            collector: CollectorConfig::read(settings),
+            pipeline: pipeline(settings, ingest.limits.series_per_machine_max),
+            stuck_after: settings.duration("pipeline.stuck_after", 10 * SECOND..=HOUR),
+            web: web(settings, http_address),
+            collector: collector(settings, &data_dir),
             unused: unused(settings),
+            ingest,
+            history,
+            data_dir,
         };
         config.check_across(settings);
         config
@@ -121,113 +94,143 @@ impl Config {
         if self.data_dir.as_os_str().is_empty() {
             settings.reject("data_dir", "is empty; name a folder such as ./data");
         }
-        let ports_are_fixed = self.http_address.port() != 0;
-        if ports_are_fixed && self.http_address == self.grpc_address {
+        let port_is_fixed = self.http_address.port() != 0;
+        if port_is_fixed && self.http_address == self.grpc_address {
             settings.reject("grpc.address", "is the same as http.address; give each its own port");
         }
-        if self.journal.quota_bytes < 2 * self.journal.segment_bytes {
-            settings.reject(
-                "journal.quota",
-                "is less than two segments; raise it or lower journal.segment",
-            );
+        if self.journal.quota_bytes / 2 < self.journal.segment_bytes {
+            let advice = "is less than two segments; raise it or lower journal.segment";
+            settings.reject("journal.quota", advice);
         }
-        let HistoryConfig { raw, minute, hour, .. } = self.history;
-        if minute < raw {
+        let SqliteSettings {
+            raw_kept,
+            minute_kept,
+            hour_kept,
+            ..
+        } = self.history.store;
+        if minute_kept < raw_kept {
             settings.reject(
                 "history.minute",
                 "is shorter than history.raw; keep a coarser tier at least as long",
             );
         }
-        if hour < minute {
+        if hour_kept < minute_kept {
             settings.reject(
                 "history.hour",
                 "is shorter than history.minute; keep a coarser tier at least as long",
             );
         }
-        if raw < self.pipeline.horizon {
-            settings.reject(
-                "pipeline.horizon",
-                "is longer than history.raw; a corrected window needs its samples",
-            );
+        let window = &self.pipeline.window;
+        if raw_kept < window.horizon {
+            let advice = "is longer than history.raw; a corrected window needs its samples";
+            settings.reject("pipeline.horizon", advice);
         }
-        if self.pipeline.horizon < self.pipeline.lateness {
+        if window.horizon < window.lateness {
             settings.reject("pipeline.horizon", "is shorter than pipeline.lateness");
         }
     }
 }
 
-impl LogConfig {
-    fn read(settings: &mut Settings) -> Self {
-        let format = |name: &str| LogFormat::parse(name).ok_or("expected auto, json or text");
-        Self {
-            level: settings.text("log.level"),
-            format: settings.parsed("log.format", format).unwrap_or_default(),
-        }
+fn log(settings: &mut Settings) -> LogConfig {
+    let format = |name: &str| LogFormat::parse(name).ok_or("expected auto, json or text");
+    LogConfig {
+        level: settings.text("log.level"),
+        format: settings.parsed("log.format", format).unwrap_or_default(),
     }
 }
 
-impl IngestConfig {
-    fn read(settings: &mut Settings) -> Self {
-        Self {
-            batch_samples_max: settings.count("ingest.batch_samples_max", 1..=100_000),
+fn ingest(settings: &mut Settings, raw_kept: Duration) -> ingest::Settings {
+    ingest::Settings {
+        limits: ingest::Limits {
             series_per_machine_max: settings.count("ingest.series_per_machine_max", 1..=100_000),
             machines_max: settings.count("ingest.machines_max", 1..=1_000_000),
-            samples_per_s_max: settings.count("ingest.samples_per_s_max", 1..=100_000_000),
-            samples_burst: settings.count("ingest.samples_burst", 1..=1_000_000_000),
-            future_max: settings.duration("ingest.future_max", SECOND..=HOUR),
-        }
+            ahead_max: settings.duration("ingest.future_max", SECOND..=HOUR),
+            // What the raw tier no longer keeps is refused at the door.
+            behind_max: raw_kept,
+            samples_per_second_max: whole(settings, "ingest.samples_per_s_max", 1_000_000_000),
+            burst_samples_max: whole(settings, "ingest.samples_burst", 1_000_000_000),
+        },
+        sequencer: ingest::SequencerSettings {
+            intake_bytes_max: bytes(settings, "ingest.intake_max", MIB..=64 * 1_024 * MIB),
+            ..ingest::SequencerSettings::default()
+        },
+        streams: ingest::StreamSettings {
+            message_bytes_max: bytes(settings, "ingest.message_max", 64 * 1_024..=64 * MIB),
+            ..ingest::StreamSettings::default()
+        },
     }
 }
 
-impl JournalConfig {
-    fn read(settings: &mut Settings) -> Self {
-        Self {
-            segment_bytes: settings.size_bytes("journal.segment", MIB..=4_096 * MIB),
-            quota_bytes: settings.size_bytes("journal.quota", 2 * MIB..=64 * TIB),
-            commit_wait: settings.duration("journal.commit_wait", Duration::ZERO..=SECOND),
-        }
-    }
-}
-
-impl PipelineConfig {
-    fn read(settings: &mut Settings) -> Self {
-        let stale_intervals = settings.count("pipeline.stale_intervals", 1..=1_000);
-        Self {
-            workers: settings.count("pipeline.workers", 1..=256),
-            queue_records_max: settings.count("pipeline.queue_records_max", 16..=1_000_000),
+fn pipeline(settings: &mut Settings, series_per_machine_max: usize) -> pipeline::Settings {
+    let workers = settings.count("pipeline.workers", 1..=256);
+    let defaults = pipeline::Settings::new(workers, Catalogue::standard());
+    pipeline::Settings {
+        series_per_machine_max,
+        queue_records_max: settings.count("pipeline.queue_records_max", 16..=1_000_000),
+        window: pipeline::WindowSettings {
             lateness: settings.duration("pipeline.lateness", Duration::ZERO..=HOUR),
             horizon: settings.duration("pipeline.horizon", SECOND..=DAY),
-            stale_intervals: u32::try_from(stale_intervals).unwrap_or(u32::MAX),
+            ..defaults.window.clone()
+        },
+        presence: pipeline::PresenceSettings {
+            stale_intervals: whole(settings, "pipeline.stale_intervals", 1_000),
             down_after: settings.duration("pipeline.down_after", SECOND..=DAY),
-        }
+            ..defaults.presence.clone()
+        },
+        ..defaults
     }
 }
 
-impl HistoryConfig {
-    fn read(settings: &mut Settings) -> Self {
-        Self {
-            raw: settings.duration("history.raw", HOUR..=10 * YEAR),
-            minute: settings.duration("history.minute", HOUR..=20 * YEAR),
-            hour: settings.duration("history.hour", HOUR..=50 * YEAR),
-            queue_outputs_max: settings.count("history.queue_outputs_max", 16..=1_000_000),
-            spill_quota_bytes: settings.size_bytes("history.spill_quota", MIB..=64 * TIB),
-        }
+fn history(settings: &mut Settings, data_dir: &Path) -> HistoryConfig {
+    HistoryConfig {
+        store: SqliteSettings {
+            raw_kept: settings.duration("history.raw", HOUR..=10 * YEAR),
+            minute_kept: settings.duration("history.minute", HOUR..=20 * YEAR),
+            hour_kept: settings.duration("history.hour", HOUR..=50 * YEAR),
+            alerts_kept: settings.duration("history.alerts", HOUR..=50 * YEAR),
+            dead_letters_kept: settings.duration("history.dead_letters", HOUR..=50 * YEAR),
+            ..SqliteSettings::new(data_dir)
+        },
+        driver: DriverSettings {
+            memory_bytes_max: bytes(settings, "history.memory_max", MIB..=64 * 1_024 * MIB),
+            ..DriverSettings::default()
+        },
+        spill: SpillSettings {
+            dir: data_dir.join("spill"),
+            quota_bytes: settings.size_bytes("history.spill_quota", MIB..=64 * TIB),
+        },
+        queue_messages_max: settings.count("history.queue_messages_max", 16..=1_000_000),
     }
 }
 
-impl CollectorConfig {
-    fn read(settings: &mut Settings) -> Self {
-        let machine_id = match settings.optional_text("collector.machine_id") {
-            Some(_) => settings.parsed("collector.machine_id", MachineId::parse),
-            None => None,
-        };
-        Self {
-            machine_id,
-            aggregator_url: settings.text("collector.aggregator_url"),
-            collection_interval: settings.duration("collector.collection_interval", SECOND..=HOUR),
-            tags: tags(settings),
-            spool_bytes: settings.size_bytes("collector.spool", MIB..=TIB),
-        }
+fn web(settings: &mut Settings, address: SocketAddr) -> WebSettings {
+    WebSettings {
+        clients_max: settings.count("web.clients_max", 1..=1_000_000),
+        history_queries_max: settings.count("web.history_queries_max", 1..=1_000),
+        request_timeout: settings.duration("web.request_timeout", SECOND..=HOUR),
+        hosts: HostPolicy::for_address(address.ip(), &settings.texts("web.hosts")),
+        ..WebSettings::default()
+    }
+}
+
+fn collector(settings: &mut Settings, data_dir: &Path) -> collector::Settings {
+    let machine = match settings.optional_text("collector.machine_id") {
+        Some(_) => settings.parsed("collector.machine_id", MachineId::parse),
+        None => None,
+    };
+    let allow = match settings.optional_text("collector.allow") {
+        Some(_) => settings.parsed("collector.allow", AllowList::parse),
+        None => AllowList::parse("").ok(),
+    };
+    let spool_dir = settings.optional_text("collector.spool_dir").map(PathBuf::from);
+    let machine = machine.unwrap_or_else(collector::config::this_machine);
+    collector::Settings {
+        interval: settings.duration("collector.collection_interval", SECOND..=HOUR),
+        tags: tags(settings),
+        spool_dir: Some(spool_dir.unwrap_or_else(|| data_dir.join("spool"))),
+        spool_bytes: settings.size_bytes("collector.spool_bytes", MIB..=TIB),
+        allow: allow.unwrap_or_else(AllowList::all),
+        ..collector::Settings::new(machine, "")
     }
 }
 
@@ -237,45 +240,47 @@ fn listen_address(settings: &mut Settings, key: &str) -> SocketAddr {
     let address = settings.parsed(key, parse_address).unwrap_or(nowhere);
     let is_insecure = settings.flag("insecure");
     if !address.ip().is_loopback() && !is_insecure {
-        settings.reject(
-            key,
-            format!(
-                "is {address}, which other machines can reach, and there is neither TLS nor a login yet; \
-                 listen on 127.0.0.1, or accept the risk with --insecure"
-            ),
+        let message = format!(
+            "is {address}, which other machines can reach, and there is neither TLS nor a login yet; \
+             listen on 127.0.0.1, or accept the risk with --insecure"
         );
+        settings.reject(key, message);
     }
     address
 }
 
-fn tags(settings: &mut Settings) -> Vec<(String, String)> {
+fn tags(settings: &mut Settings) -> BTreeMap<String, String> {
     let key = "collector.tags";
-    let mut tags: Vec<(String, String)> = Vec::new();
+    let mut tags = BTreeMap::new();
     for item in settings.texts(key) {
         match item.split_once('=') {
-            Some((name, value)) if !name.is_empty() && !value.is_empty() => {
-                tags.push((name.trim().to_owned(), value.trim().to_owned()));
+            Some((name, value)) => {
+                tags.insert(name.trim().to_owned(), value.trim().to_owned());
             }
-            Some(_) | None => settings.reject(
+            None => settings.reject(
                 key,
                 format!("has {item:?}; write tags as name=value, like role=db,site=eu"),
             ),
         }
     }
-    if model::machine::TAGS_MAX < tags.len() {
-        settings.reject(
-            key,
-            format!(
-                "has {} tags; a machine has at most {}",
-                tags.len(),
-                model::machine::TAGS_MAX
-            ),
-        );
+    let pairs = tags.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+    if let Err(error) = Labels::parse(pairs) {
+        settings.reject(key, error);
     }
     tags
 }
 
+/// Services of later releases, and what has no meaning inside `sysmonstm up`.
 fn unused(settings: &mut Settings) -> Vec<&'static str> {
     let keys = super::OPTIONAL.iter().copied();
     keys.filter(|key| settings.optional_text(key).is_some()).collect()
+}
+
+fn whole(settings: &mut Settings, key: &str, most: u32) -> u32 {
+    let count = settings.count(key, 1..=most as usize);
+    u32::try_from(count).unwrap_or(most)
+}
+
+fn bytes(settings: &mut Settings, key: &str, range: std::ops::RangeInclusive<u64>) -> usize {
+    usize::try_from(settings.size_bytes(key, range)).unwrap_or(usize::MAX)
 }

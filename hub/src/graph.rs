@@ -1,0 +1,128 @@
+//! Graph: the dataflow between its queues: what goes out of it, when it must draw less, and how it ends.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use ingest::Replayed;
+use journal::Journal;
+use model::{Egress, LogicalTime, Output};
+use pipeline::{Feed, Gate, Handle, QueuePort, Running, SinkSpec};
+use runtime::queue::{self, QueueStats, Receiver, Sender, WhenFull};
+use tracing::info;
+
+use crate::base::Base;
+use crate::stores::Stores;
+
+/// Messages for the hot store; it only ever falls behind for moments.
+const HOT_MESSAGES_MAX: usize = 4_096;
+
+/// The running dataflow. Dropping it stops it.
+pub(crate) struct Graph {
+    pub(crate) handle: Arc<Handle>,
+    running: Option<Running>,
+}
+
+/// Where the graph's outputs wait.
+pub(crate) struct Outlets {
+    pub(crate) history: Receiver<Egress>,
+    pub(crate) hot: Receiver<Egress>,
+}
+
+impl Graph {
+    /// # Errors
+    /// When the system gives no threads.
+    pub(crate) fn start(base: &Base, stores: &Stores) -> Result<(Self, Outlets)> {
+        // Timely must not wait, so the queues take what they are given, and the gate closes instead.
+        let (to_history, history) =
+            queue::bounded("history", base.config.history.queue_messages_max, WhenFull::Overshoot);
+        let (to_hot, hot) = queue::bounded("hot", HOT_MESSAGES_MAX, WhenFull::Overshoot);
+        let (history_stats, hot_stats) = (history.stats(), hot.stats());
+        let gate: Gate = Arc::new(move || !history_stats.is_full() && !hot_stats.is_full());
+        let now = u64::try_from(base.clock.now_us()).unwrap_or(0);
+        let mut settings = base.config.pipeline.clone();
+        settings.window.covered_from = stores.recovery.covered_from;
+        // Collectors have not been able to send since the journal's end, however long ago that was.
+        settings.live_from = now.max(stores.journal.newest_t().map_or(0, |newest| newest + 1));
+        settings.firing.clone_from(&stores.known.alerts);
+        let sinks = [
+            spec("history", Feed::History, to_history.clone(), |_| true),
+            spec("hot", Feed::Live, to_hot.clone(), is_shown),
+        ];
+        let (handle, running) = pipeline::start(&settings, &sinks, gate).context("start the dataflow")?;
+        for sender in [to_history, to_hot] {
+            let graph = Arc::downgrade(&handle);
+            sender.on_space(Arc::new(move || {
+                if let Some(graph) = graph.upgrade() {
+                    graph.ring_all();
+                }
+            }));
+        }
+        let graph = Self {
+            handle,
+            running: Some(running),
+        };
+        Ok((graph, Outlets { history, hot }))
+    }
+
+    /// Gives the graph what the journal holds from `from_t` on, and the journal back.
+    ///
+    /// # Errors
+    /// When the journal cannot be read at all.
+    pub(crate) async fn replay(&self, journal: Journal, from_t: LogicalTime) -> Result<(Journal, Replayed)> {
+        let handle = Arc::clone(&self.handle);
+        let replaying = tokio::task::spawn_blocking(move || {
+            let mut progress = |step: ingest::Step| info!(t = step.t, samples = step.samples, "replaying");
+            let replayed = ingest::replay(&journal, from_t, handle.as_ref(), &mut progress);
+            replayed.map(|replayed| (journal, replayed))
+        });
+        replaying
+            .await
+            .context("replay the journal")?
+            .context("replay the journal")
+    }
+
+    /// Queues into and out of the graph.
+    pub(crate) fn queues(&self, outlets: &Outlets) -> Vec<QueueStats> {
+        let mut queues = self.handle.queues();
+        queues.extend([outlets.history.stats(), outlets.hot.stats()]);
+        queues
+    }
+
+    /// Ends when everything that was pushed has left the graph; false when that took too long.
+    pub(crate) async fn stop(mut self, within: Duration) -> bool {
+        self.handle.close();
+        let Some(running) = self.running.take() else {
+            return true;
+        };
+        let joining = tokio::task::spawn_blocking(move || running.join().is_ok());
+        matches!(tokio::time::timeout(within, joining).await, Ok(Ok(true)))
+    }
+}
+
+impl Drop for Graph {
+    fn drop(&mut self) {
+        // Its threads are joined when `running` is dropped after this, so they must be told to end.
+        self.handle.close();
+    }
+}
+
+fn spec(name: &'static str, feed: Feed, queue: Sender<Egress>, wants: fn(&Output) -> bool) -> SinkSpec {
+    SinkSpec {
+        name,
+        feed,
+        port: Box::new(move |_worker| Box::new(QueuePort::new(queue.clone(), wants))),
+    }
+}
+
+/// What the hot store has a place for.
+fn is_shown(output: &Output) -> bool {
+    match output {
+        Output::Samples(_)
+        | Output::Transition(_)
+        | Output::Presence(_)
+        | Output::Machine(_)
+        | Output::Processes(_) => true,
+        Output::Minute(_) | Output::Hour(_) | Output::Rejected(_) => false,
+    }
+}

@@ -1,0 +1,86 @@
+//! Stores: what is on disk, opened and understood before anything runs.
+
+use anyhow::{Context, Result};
+use journal::{Journal, Opened};
+use runtime::telemetry::error_chain;
+use sinks::sink::Sink;
+use sinks::spill::Spill;
+use sinks::sqlite::{self, Known, SqliteHistory, SqliteSink};
+use tracing::{error, info, warn};
+
+use crate::base::Base;
+use crate::folder;
+use crate::recovery::{Found, GENESIS, Recovery};
+
+pub(crate) struct Stores {
+    pub(crate) journal: Journal,
+    pub(crate) sink: SqliteSink,
+    pub(crate) history: SqliteHistory,
+    pub(crate) spill: Spill,
+    /// Machines and firing alerts.
+    pub(crate) known: Known,
+    pub(crate) recovery: Recovery,
+}
+
+impl Stores {
+    /// Blocks while the journal's newest segment is checked: call it before anything else runs.
+    ///
+    /// # Errors
+    /// What cannot be used, and what to do.
+    pub(crate) async fn open(base: &Base) -> Result<Self> {
+        let config = &base.config;
+        folder::prepare(&config.data_dir)?;
+        let (mut journal, opened) = Journal::open(config.journal.clone()).context("open the journal")?;
+        report(&opened);
+        let store = sqlite::open(config.history.store.clone(), base.clock(), &base.registry);
+        let (mut sink, history) = store.context("open the history")?;
+        let spill = Spill::open(&config.history.spill).context("open the history's spill")?;
+        let cursors = sink.connect().await.context("read the history's cursors")?;
+        let known = match history.known().await {
+            Ok(known) => known,
+            Err(error) => {
+                // Live data goes on without; presence and new alerts fill the screen.
+                error!(error = error_chain(&error), "history does not say what it knows");
+                Known::default()
+            }
+        };
+        if opened.newest_t.is_none() {
+            let now = u64::try_from(base.clock.now_us()).unwrap_or(0);
+            journal
+                .set_cursor(GENESIS, now)
+                .context("mark the journal's beginning")?;
+        }
+        let found = Found {
+            oldest_t: opened.oldest_t,
+            newest_t: opened.newest_t,
+            genesis: journal.cursor(GENESIS),
+        };
+        let recovery = base.reach().recover(found, cursors.oldest());
+        info!(
+            machines = known.machines.len(),
+            firing = known.alerts.len(),
+            ?recovery,
+            "stores opened"
+        );
+        Ok(Self {
+            journal,
+            sink,
+            history,
+            spill,
+            known,
+            recovery,
+        })
+    }
+}
+
+fn report(opened: &Opened) {
+    for torn in &opened.torn {
+        warn!(
+            ?torn,
+            "journal tail was torn by a crash and is cut: none of it was acknowledged"
+        );
+    }
+    if opened.cursors_lost {
+        warn!("journal cursors were damaged and are set aside");
+    }
+}

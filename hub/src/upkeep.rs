@@ -1,0 +1,67 @@
+//! Upkeep: what the hub does beside the flow: tells the journal what may go, and looks whether the graph is stuck.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use pipeline::{Handle, Watchdog};
+use runtime::BoxError;
+use runtime::clock::SharedClock;
+use runtime::drain::DrainToken;
+use sinks::status::DriverHandle;
+use tokio::time::{MissedTickBehavior, interval};
+use tracing::error;
+
+use crate::recovery::Reach;
+
+/// The sequencer drops segments as seldom.
+const KEEP_EVERY: Duration = Duration::from_secs(10);
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// Raises `keep_from` as the hours close and the history's cursors move. Until draining begins.
+///
+/// # Errors
+/// None; the type is that of every task.
+pub(crate) async fn keep_journal(
+    keep_from: Arc<AtomicU64>,
+    history: DriverHandle,
+    graph: Arc<Handle>,
+    reach: Reach,
+    drain: DrainToken,
+) -> Result<(), BoxError> {
+    let mut ticks = interval(KEEP_EVERY);
+    loop {
+        tokio::select! {
+            () = drain.draining() => return Ok(()),
+            _ = ticks.tick() => {}
+        }
+        let needed = reach.needed_from(graph.completed()).min(history.keep_from());
+        keep_from.fetch_max(needed, Ordering::AcqRel);
+    }
+}
+
+/// Ends the process when the graph completes nothing although there is durable work: half a hub must not go on acknowledging, and a
+/// restart replays the journal. Until draining begins.
+///
+/// # Errors
+/// None; the type is that of every task.
+pub(crate) async fn watch_graph(
+    graph: Arc<Handle>,
+    clock: SharedClock,
+    patience: Duration,
+    drain: DrainToken,
+) -> Result<(), BoxError> {
+    let mut watchdog = Watchdog::new(patience, clock.monotonic_us());
+    let mut ticks = interval(LOOK_EVERY);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            () = drain.draining() => return Ok(()),
+            _ = ticks.tick() => {}
+        }
+        if let Err(stuck) = watchdog.check(clock.monotonic_us(), graph.sealed(), graph.completed()) {
+            error!(error = %stuck, "process aborts: a restart replays the journal");
+            std::process::abort();
+        }
+    }
+}

@@ -1,0 +1,313 @@
+//! Wiring: the whole system on one page. Stages meet here, through queues of `model` types, and nowhere else.
+//!
+//! Start, each on what the line before gives: ports, rules, journal and history, hot store, graph, sinks, replay, sequencer, gRPC, web,
+//! this machine's collector. Stop, in flow order, so that what was accepted comes out at the other end: collector, gRPC with its last
+//! acknowledgements, sequencer, graph, sinks, web. A part that ends by itself ends the hub.
+
+use std::net::SocketAddr;
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use ingest::{CollectorConfig, Collectors, Foundations, Ingest, Replayed, Services};
+use journal::Journal;
+use model::command::RuleStore;
+use model::query::{Health, HotState};
+use model::{Record, RuleSet};
+use runtime::clock::SharedClock;
+use runtime::drain::TaskEnd;
+use runtime::metrics::Registry;
+use sinks::driver::{Driver, DriverContext};
+use sinks::memory::{self, HotSettings, HotStore};
+use sinks::spill::Spill;
+use sinks::sqlite::{SqliteHistory, SqliteSink};
+use sinks::status::DriverHandle;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::time::Instant;
+use tracing::warn;
+use web::AppState;
+
+use crate::base::Base;
+use crate::config::Config;
+use crate::figures::{Figures, Rates};
+use crate::graph::{Graph, Outlets};
+use crate::part::Part;
+use crate::program::VERSION;
+use crate::rules::{Location, Rules, Watcher};
+use crate::stores::Stores;
+use crate::{health, listen, upkeep};
+
+/// A drain as a whole; a supervisor kills soon after.
+const STOP_WITHIN: Duration = Duration::from_secs(10);
+/// Of that, what collectors may take to hear their last acknowledgement, so that enough is left for the stores.
+const SENDERS_WITHIN: Duration = Duration::from_secs(3);
+/// And what browsers may take to leave.
+const BROWSERS_WITHIN: Duration = Duration::from_secs(1);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// The hub and this machine's collector.
+    Up,
+    Hub,
+}
+
+/// A running hub.
+pub struct Hub {
+    pub http_address: SocketAddr,
+    pub grpc_address: SocketAddr,
+    collector: Part,
+    grpc: Part,
+    upkeep: Part,
+    ingest: Arc<Ingest>,
+    graph: Graph,
+    sinks: Part,
+    web: Part,
+}
+
+/// What the parts that face the outside share.
+struct Inside {
+    hot: Arc<HotStore>,
+    history: SqliteHistory,
+    driver: DriverHandle,
+    rules: Arc<Rules>,
+    ingest: Arc<Ingest>,
+}
+
+impl Hub {
+    /// # Errors
+    /// What cannot be opened, read or bound, and what to do about it.
+    pub async fn start(config: Config, role: Role, clock: SharedClock) -> Result<Self> {
+        let base = Base {
+            config: bounded(config),
+            clock,
+            registry: Registry::new(),
+        };
+        let http = listen::on(base.config.http_address, "http.address").await?;
+        let grpc = listen::on(base.config.grpc_address, "grpc.address").await?;
+        let (http_address, grpc_address) = (http.local_addr()?, grpc.local_addr()?);
+        let stores = Stores::open(&base).await?;
+        let watcher = Watcher::start(Location::of(&base.config), base.clock(), &base.registry)?;
+        let hot = hot_store(&base, &stores);
+        let (graph, outlets) = Graph::start(&base, &stores)?;
+        let queues = graph.queues(&outlets);
+        let Stores {
+            journal,
+            sink,
+            history,
+            spill,
+            recovery,
+            ..
+        } = stores;
+        let (sinks, driver) = start_sinks(&base, (sink, spill), &hot, outlets);
+        let (journal, replayed) = graph.replay(journal, recovery.from_t).await?;
+        let rules_known = replayed.state.rules().cloned();
+        let keep_from = Arc::new(AtomicU64::new(0));
+        let ingest = Arc::new(start_ingest(&base, journal, replayed, &graph, &keep_from)?);
+        publish_rules(&ingest, &watcher, rules_known).await?;
+        let figures = Arc::new(Figures {
+            graph: Arc::clone(&graph.handle),
+            history: driver.clone(),
+            meters: ingest.meters().clone(),
+            queues,
+            clock: base.clock(),
+            rates: Mutex::new(Rates::default()),
+        });
+        figures.export(&base.registry);
+        let inside = Inside {
+            hot,
+            history,
+            driver,
+            rules: watcher.rules(),
+            ingest,
+        };
+        let upkeep = start_upkeep(&base, &inside, &graph, (watcher, keep_from));
+        let grpc = start_grpc(&base, &inside, grpc);
+        let web = start_web(&base, &inside, figures, http);
+        let collector = start_collector(&base, role, grpc_address);
+        Ok(Self {
+            http_address,
+            grpc_address,
+            collector,
+            grpc,
+            upkeep,
+            ingest: inside.ingest,
+            graph,
+            sinks,
+            web,
+        })
+    }
+
+    /// Ends when a part of the hub ends by itself, which is a fault. Cancel safe.
+    pub async fn ended(&mut self) -> TaskEnd {
+        tokio::select! {
+            end = self.collector.ended() => end,
+            end = self.grpc.ended() => end,
+            end = self.upkeep.ended() => end,
+            end = self.sinks.ended() => end,
+            end = self.web.ended() => end,
+        }
+    }
+
+    /// Finishes what is in flight, in flow order; false when a part had to be cut off. What was acknowledged is safe either way.
+    pub async fn stop(self) -> bool {
+        let deadline = Instant::now() + STOP_WITHIN;
+        let left = || deadline.saturating_duration_since(Instant::now());
+        let mut all_ended = self.collector.stop(SENDERS_WITHIN).await;
+        all_ended &= self.grpc.stop(SENDERS_WITHIN + Duration::from_millis(500)).await;
+        all_ended &= self.upkeep.stop(left()).await;
+        match Arc::into_inner(self.ingest) {
+            Some(ingest) => all_ended &= ingest.stop(left()).await,
+            None => {
+                warn!("a stream still holds the sequencer, which is cut off");
+                all_ended = false;
+            }
+        }
+        all_ended &= self.graph.stop(left()).await;
+        all_ended &= self.sinks.stop(left()).await;
+        all_ended & self.web.stop(left().max(BROWSERS_WITHIN)).await
+    }
+}
+
+/// The drains of the parts, fitted into the hub's.
+fn bounded(mut config: Config) -> Config {
+    config.ingest.streams.drain_within = SENDERS_WITHIN;
+    config.web.drain_timeout = BROWSERS_WITHIN;
+    config.history.driver.flush_within = SENDERS_WITHIN;
+    config
+}
+
+fn hot_store(base: &Base, stores: &Stores) -> Arc<HotStore> {
+    let settings = HotSettings {
+        machines_max: base.config.ingest.limits.machines_max,
+        ..HotSettings::default()
+    };
+    let hot = Arc::new(HotStore::new(settings, base.clock()));
+    hot.seed(stores.known.machines.clone(), stores.known.alerts.clone());
+    hot.watch(&base.registry);
+    hot
+}
+
+fn start_sinks(base: &Base, store: (SqliteSink, Spill), hot: &Arc<HotStore>, outlets: Outlets) -> (Part, DriverHandle) {
+    let (sink, spill) = store;
+    let context = DriverContext {
+        settings: base.config.history.driver.clone(),
+        clock: base.clock(),
+        registry: &base.registry,
+    };
+    let (driver, handle) = Driver::new(sink, outlets.history, spill, context);
+    let mut sinks = Part::default();
+    sinks.spawn("history", driver.run());
+    sinks.spawn("hot", memory::run(Arc::clone(hot), outlets.hot));
+    (sinks, handle)
+}
+
+fn start_ingest(
+    base: &Base,
+    journal: Journal,
+    replayed: Replayed,
+    graph: &Graph,
+    keep_from: &Arc<AtomicU64>,
+) -> Result<Ingest> {
+    let foundations = Foundations {
+        journal,
+        replayed,
+        dataflow: Arc::clone(&graph.handle) as Arc<dyn model::Dataflow>,
+        keep_from: Arc::clone(keep_from),
+        clock: base.clock(),
+        registry: base.registry.clone(),
+        settings: base.config.ingest.clone(),
+    };
+    Ingest::start(foundations).context("start the sequencer")
+}
+
+/// Puts the rules into the journal, unless they are what it ends with: then the replay gave them to the graph.
+async fn publish_rules(ingest: &Ingest, watcher: &Watcher, known: Option<Arc<RuleSet>>) -> Result<()> {
+    let rules = watcher.rules().rules();
+    if known.is_some_and(|known| known.rules == rules.rules) {
+        return Ok(());
+    }
+    let published = ingest.intake().record(Record::Rules(rules)).await;
+    published.context("put the rules into the journal")
+}
+
+fn start_upkeep(base: &Base, inside: &Inside, graph: &Graph, watched: (Watcher, Arc<AtomicU64>)) -> Part {
+    let (watcher, keep_from) = watched;
+    let mut upkeep = Part::default();
+    let intake = inside.ingest.intake();
+    let publish = move |rules| {
+        let intake = intake.clone();
+        async move { Ok(intake.record(Record::Rules(rules)).await?) }
+    };
+    upkeep.spawn("rules", watcher.run(publish, upkeep.token()));
+    let (handle, driver) = (Arc::clone(&graph.handle), inside.driver.clone());
+    let keeping = upkeep::keep_journal(keep_from, driver, handle, base.reach(), upkeep.token());
+    upkeep.spawn("journal retention", keeping);
+    let (handle, patience) = (Arc::clone(&graph.handle), base.config.stuck_after);
+    upkeep.spawn(
+        "watchdog",
+        upkeep::watch_graph(handle, base.clock(), patience, upkeep.token()),
+    );
+    upkeep
+}
+
+fn start_grpc(base: &Base, inside: &Inside, listener: TcpListener) -> Part {
+    let mut grpc = Part::default();
+    let ingest = Arc::clone(&inside.ingest);
+    let machines_max = base.config.ingest.limits.machines_max;
+    // Version 0 lets each collector use its own interval; the sender keeps their watch open.
+    let (configs, config) = watch::channel(CollectorConfig::default());
+    let services = Services {
+        hot: Arc::clone(&inside.hot) as Arc<dyn HotState>,
+        rules: Arc::clone(&inside.rules) as Arc<dyn RuleStore>,
+        config,
+        collectors: Arc::new(Collectors::new(machines_max, ingest.meters().clone())),
+    };
+    let drain = grpc.token();
+    grpc.spawn("grpc", async move {
+        let served = ingest::serve(listener, &ingest, services, drain).await;
+        drop(configs);
+        Ok(served?)
+    });
+    grpc
+}
+
+fn start_web(base: &Base, inside: &Inside, figures: Arc<Figures>, listener: TcpListener) -> Part {
+    let mut web = Part::default();
+    let (journal, hot, driver) = (inside.ingest.state(), Arc::clone(&inside.hot), inside.driver.clone());
+    let readiness = move || -> Vec<Health> { vec![journal.health(), hot.health(), driver.health()] };
+    let state = AppState {
+        hot: Arc::clone(&inside.hot) as Arc<dyn HotState>,
+        hot_versions: inside.hot.subscribe(),
+        history: Arc::new(inside.history.clone()),
+        rules: Arc::clone(&inside.rules) as Arc<dyn RuleStore>,
+        clock: base.clock(),
+        metrics: base.registry.clone(),
+        readiness: Arc::new(readiness),
+        stats: figures,
+        version: VERSION,
+        settings: base.config.web.clone(),
+    };
+    let drain = web.token();
+    web.spawn("web", async move {
+        web::serve(listener, state, drain).await;
+        Ok(())
+    });
+    web
+}
+
+fn start_collector(base: &Base, role: Role, hub: SocketAddr) -> Part {
+    let mut part = Part::default();
+    if role == Role::Up {
+        let settings = collector::Settings {
+            hub_address: health::own_address(hub).to_string(),
+            ..base.config.collector.clone()
+        };
+        let (clock, registry, drain) = (base.clock(), base.registry.clone(), part.token());
+        part.spawn("collector", async move {
+            Ok(collector::run(settings, clock, registry, drain).await?)
+        });
+    }
+    part
+}
