@@ -6,8 +6,8 @@ mod common;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use common::{BASE, SECOND, batch, layout, row, rule, rules, run, settings, stamped, t, time};
-use model::{Aggregate, Change, Output, Record, SeriesKey, Stamped, Timestamp, Width, Window};
+use common::{BASE, SECOND, batch, layout, rule, rules, run, settings, stamped, t, time};
+use model::{Aggregate, Change, MachineId, Output, Record, SeriesKey, Stamped, Timestamp, Width, Window};
 use proptest::prelude::*;
 
 /// One sample of the simulation.
@@ -73,6 +73,20 @@ fn key(position: u16) -> SeriesKey {
 }
 
 type Rows = BTreeSet<String>;
+
+/// One row as text: `db-1 m{n="0"} 1 n=2 sum=3 min=1 max=2 last=2`.
+fn row(machine: &MachineId, series: &SeriesKey, start: Timestamp, row: &Aggregate) -> String {
+    let minute = (start.micros() - BASE) / 60_000_000;
+    let Aggregate {
+        count,
+        sum,
+        min,
+        max,
+        last,
+        ..
+    } = row;
+    format!("{machine} {series} {minute} n={count} sum={sum} min={min} max={max} last={last}")
+}
 
 /// Each sample once, into its minute and hour.
 fn oracle_rows(arrivals: &[(u64, Vec<Sample>)], width: Width) -> Rows {

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use model::dataflow::route;
 use model::{
-    Aggregate, Batch, Catalogue, Dataflow, Labels, Layout, LogicalTime, MachineId, Output, Positions, Record, Rule,
-    RuleSet, SeriesKey, SessionId, Stamped, Times, Timestamp,
+    Batch, Catalogue, Dataflow, Labels, Layout, LogicalTime, MachineId, Output, Positions, Record, Rule, RuleSet,
+    SeriesKey, SessionId, Stamped, Times, Timestamp,
 };
 use pipeline::{Feed, Settings, SinkPort, SinkSpec};
 
@@ -141,18 +141,4 @@ pub(crate) fn run(
 /// Waits for the graph, with a deadline.
 fn wait_until(mut holds: impl FnMut() -> bool) {
     testkit::eventually::eventually_blocking(DEADLINE, &mut holds, |done| *done).unwrap();
-}
-
-/// One row as text: `db-1 m{n="0"} 00:01 n=2 sum=3 min=1 max=2 last=2`.
-pub(crate) fn row(machine: &MachineId, series: &SeriesKey, start: Timestamp, row: &Aggregate) -> String {
-    let minute = (start.micros() - BASE) / 60_000_000;
-    let Aggregate {
-        count,
-        sum,
-        min,
-        max,
-        last,
-        ..
-    } = row;
-    format!("{machine} {series} {minute} n={count} sum={sum} min={min} max={max} last={last}")
 }
