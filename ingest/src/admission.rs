@@ -180,6 +180,7 @@ impl Admitted {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
     use std::collections::BTreeMap;
 
     const NOW: Timestamp = Timestamp::from_secs(1_763_700_000);
@@ -288,5 +289,27 @@ mod tests {
         learn(&mut door, &["a", "b", "c"]);
         let (again, refusals) = learn(&mut door, &["c", "b", "d"]);
         assert_eq!((again.layout.series.len(), refusals.len()), (2, 1));
+    }
+
+    proptest! {
+        /// C-1: each sample that comes in is accepted or refused, once.
+        #[test]
+        fn nothing_is_lost_at_the_door(
+            names in prop::collection::vec(0usize..6, 0..8),
+            values in prop::collection::vec(prop_oneof![Just(f64::NAN), -1e6..1e6f64], 0..8),
+            present in prop::collection::vec(any::<u8>(), 0..2),
+            offset_s in prop_oneof![Just(0i64), -100_000..100_000i64],
+        ) {
+            let words = ["a", "b", "c", "d", "9", "a b"];
+            let names: Vec<&str> = names.into_iter().map(|n| words[n]).collect();
+            let (known, _) = learn(&mut Door::default(), &names);
+            let received = values.len() as u64;
+            let admitted = frame(sent(&values, &present, offset_s), &known, SessionId(1), NOW, &limits());
+            let accepted = admitted.batch.as_ref().map_or(0, |batch| batch.len() as u64);
+            let refused: u64 = admitted.refusals.iter().map(|r| u64::from(r.count)).sum();
+            let silent: u64 = admitted.silent.iter().map(|(_, n)| u64::from(*n)).sum();
+            prop_assert_eq!(received, accepted + refused + silent);
+            prop_assert!(admitted.batch.is_none_or(|batch| batch.is_consistent() && !batch.is_empty()));
+        }
     }
 }

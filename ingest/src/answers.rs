@@ -7,11 +7,15 @@
 
 use futures_util::stream::{self, Stream};
 use proto::pb;
+use runtime::drain::DrainToken;
 use tokio::sync::{mpsc, watch};
 use tonic::Status;
 
 use crate::context::draining;
 use crate::intake::Intake;
+
+/// Rejections in one note, and about as many in one answer: a hostile message must not make an answer larger than itself.
+pub(crate) const REJECTIONS_MAX: usize = 256;
 
 /// What one message leaves to be answered.
 #[derive(Debug, Default)]
@@ -26,10 +30,26 @@ pub(crate) struct Note {
     pub(crate) end: Option<Status>,
 }
 
+impl Note {
+    /// Beyond the limit only the count of the reason grows.
+    pub(crate) fn reject(&mut self, rejection: pb::Rejection) {
+        let is_full = REJECTIONS_MAX <= self.rejections.len();
+        let same = self
+            .rejections
+            .iter_mut()
+            .rfind(|known| is_full && known.reason == rejection.reason);
+        match same {
+            Some(known) => known.count = known.count.saturating_add(rejection.count),
+            None => self.rejections.push(rejection),
+        }
+    }
+}
+
 pub(crate) struct Answers {
     pub(crate) notes: mpsc::Receiver<Note>,
     pub(crate) durable: watch::Receiver<u64>,
     pub(crate) intake: Intake,
+    pub(crate) cut: DrainToken,
     pub(crate) credit_frames_max: u32,
 }
 
@@ -72,13 +92,12 @@ impl State {
             return Some(Err(end));
         }
         let number = first.number;
-        if self
-            .answers
-            .durable
-            .wait_for(|durable| number <= *durable)
-            .await
-            .is_err()
-        {
+        let is_durable = tokio::select! {
+            durable = self.answers.durable.wait_for(|durable| number <= *durable) => durable.is_ok(),
+            () = self.answers.cut.draining() => false,
+        };
+        if !is_durable {
+            self.answers.notes.close();
             return Some(Err(draining()));
         }
         let mut answer = pb::PushResponse::default();
@@ -91,7 +110,10 @@ impl State {
 
     fn merge_durable(&mut self, answer: &mut pb::PushResponse) {
         let durable = *self.answers.durable.borrow();
-        while let Ok(note) = self.answers.notes.try_recv() {
+        while answer.rejections.len() < REJECTIONS_MAX {
+            let Ok(note) = self.answers.notes.try_recv() else {
+                return;
+            };
             if let Some(end) = note.end {
                 self.end = Some(end);
                 return;

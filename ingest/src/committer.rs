@@ -5,6 +5,7 @@
 //! Invariants: J-1 acknowledged means fsynced; a seal comes only after the fsync of everything below it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use journal::{JournalError, Syncer};
 use model::{Dataflow, LogicalTime};
@@ -22,14 +23,17 @@ pub(crate) struct Committer {
     pub(crate) clock: SharedClock,
     pub(crate) meters: Meters,
     pub(crate) groups_max: usize,
+    pub(crate) commit_every: Duration,
 }
 
 impl Committer {
     /// Until the sequencer has ended and all its groups are durable.
     pub(crate) fn run(mut self) {
         let mut groups = Vec::with_capacity(self.groups_max);
+        let mut synced_us = None;
         while let Some(first) = self.groups.recv_blocking() {
             groups.push(first);
+            self.pace(synced_us);
             self.groups.drain_into(&mut groups, self.groups_max);
             if let Err(error) = self.sync(&groups) {
                 fail_stop("journal cannot be made durable", &error);
@@ -37,7 +41,19 @@ impl Committer {
             if let Some(sealed) = groups.iter().map(|group| group.sealed).max() {
                 self.dataflow.seal(sealed);
             }
+            synced_us = Some(self.clock.monotonic_us());
             groups.drain(..).for_each(acknowledge);
+        }
+    }
+
+    /// A fast disk would be synced, and every worker woken, for each single batch. A commit after a pause never waits.
+    fn pace(&self, synced_us: Option<u64>) {
+        let Some(synced_us) = synced_us else { return };
+        let passed = Duration::from_micros(self.clock.monotonic_us().saturating_sub(synced_us));
+        let left = self.commit_every.saturating_sub(passed);
+        if !left.is_zero() {
+            // Ending early costs no more than one fsync.
+            std::thread::park_timeout(left);
         }
     }
 

@@ -20,6 +20,8 @@ pub(crate) struct Context {
     pub(crate) clock: SharedClock,
     pub(crate) meters: Meters,
     pub(crate) drain: DrainToken,
+    /// The drain took too long: streams end at once, whatever is not durable yet.
+    pub(crate) cut: DrainToken,
 }
 
 /// One look at both clocks.

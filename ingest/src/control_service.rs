@@ -12,11 +12,12 @@ use model::MachineId;
 use model::command::{CollectorCommand, CollectorControl, CommandError};
 use proto::pb::control_service_server::ControlService;
 use proto::{encode, pb};
+use runtime::drain::DrainToken;
 use runtime::queue::{self, Receiver, Sender, WhenFull};
 use tonic::{Request, Response, Status, Streaming};
 use tracing::{info, warn};
 
-use crate::context::Context;
+use crate::context::{Context, draining};
 use crate::meters::{Meters, OpenStream};
 use crate::metrics_service::parse;
 
@@ -115,7 +116,10 @@ impl ControlService for Control {
     ) -> Result<Response<Self::ControlStream>, Status> {
         let mut results = request.into_inner();
         let within = self.context.streams.hello_within;
-        let first = tokio::time::timeout(within, results.next()).await;
+        let first = tokio::select! {
+            () = self.context.drain.draining() => return Err(draining()),
+            first = tokio::time::timeout(within, results.next()) => first,
+        };
         let first = first.map_err(|_elapsed| Status::deadline_exceeded("the first message did not come in time"))?;
         let first = first
             .transpose()?
@@ -129,11 +133,40 @@ impl ControlService for Control {
             commands,
         };
         tokio::spawn(reader.run(results));
-        let commands = stream::unfold(waiting, async |mut waiting: Receiver<pb::Command>| {
-            let command = waiting.recv().await?;
-            Some((Ok(command), waiting))
+        let outgoing = Outgoing {
+            waiting,
+            drain: self.context.drain.clone(),
+            has_ended: false,
+        };
+        let commands = stream::unfold(outgoing, async |mut outgoing| {
+            let command = outgoing.next().await?;
+            Some((command, outgoing))
         });
         Ok(Response::new(Box::pin(commands)))
+    }
+}
+
+/// The commands of one stream, then why there are no more.
+struct Outgoing {
+    waiting: Receiver<pb::Command>,
+    drain: DrainToken,
+    has_ended: bool,
+}
+
+impl Outgoing {
+    async fn next(&mut self) -> Option<Result<pb::Command, Status>> {
+        if self.has_ended {
+            return None;
+        }
+        if let Some(command) = self.waiting.recv().await {
+            return Some(Ok(command));
+        }
+        self.has_ended = true;
+        Some(Err(if self.drain.is_draining() {
+            draining()
+        } else {
+            Status::aborted("a newer control stream of this machine has taken over")
+        }))
     }
 }
 

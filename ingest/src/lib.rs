@@ -6,6 +6,7 @@
 //! Bounded: every queue, per-machine state and per-stream state; a full hub leaves streams unread.
 //! Invariants: J-1 acknowledged means fsynced, J-2 the sequence grows strictly, C-1 received = accepted + duplicate + rejected + shed.
 
+mod accept;
 mod admission;
 mod answers;
 mod committer;

@@ -18,7 +18,7 @@ use tonic::Status;
 use tracing::warn;
 
 use crate::admission::{self, Refusal};
-use crate::context::Context;
+use crate::context::{Context, draining};
 use crate::gather::Gather;
 use crate::intake::Tickets;
 use crate::meters::OpenStream;
@@ -63,8 +63,10 @@ where
     // Also when the stream broke: what was received was received.
     feed.flush_all().await?;
     end?;
-    feed.tickets.all_durable().await;
-    Ok(feed.ack)
+    tokio::select! {
+        () = feed.tickets.all_durable() => Ok(feed.ack),
+        () = context.cut.draining() => Err(draining()),
+    }
 }
 
 struct Feed {

@@ -1,7 +1,7 @@
 //! Serve: the gRPC server on a listener, until the hub drains.
 //!
 //! On drain: health says not serving, the port takes nothing new, streams finish what they have handed in, hear UNAVAILABLE and
-//! end; what has not ended within the deadline is dropped with its connection, unacknowledged.
+//! end; what has not ended within the deadline is cut off, unacknowledged.
 
 use std::sync::Arc;
 
@@ -10,20 +10,19 @@ use model::query::HotState;
 use proto::pb::config_service_server::ConfigServiceServer;
 use proto::pb::control_service_server::ControlServiceServer;
 use proto::pb::metrics_service_server::MetricsServiceServer;
-use runtime::drain::DrainToken;
+use runtime::drain::{Drain, DrainToken};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tonic::transport::Server;
-use tonic::transport::server::TcpIncoming;
 use tonic_health::ServingStatus;
 use tracing::{info, warn};
 
 use crate::config_service::{CollectorConfig, Config};
 use crate::context::Context;
 use crate::control_service::{Collectors, Control};
-use crate::health;
 use crate::metrics_service::Metrics;
 use crate::start::Ingest;
+use crate::{accept, health};
 
 /// Larger header lists are no collector's.
 const HEADER_BYTES_MAX: u32 = 16 << 10;
@@ -50,12 +49,12 @@ pub async fn serve(
     services: Services,
     drain: DrainToken,
 ) -> Result<(), ServeError> {
-    let context = Arc::new(ingest.context(drain.clone()));
+    let cut = Drain::new();
+    let context = Arc::new(ingest.context(drain.clone(), cut.token()));
     let streams = context.streams.clone();
     let (reporter, health_service) = tonic_health::server::health_reporter();
     health::set(&reporter, ServingStatus::Serving).await;
     let mut server = Server::builder()
-        .tcp_nodelay(true)
         .http2_keepalive_interval(Some(streams.keepalive_every))
         .http2_keepalive_timeout(Some(streams.keepalive_within))
         .http2_max_header_list_size(Some(HEADER_BYTES_MAX))
@@ -65,7 +64,7 @@ pub async fn serve(
         .add_service(metrics(&context, services.hot))
         .add_service(control(&context, services.collectors))
         .add_service(config(&context, services.config, services.rules));
-    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+    let incoming = accept::connections(listener, streams.connections_max, streams.hello_within);
     let began = drain.clone();
     let serving = router.serve_with_incoming_shutdown(incoming, async move { began.draining().await });
     let overdue = async {
@@ -75,7 +74,10 @@ pub async fn serve(
     };
     tokio::select! {
         served = serving => served?,
-        () = overdue => warn!("streams did not end in time and are cut off"),
+        () = overdue => {
+            warn!("streams did not end in time and are cut off");
+            cut.begin();
+        }
     }
     info!("gRPC port is closed");
     Ok(())

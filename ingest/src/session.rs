@@ -39,6 +39,7 @@ where
         notes: waiting,
         durable: tickets.watch(),
         intake: context.intake.clone(),
+        cut: context.cut.clone(),
         credit_frames_max: context.streams.credit_frames_max,
     };
     tokio::spawn(async move {
@@ -237,7 +238,7 @@ impl<'a> Session<'a> {
         }
         let mut taken = Taken::default();
         for refusal in &refusals {
-            taken.note.rejections.push(rejection(0, refusal));
+            taken.note.reject(rejection(0, refusal));
         }
         // The samples of a refused series are counted frame by frame.
         self.machine
@@ -306,7 +307,7 @@ impl<'a> Session<'a> {
         for refusal in &refusals {
             meters.reject(refusal.reason, refusal.count);
             self.machine.with_door(|door| door.refuse(refusal));
-            taken.note.rejections.push(rejection(sequence, refusal));
+            taken.note.reject(rejection(sequence, refusal));
         }
     }
 

@@ -34,8 +34,10 @@ pub struct SequencerSettings {
     /// Submissions and bytes in one group commit: what one T may cover.
     pub group_submissions_max: usize,
     pub group_bytes_max: usize,
-    /// Groups that are written and wait for their fsync. More would only be delay: groups grow instead.
+    /// Groups that are written and wait for their fsync; beyond it groups grow instead.
     pub groups_unsynced_max: usize,
+    /// From fsync to fsync, and so from seal to seal: each wakes every worker of the graph.
+    pub commit_every: Duration,
     /// Between two looks at what the journal may drop.
     pub retention_every: Duration,
 }
@@ -43,7 +45,9 @@ pub struct SequencerSettings {
 #[derive(Debug, Clone)]
 pub struct StreamSettings {
     pub message_bytes_max: usize,
-    /// From the opening of a stream to its first message.
+    /// Open connections: a collector has one, and may have another for a moment.
+    pub connections_max: usize,
+    /// From the opening of a connection to its first byte, and of a stream to its first message.
     pub hello_within: Duration,
     pub keepalive_every: Duration,
     pub keepalive_within: Duration,
@@ -81,7 +85,8 @@ impl Default for SequencerSettings {
             intake_bytes_max: 64 << 20,
             group_submissions_max: 2_048,
             group_bytes_max: 4 << 20,
-            groups_unsynced_max: 2,
+            groups_unsynced_max: 64,
+            commit_every: Duration::from_millis(1),
             retention_every: Duration::from_secs(10),
         }
     }
@@ -91,6 +96,7 @@ impl Default for StreamSettings {
     fn default() -> Self {
         Self {
             message_bytes_max: 4 << 20,
+            connections_max: 30_000,
             hello_within: Duration::from_secs(10),
             keepalive_every: Duration::from_secs(30),
             keepalive_within: Duration::from_secs(10),

@@ -80,6 +80,7 @@ impl Ingest {
             clock: Arc::clone(&clock),
             meters: meters.clone(),
             groups_max: pace.groups_unsynced_max,
+            commit_every: pace.commit_every,
         };
         let intake = Intake::new(queue.clone(), pace.intake_bytes_max);
         let state = Arc::new(JournalState::new(Arc::clone(&clock)));
@@ -149,7 +150,7 @@ impl Ingest {
         }
     }
 
-    pub(crate) fn context(&self, drain: DrainToken) -> Context {
+    pub(crate) fn context(&self, drain: DrainToken, cut: DrainToken) -> Context {
         Context {
             intake: self.intake.clone(),
             machines: Arc::clone(&self.machines),
@@ -158,6 +159,7 @@ impl Ingest {
             clock: Arc::clone(&self.clock),
             meters: self.meters.clone(),
             drain,
+            cut,
         }
     }
 }
