@@ -135,12 +135,14 @@ fn start(settings: Settings, log: &LogSettings, is_once: bool) -> anyhow::Result
 }
 
 async fn until_signal(settings: Settings, clock: SharedClock) -> anyhow::Result<()> {
+    // Listened for before anything starts, so that a signal drains from the first moment on.
+    let signal = signal().context("listen for signals")?;
     let drain = Drain::new();
     let collecting = crate::run(settings, clock, Registry::new(), drain.token());
     tokio::pin!(collecting);
     tokio::select! {
         ended = &mut collecting => return ended.context("start the collector"),
-        signal = signal() => info!(signal = signal?, "draining"),
+        name = signal => info!(signal = name, "draining"),
     }
     drain.begin();
     let drained = tokio::time::timeout(DRAIN_MAX, collecting).await;
@@ -149,21 +151,28 @@ async fn until_signal(settings: Settings, clock: SharedClock) -> anyhow::Result<
         .context("drain the collector")
 }
 
+/// The name of the first signal that asks the process to end.
 #[cfg(unix)]
-async fn signal() -> io::Result<&'static str> {
+fn signal() -> io::Result<impl Future<Output = &'static str>> {
     use tokio::signal::unix::{SignalKind, signal};
 
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    Ok(tokio::select! {
-        _ = terminate.recv() => "SIGTERM",
-        _ = interrupt.recv() => "SIGINT",
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => "SIGTERM",
+            _ = interrupt.recv() => "SIGINT",
+        }
     })
 }
 
 #[cfg(not(unix))]
-async fn signal() -> io::Result<&'static str> {
-    tokio::signal::ctrl_c().await?;
-    Ok("ctrl-c")
+fn signal() -> io::Result<impl Future<Output = &'static str>> {
+    Ok(async {
+        if let Err(failure) = tokio::signal::ctrl_c().await {
+            error!(error = %failure, "ctrl-c cannot be listened for");
+        }
+        "ctrl-c"
+    })
 }
 
 async fn once(clock: SharedClock) -> anyhow::Result<String> {

@@ -9,7 +9,7 @@ use runtime::drain::DrainToken;
 use runtime::queue;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
-use tracing::info;
+use tracing::{debug, info};
 
 use crate::mailbox::Mailbox;
 use crate::sampler::{Sampler, phase, until_next};
@@ -73,7 +73,9 @@ impl Ticker {
         if let Some(table) = tick.processes.take() {
             self.processes.send_replace(Some(table));
         }
+        let (series, values) = (tick.row.layout.series.len(), tick.row.values.len());
         self.mailbox.push(tick).await;
+        debug!(series, values, "frame sampled");
     }
 
     async fn obey(&mut self, order: Order, plan: &mut Plan) {

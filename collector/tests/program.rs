@@ -1,5 +1,6 @@
 //! The program from outside: exit codes, `--once`, and a drain that leaves everything in the spool.
 
+use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
@@ -53,17 +54,20 @@ fn a_drain_leaves_what_the_hub_did_not_get_in_the_spool() {
         ("COLLECTOR_AGGREGATOR_URL", "127.0.0.1:1"),
         ("COLLECTOR_COLLECTION_INTERVAL", "1s"),
         ("COLLECTOR_SPOOL_DIR", spool.to_str().unwrap()),
+        ("LOG_LEVEL", "debug"),
     ];
-    let mut collector = program(&[], &variables).stdout(Stdio::null()).spawn().unwrap();
-    // The folder is there before the first frame is, and the first frame comes at once.
-    eventually_blocking(LONG, || spool.join("cursors").exists(), |is_there| *is_there).unwrap();
+    let mut collector = program(&[], &variables).stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(collector.stdout.take().unwrap()).lines();
+    assert!(lines.any(|line| line.unwrap().contains("frame_sampled")));
+    // What it says later must not fill the pipe.
+    let reading = std::thread::spawn(move || lines.count());
     let second = output(&[], &variables);
     assert_eq!(second.status.code(), Some(1), "the folder is taken");
     assert!(String::from_utf8_lossy(&second.stderr).contains("in use by another process"));
     terminate(&collector);
     let ended = eventually_blocking(LONG, || collector.try_wait().unwrap(), Option::is_some).unwrap();
     assert_eq!(ended.and_then(|status| status.code()), Some(0));
-    assert!(has_records(&spool));
+    assert!(has_records(&spool) && reading.join().unwrap() > 0);
 }
 
 #[cfg(unix)]
