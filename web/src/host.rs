@@ -16,7 +16,7 @@ const LOOPBACK_NAMES: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HostPolicy {
     answers_to_all: bool,
-    /// Lower case, without a port.
+    /// Without a port, in any case.
     names: Vec<String>,
 }
 
@@ -33,10 +33,11 @@ impl HostPolicy {
     /// For the address that the hub listens on, with further names it may be asked under (a reverse proxy's, say).
     #[must_use]
     pub fn for_address(address: IpAddr, names: &[String]) -> Self {
-        let own = LOOPBACK_NAMES.map(str::to_owned).into_iter();
+        let is_loopback = address.to_canonical().is_loopback();
+        let own = is_loopback.then_some(LOOPBACK_NAMES).into_iter().flatten();
         Self {
-            answers_to_all: !address.is_loopback(),
-            names: own.chain(names.iter().map(|name| name.to_ascii_lowercase())).collect(),
+            answers_to_all: !is_loopback,
+            names: own.map(str::to_owned).chain(names.iter().cloned()).collect(),
         }
     }
 
@@ -55,7 +56,8 @@ impl HostPolicy {
         Err(Problem::new(StatusCode::MISDIRECTED_REQUEST, "unknown_host", detail))
     }
 
-    /// For a WebSocket: programs send no `Origin`, and a browser must name the host that it asks.
+    /// For a WebSocket: programs send no `Origin`; a browser's page must come from the host that it asks, or from a name of ours
+    /// (a proxy may ask under another one than the page was loaded from).
     pub(crate) fn check_origin(&self, uri: &Uri, headers: &HeaderMap) -> Result<(), Problem> {
         let Some(origin) = headers.get(header::ORIGIN) else {
             return Ok(());
@@ -63,7 +65,7 @@ impl HostPolicy {
         let page = origin.to_str().ok().and_then(|text| text.parse::<Uri>().ok());
         let page = page.as_ref().and_then(Uri::authority);
         let is_same = page.is_some() && page == asked_host(uri, headers).as_ref();
-        if is_same || page.is_some_and(|page| !self.answers_to_all && self.knows(page.host())) {
+        if is_same || page.is_some_and(|page| self.knows(page.host())) {
             return Ok(());
         }
         let detail = "the page that asks was not served by this hub; open the dashboard at the hub's own address";
@@ -118,11 +120,13 @@ mod tests {
 
     #[test]
     fn a_socket_comes_from_our_own_page_or_from_a_program() {
-        let policy = HostPolicy::any();
+        let policy = HostPolicy::for_address([0, 0, 0, 0].into(), &["mon.example".to_owned()]);
         for (origin, is_fine) in [
             (None, true),
             (Some("http://hub:8000"), true),
             (Some("https://hub:8000"), true),
+            (Some("https://mon.example"), true),
+            (Some("http://localhost:3000"), false),
             (Some("http://evil.example"), false),
             (Some("http://hub:8001"), false),
             (Some("null"), false),

@@ -26,8 +26,8 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 /// A peer takes something of its answer within this time. Longer than live clients are given, which are told apart and counted.
 const STALL_MAX: Duration = Duration::from_secs(30);
 const HEAD_BYTES_MAX: usize = 32 * 1024;
-/// Connections beside those of the live clients.
-const PLAIN_CONNECTIONS_MAX: usize = 1_024;
+/// Connections that wait for a request or answer one; a live client's leaves this count with its upgrade and has a place of its own.
+const CONNECTIONS_MAX: usize = 4_096;
 /// Pause when the system has no descriptor left; it comes back when a connection ends.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -38,13 +38,12 @@ pub async fn serve(listener: TcpListener, state: AppState, drain: DrainToken) {
     let router = crate::router_of(&shared);
     let mut connections = JoinSet::new();
     let fanout = tokio::spawn(fanout::run(Arc::clone(&shared)));
-    let connections_max = shared.app.settings.clients_max.saturating_add(PLAIN_CONNECTIONS_MAX);
     loop {
         tokio::select! {
             biased;
             () = drain.draining() => break,
             Some(ended) = connections.join_next() => end_of(ended),
-            stream = accept(&listener), if connections.len() < connections_max => {
+            stream = accept(&listener), if connections.len() < CONNECTIONS_MAX => {
                 connections.spawn(connection(stream, router.clone(), drain.clone()));
             }
         }

@@ -110,3 +110,91 @@ fn join<'a>(text: &mut String, pieces: impl Iterator<Item = &'a str>) {
         text.push_str(piece);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::sync::Arc;
+
+    use model::query::{Changes, MachineView};
+    use model::{MachineId, Status};
+    use serde_json::Value;
+
+    use super::*;
+    use crate::live::board::{Board, Scope};
+
+    fn machines(count: usize) -> Vec<Arc<MachineView>> {
+        let view = |n| MachineView {
+            machine: MachineId::parse(&format!("machine-{n}")).unwrap(),
+            status: Status::Up,
+            last_seen: Timestamp::EPOCH,
+            info: None,
+            roster: None,
+            values: Box::default(),
+            times: Box::default(),
+            processes: None,
+            alerts: [0; 3],
+        };
+        (0..count).map(|n| Arc::new(view(n))).collect()
+    }
+
+    #[test]
+    fn a_large_update_goes_on_in_deltas_without_losing_a_machine() {
+        let board = Board::new();
+        board.apply(Changes {
+            machines: machines(8_000),
+            ..Changes::default()
+        });
+        let update = board.since(0, &Scope::All);
+        let texts: Vec<String> = compose(&update, Detail::Summary, 5, Timestamp::EPOCH).collect();
+        assert!((2..6).contains(&texts.len()), "{} messages", texts.len());
+        let mut ids = BTreeSet::new();
+        for (index, text) in texts.iter().enumerate() {
+            assert!(text.len() < MESSAGE_BYTES_MAX + 1_024);
+            let message: Value = serde_json::from_str(text).unwrap();
+            assert_eq!(message["type"], if index == 0 { "snapshot" } else { "delta" });
+            assert_eq!(message["seq"], index + 5);
+            ids.extend(
+                message["machines"]
+                    .as_array()
+                    .unwrap()
+                    .iter()
+                    .map(|one| one["id"].to_string()),
+            );
+        }
+        assert_eq!(ids.len(), 8_000);
+    }
+
+    #[test]
+    fn an_empty_fleet_is_one_empty_snapshot() {
+        let update = Board::new().since(0, &Scope::All);
+        let texts: Vec<String> = compose(&update, Detail::Full, 1, Timestamp::EPOCH).collect();
+        let expected = r#"{"type":"snapshot","seq":1,"time":0,"hub":null,"machines":[],"alerts":[],"removed":[]}"#;
+        assert_eq!(texts, [expected]);
+    }
+
+    #[test]
+    fn who_missed_more_removals_than_are_remembered_starts_anew() {
+        let board = Board::new();
+        let all = machines(3_000);
+        board.apply(Changes {
+            machines: all.clone(),
+            ..Changes::default()
+        });
+        let cursor = board.since(0, &Scope::All).version;
+        let remove = |range: std::ops::Range<usize>| {
+            board.apply(Changes {
+                removed: all[range].iter().map(|view| view.machine.clone()).collect(),
+                ..Changes::default()
+            });
+            board.since(cursor, &Scope::All)
+        };
+        let few = remove(0..1_000);
+        assert_eq!((few.is_whole, few.removed.len(), few.machines.len()), (false, 1_000, 0));
+        let many = remove(1_000..2_000);
+        assert_eq!(
+            (many.is_whole, many.removed.len(), many.machines.len()),
+            (true, 0, 1_000)
+        );
+    }
+}

@@ -251,6 +251,21 @@ async fn a_client_whose_socket_takes_nothing_is_dropped() {
 }
 
 #[tokio::test]
+async fn a_removal_that_nobody_told_of_is_found() {
+    let hub = hub_with(&["a", "b"]);
+    let served = hub.serve().await;
+    let (mut client, _) = subscribed(&served, ALL, 2).await;
+    hub.hot.lose("b");
+    tokio::time::pause();
+    for _ in 0..12 {
+        tokio::time::advance(Duration::from_secs(1)).await;
+        settle().await;
+    }
+    tokio::time::resume();
+    assert_eq!(next_of_machines(&mut client).await["removed"], json!(["b"]));
+}
+
+#[tokio::test]
 async fn a_flood_of_messages_is_ended() {
     let served = hub_with(&["a"]).serve().await;
     let mut client = served.client().await;

@@ -53,6 +53,12 @@ impl FakeHot {
         });
     }
 
+    /// Takes a machine away without telling anyone.
+    pub(crate) fn lose(&self, id: &str) {
+        let id = MachineId::parse(id).unwrap();
+        self.inner.lock().unwrap().machines.remove(&id);
+    }
+
     pub(crate) fn alert(&self, alert: Alert) {
         self.change(|inner, version| {
             inner.alerts.retain(|(_, known)| known.id != alert.id);
