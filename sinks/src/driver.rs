@@ -219,6 +219,10 @@ impl<S: Sink> Driver<S> {
             }
         }
         let is_ending = self.times.end.is_some();
+        // Under full load no write leaves a pause: upkeep that is overdue takes a turn all the same.
+        if !is_ending && self.times.maintain + self.settings.maintain_every <= now {
+            return Ok(Some(Work::Maintain));
+        }
         let is_full = self.settings.batch_bytes_max <= self.staging.sealed_bytes();
         let is_due = is_ending || is_full || self.times.commit.is_some_and(|at| at <= now);
         let is_idle_due = (is_ending || self.times.idle_commit <= now) && cursors.rows < self.staging.upto();

@@ -1,7 +1,8 @@
 //! One machine's latest values, slot by slot.
 //!
 //! In: bound batches, newest event time wins per slot. Out: a view, made when somebody asks and shared until the next change.
-//! Cost: a frame that is newer than all before it is two copies; anything else is a comparison per value.
+//! Cost: a frame that is newer than all before it is two copies (60 values with the store around it: 80 ns); anything else is a
+//! comparison per value.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -25,21 +25,30 @@ pub(super) enum Stage {
     Pages,
 }
 
-/// Does one step; answers with the next stage, none at the end of a round.
+/// What a step did.
+pub(super) struct Step {
+    /// None at the end of a round.
+    pub(super) next: Option<Stage>,
+    /// Machines were deleted: their ids mean nothing any more.
+    pub(super) forgot: bool,
+}
+
+/// Does one step of a round.
 pub(super) fn step(
     sql: &Connection,
     settings: &SqliteSettings,
     now: Timestamp,
     stage: Stage,
-) -> rusqlite::Result<Option<Stage>> {
+) -> rusqlite::Result<Step> {
+    let mut forgot = false;
     let before = |kept| (now - kept).micros();
     let delete = |text, cutoff: i64| sql.prepare_cached(text)?.execute(params![cutoff, STEP_ROWS]);
     // A full step leaves more to do.
-    let next = |deleted, this, next| Some(if deleted < STEP_ROWS as usize { next } else { this });
-    Ok(match stage {
+    let after = |deleted, this, next| Some(if deleted < STEP_ROWS as usize { next } else { this });
+    let next = match stage {
         Stage::Chunks => {
             let deleted = delete(include_str!("sql/expire_chunks.sql"), before(settings.raw_kept))?;
-            next(deleted, Stage::Chunks, Stage::Windows(0))
+            after(deleted, Stage::Chunks, Stage::Windows(0))
         }
         Stage::Windows(after) => {
             let cutoffs = (before(settings.minute_kept), before(settings.hour_kept));
@@ -47,17 +56,17 @@ pub(super) fn step(
         }
         Stage::Alerts => {
             let deleted = delete(include_str!("sql/expire_alerts.sql"), before(settings.alerts_kept))?;
-            next(deleted, Stage::Alerts, Stage::DeadLetters)
+            after(deleted, Stage::Alerts, Stage::DeadLetters)
         }
         Stage::DeadLetters => {
             let mut statement = sql.prepare_cached(include_str!("sql/expire_dead_letters.sql"))?;
             let cutoff = before(settings.dead_letters_kept);
             let deleted = statement.execute(params![cutoff, STEP_ROWS, settings.dead_letters_max])?;
-            next(deleted, Stage::DeadLetters, Stage::Machines)
+            after(deleted, Stage::DeadLetters, Stage::Machines)
         }
         Stage::Machines => {
             let longest = settings.raw_kept.max(settings.minute_kept).max(settings.hour_kept);
-            forget_machines(sql, before(longest))?;
+            forgot = forget_machines(sql, before(longest))?;
             Some(Stage::Pages)
         }
         Stage::Pages => {
@@ -66,7 +75,8 @@ pub(super) fn step(
             run_through(sql, "PRAGMA wal_checkpoint(PASSIVE)")?;
             None
         }
-    })
+    };
+    Ok(Step { next, forgot })
 }
 
 /// Some machines further; the last id looked at, none when there are no more.
@@ -84,7 +94,8 @@ fn expire_windows(sql: &Connection, after: i64, (minute, hour): (i64, i64)) -> r
     Ok(ids.last().copied())
 }
 
-fn forget_machines(sql: &Connection, before: i64) -> rusqlite::Result<()> {
+/// Whether any was deleted.
+fn forget_machines(sql: &Connection, before: i64) -> rusqlite::Result<bool> {
     let transaction = sql.unchecked_transaction()?;
     let ids: Vec<i64> = {
         let mut forget = transaction.prepare_cached(include_str!("sql/forget_machines.sql"))?;
@@ -92,14 +103,15 @@ fn forget_machines(sql: &Connection, before: i64) -> rusqlite::Result<()> {
             .query_map(params![before, STEP_MACHINES], |row| row.get(0))?
             .collect::<rusqlite::Result<_>>()?
     };
-    for id in ids {
+    for id in &ids {
         for table in ["series", "processes", "minute_aggregates", "hour_aggregates"] {
             transaction
                 .prepare_cached(&format!("DELETE FROM {table} WHERE machine_id = ?1"))?
                 .execute([id])?;
         }
     }
-    transaction.commit()
+    transaction.commit()?;
+    Ok(!ids.is_empty())
 }
 
 /// To the end: each step of a vacuum gives back one page only.
@@ -132,7 +144,7 @@ mod tests {
         let mut steps = 0;
         loop {
             steps += 1;
-            let Some(next) = step(&sql, &settings, at(10_000_000), stage).unwrap() else {
+            let Some(next) = step(&sql, &settings, at(10_000_000), stage).unwrap().next else {
                 break;
             };
             stage = next;

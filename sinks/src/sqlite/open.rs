@@ -7,12 +7,14 @@ use std::time::Duration;
 
 use model::Timestamp;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
-use tracing::error;
+use tracing::{error, warn};
 
 use crate::error::SinkError;
 
 pub(super) const NAME: &str = "history";
 const FILE: &str = "history.db";
+/// Lies beside the file when it turned out to be damaged while it was in use.
+const MARK: &str = "history.db.damaged";
 
 /// Applied in order; the file's `user_version` says how many it has.
 const MIGRATIONS: [&str; 1] = [include_str!("sql/0001_schema.sql")];
@@ -45,12 +47,21 @@ pub(super) fn open(dir: &Path, now: Timestamp) -> Result<(Connection, PathBuf, F
         TryLockError::Error(source) => unusable(source),
     })?;
     let path = dir.join(FILE);
-    let connection = match open_file(&path) {
-        Err(error) if is_damage(&error) => {
-            set_aside(&path, now, &error)?;
-            open_file(&path)
-        }
-        opened => opened,
+    let mark = dir.join(MARK);
+    let opened = open_file(&path);
+    let damage = opened
+        .as_ref()
+        .err()
+        .filter(|error| is_damage(error))
+        .map(ToString::to_string);
+    let damage = damage.or_else(|| mark.exists().then(|| "it was found damaged while in use".to_owned()));
+    let connection = if let Some(damage) = damage {
+        drop(opened);
+        set_aside(&path, now, &damage)?;
+        drop(std::fs::remove_file(&mark));
+        open_file(&path)
+    } else {
+        opened
     };
     let connection = connection.map_err(|error| sink_error("open database", error))?;
     migrate(&connection)?;
@@ -120,15 +131,22 @@ pub(super) fn open_reader(path: &Path) -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
-fn is_damage(error: &rusqlite::Error) -> bool {
+pub(super) fn is_damage(error: &rusqlite::Error) -> bool {
     matches!(
         error.sqlite_error_code(),
         Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)
     )
 }
 
+pub(super) fn mark_damaged(dir: &Path) {
+    let mark = dir.join(MARK);
+    if let Err(error) = std::fs::write(&mark, "the hub sets history.db aside when it starts\n") {
+        warn!(error = %error, mark = %mark.display(), "damaged database could not be marked: move it away before the next start");
+    }
+}
+
 /// Moves the file with its write-ahead log, which belongs to it.
-fn set_aside(path: &Path, now: Timestamp, damage: &rusqlite::Error) -> Result<(), SinkError> {
+fn set_aside(path: &Path, now: Timestamp, damage: &str) -> Result<(), SinkError> {
     let with = |suffix: &str| {
         let mut name = OsString::from(path);
         name.push(suffix);
@@ -151,7 +169,7 @@ fn set_aside(path: &Path, now: Timestamp, damage: &rusqlite::Error) -> Result<()
         }
     }
     error!(
-        error = %damage,
+        error = damage,
         moved_to = %aside.display(),
         "history database is damaged and was set aside; a new one begins and the journal refills what it still has. \
          To save more, stop the hub, run `sqlite3 FILE .recover` on the moved file and import its rows; delete it when it is not needed"

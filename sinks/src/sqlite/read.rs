@@ -20,6 +20,9 @@ use crate::memory::KnownMachine;
 /// Firing alerts read at the start; the hot store shows no more.
 const FIRING_MAX: u32 = 100_000;
 
+/// Machines read at the start, the newest first: above what a hub admits.
+const MACHINES_MAX: u32 = 50_000;
+
 /// Samples of one series, in order of writing.
 type SeriesSamples = (Arc<SeriesKey>, Vec<Sample>);
 
@@ -336,9 +339,10 @@ fn dead_letter(row: &Row<'_>) -> Result<Rejected, ReadError> {
 }
 
 fn known_machines(sql: &Connection) -> Result<Vec<KnownMachine>, ReadError> {
-    let mut select =
-        sql.prepare_cached("SELECT machine, info, last_seen FROM machines WHERE last_seen > 0 ORDER BY machine")?;
-    let mut rows = select.query([])?;
+    let mut select = sql.prepare_cached(
+        "SELECT machine, info, last_seen FROM machines WHERE last_seen > 0 ORDER BY last_seen DESC LIMIT ?1",
+    )?;
+    let mut rows = select.query([MACHINES_MAX])?;
     let mut machines = Vec::new();
     while let Some(row) = rows.next()? {
         let machine: String = row.get(0)?;

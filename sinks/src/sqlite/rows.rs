@@ -24,6 +24,9 @@ pub(super) enum RowError {
     Json(#[from] serde_json::Error),
 }
 
+/// Series of a machine remembered beyond twice its roster.
+const SPARE_KEYS: usize = 256;
+
 type Result<T> = std::result::Result<T, RowError>;
 
 /// Ids of machines and series, as far as they were needed.
@@ -56,6 +59,10 @@ impl Ids {
         if !is_known {
             ids.roster = None;
             ids.slots.clear();
+            // Series that went out of use must not be remembered for good.
+            if ids.by_key.len() > 2 * roster.series.len() + SPARE_KEYS {
+                ids.by_key.clear();
+            }
             for key in &roster.series {
                 let id = match ids.by_key.get(key) {
                     Some(id) => *id,

@@ -265,7 +265,7 @@ async fn a_restart_knows_the_machines_it_had() {
         .iter()
         .map(|m| (m.machine.as_str(), m.info.as_deref(), m.last_seen))
         .collect();
-    assert_eq!(shown, [("a", Some(&info), at(5)), ("b", None, at(7))]);
+    assert_eq!(shown, [("b", None, at(7)), ("a", Some(&info), at(5))]);
 }
 
 #[tokio::test]
@@ -346,6 +346,53 @@ fn a_damaged_file_is_set_aside_and_a_new_one_begins() {
     assert_eq!(sink.cursors(), Cursors::default());
     let aside = std::fs::read(dir.path().join("history.db.corrupt-100000")).unwrap();
     assert_eq!(aside, [7; 5_000]);
+}
+
+#[tokio::test]
+async fn damage_that_is_found_while_in_use_is_dealt_with_at_the_next_start() {
+    let mut store = Store::new();
+    let letters = || {
+        (0..2_000)
+            .map(|_| Output::Rejected(rejected("a", at(99_000))))
+            .collect()
+    };
+    store.write(1, letters()).await;
+    let Store {
+        dir,
+        clock,
+        sink,
+        history,
+    } = store;
+    drop((sink, history));
+    let path = dir.path().join("history.db");
+    let mut bytes = std::fs::read(&path).unwrap();
+    // Past the first pages, which the opening looks at: the tables' insides.
+    let from = bytes.len() / 4 * 3;
+    bytes[from..].fill(0x5a);
+    std::fs::write(&path, bytes).unwrap();
+    let (mut sink, history) = open(settings(&dir), clock.shared(), &Registry::new()).unwrap();
+    assert_eq!(sink.cursors().rows, 1, "it looks whole");
+    let group = Group {
+        t: 2,
+        outputs: letters(),
+    };
+    let batch = Arc::new(WriteBatch {
+        groups: vec![group],
+        upto: 2,
+    });
+    let error = sink.write(Arc::clone(&batch)).await.unwrap_err();
+    assert!(
+        !error.is_retryable() && error.to_string().contains("restart the hub"),
+        "{error}"
+    );
+    drop((sink, history));
+    let (mut sink, history) = open(settings(&dir), clock.shared(), &Registry::new()).unwrap();
+    assert_eq!(sink.cursors(), Cursors::default(), "a new file begins");
+    sink.write(batch).await.unwrap();
+    assert_eq!(history.dead_letters(0, 9_000).await.unwrap().len(), 2_000);
+    drop((sink, history));
+    let (sink, _history) = open(settings(&dir), clock.shared(), &Registry::new()).unwrap();
+    assert_eq!(sink.cursors().rows, 2, "and stays");
 }
 
 #[test]

@@ -17,7 +17,7 @@ use tokio::task::spawn_blocking;
 use super::Shared;
 use super::expire::{self, Stage};
 use super::gather::{self, Batches};
-use super::open::{NAME, sink_error};
+use super::open::{NAME, is_damage, mark_damaged, sink_error};
 use super::rows::{Ids, RowError, RowWriter, sql_t};
 use crate::error::SinkError;
 use crate::sink::{Cursors, Lane, Sink, WriteBatch};
@@ -182,7 +182,7 @@ impl Writer {
             // Rolled back, with whatever ids it had made.
             self.ids.clear();
             return Err(match error {
-                RowError::Sql(error) => sink_error("write rows", error),
+                RowError::Sql(error) => self.failed("write rows", error),
                 RowError::Json(error) => SinkError::Unavailable {
                     sink: NAME,
                     action: "encode rows",
@@ -222,17 +222,24 @@ impl Writer {
         Ok(transaction.commit()?)
     }
 
+    /// A damaged file is marked, so that the next start sets it aside even if the damage lies deep.
+    fn failed(&self, action: &'static str, error: rusqlite::Error) -> SinkError {
+        if is_damage(&error) {
+            mark_damaged(&self.shared.settings.dir);
+        }
+        sink_error(action, error)
+    }
+
     /// One step of retention.
     fn maintain(&mut self) -> Result<bool, SinkError> {
         let now = Timestamp::from_micros(self.clock.now_us());
-        let next = expire::step(&self.connection, &self.shared.settings, now, self.stage);
-        let next = next.map_err(|error| sink_error("delete old rows", error))?;
-        if matches!(self.stage, Stage::Machines) {
-            // Their ids may be gone.
+        let step = expire::step(&self.connection, &self.shared.settings, now, self.stage);
+        let step = step.map_err(|error| self.failed("delete old rows", error))?;
+        if step.forgot {
             self.ids.clear();
         }
-        self.stage = next.unwrap_or_default();
-        Ok(next.is_some())
+        self.stage = step.next.unwrap_or_default();
+        Ok(step.next.is_some())
     }
 }
 
