@@ -27,7 +27,7 @@ use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use faulty::{Faulty, Mode};
+use faulty::{Controls, Faulty, Mode};
 use subject::{Sqlite, Subject, TIMES, workload};
 
 /// Far above what any of this takes; only a hang meets it.
@@ -102,7 +102,7 @@ struct Rig {
     queue: Sender<Egress>,
     handle: DriverHandle,
     task: JoinHandle<()>,
-    mode: tokio::sync::watch::Sender<Mode>,
+    controls: Controls,
 }
 
 impl Rig {
@@ -112,7 +112,7 @@ impl Rig {
             dir: spill.path().to_owned(),
             quota_bytes: 64 << 20,
         });
-        let (faulty, mode) = Faulty::new(sink, mode);
+        let (faulty, controls) = Faulty::new(sink, mode);
         let context = DriverContext {
             settings: DriverSettings {
                 batch_bytes_max: 3_000,
@@ -137,7 +137,7 @@ impl Rig {
             queue,
             handle,
             task,
-            mode,
+            controls,
         }
     }
 
@@ -170,10 +170,12 @@ impl Rig {
         self.handle.status()
     }
 
-    /// As a crash: nothing is flushed.
-    async fn kill(self) {
+    /// As a crash: nothing is flushed. Answers with what the journal had to keep.
+    async fn kill(self) -> LogicalTime {
         self.task.abort();
         drop(timeout(DEADLINE, self.task).await.unwrap());
+        timeout(DEADLINE, self.controls.gone()).await.unwrap();
+        self.handle.status().keep_from
     }
 }
 
@@ -190,7 +192,7 @@ async fn a_failing_store_loses_and_repeats_nothing<S: Subject>(mode: Mode) {
         status.cursors.is_some_and(|c| before[9].t <= c.rows)
     })
     .await;
-    rig.mode.send_replace(mode);
+    rig.controls.mode.send_replace(mode);
     rig.push(meanwhile);
     let status = rig
         .wait_for("the queue is drained into the spill", |status| 0 < status.backlog_bytes)
@@ -201,7 +203,7 @@ async fn a_failing_store_loses_and_repeats_nothing<S: Subject>(mode: Mode) {
         rig.wait_for("it is told", |status| !status.health.is_up).await
     };
     assert!(status.keep_from <= meanwhile[19].t + 1);
-    rig.mode.send_replace(Mode::Works);
+    rig.controls.mode.send_replace(Mode::Works);
     rig.push(after);
     rig.wait_for("it caught up", |status| status.cursors.is_some_and(|c| TIMES <= c.rows))
         .await;
@@ -221,13 +223,11 @@ async fn a_restart_during_an_outage_loses_and_repeats_nothing<S: Subject>() {
         status.cursors.is_some_and(|c| groups[7].t <= c.rows)
     })
     .await;
-    rig.mode.send_replace(Mode::Refuses);
+    rig.controls.mode.send_replace(Mode::Refuses);
     rig.push(&groups[8..28]);
-    let status = rig
-        .wait_for("the outage is spilled", |status| 0 < status.backlog_bytes)
+    rig.wait_for("the outage is spilled", |status| 0 < status.backlog_bytes)
         .await;
-    let keep_from = status.keep_from;
-    rig.kill().await;
+    let keep_from = rig.kill().await;
     let (sink, store) = S::split(subject.open().await);
     let rig = Rig::start(sink, &spill, Mode::Refuses);
     // A replay begins earlier than it must: at the open hour.
@@ -235,7 +235,7 @@ async fn a_restart_during_an_outage_loses_and_repeats_nothing<S: Subject>() {
     let replayed: Vec<Group> = groups.iter().filter(|group| replay_from <= group.t).cloned().collect();
     rig.push(&replayed);
     rig.wait_for("all is taken in", |status| TIMES <= status.sealed).await;
-    rig.mode.send_replace(Mode::Works);
+    rig.controls.mode.send_replace(Mode::Works);
     rig.wait_for("it caught up", |status| status.cursors.is_some_and(|c| TIMES <= c.rows))
         .await;
     let status = rig.complete().await;
@@ -244,6 +244,47 @@ async fn a_restart_during_an_outage_loses_and_repeats_nothing<S: Subject>() {
         (0, Some(TIMES))
     );
     assert_eq!(S::contents_of(&store).await, wanted::<S>().await);
+}
+
+/// S-1, S-2: any course of faults and crashes, drawn from a seed.
+async fn any_course_of_faults_loses_and_repeats_nothing<S: Subject>() {
+    let (groups, wanted) = (workload(), wanted::<S>().await);
+    for seed in 0..24 {
+        let mut rng = fastrand::Rng::with_seed(seed);
+        let (subject, spill) = (S::new(), tempfile::tempdir().unwrap());
+        let modes = [
+            Mode::Works,
+            Mode::Works,
+            Mode::Refuses,
+            Mode::StoresAndFails,
+            Mode::Hangs,
+        ];
+        let mut rig = Rig::start(subject.open_sink().await, &spill, Mode::Works);
+        let mut pushed = 0;
+        while pushed < groups.len() {
+            rig.controls.mode.send_replace(*rng.choice(&modes).unwrap());
+            let end = groups.len().min(pushed + rng.usize(1..12));
+            rig.push(&groups[pushed..end]);
+            pushed = end;
+            if rng.bool() {
+                let upto = groups[end - 1].t;
+                rig.wait_for("all is taken in", |status| upto <= status.sealed).await;
+            }
+            if rng.u8(0..4) == 0 {
+                let keep_from = rig.kill().await;
+                let replay_from = keep_from.saturating_sub(rng.u64(0..30));
+                rig = Rig::start(subject.open_sink().await, &spill, *rng.choice(&modes).unwrap());
+                // The journal brings again what was asked of it, up to where it had come.
+                let from = groups.partition_point(|group| group.t < replay_from).min(pushed);
+                rig.push(&groups[from..pushed]);
+            }
+        }
+        rig.controls.mode.send_replace(Mode::Works);
+        let status = rig.complete().await;
+        let reached = status.cursors.map(|cursors| cursors.oldest());
+        assert_eq!((reached, status.lost), (Some(TIMES), 0), "seed {seed}");
+        assert_eq!(S::contents(&subject.open().await).await, wanted, "seed {seed}");
+    }
 }
 
 /// The end of the program does not wait for a dead store: the rest goes to the spill, and the next run writes it.
@@ -323,6 +364,11 @@ macro_rules! suite {
             #[tokio::test]
             async fn a_restart_during_an_outage_loses_and_repeats_nothing() {
                 super::a_restart_during_an_outage_loses_and_repeats_nothing::<$subject>().await;
+            }
+
+            #[tokio::test]
+            async fn any_course_of_faults_loses_and_repeats_nothing() {
+                super::any_course_of_faults_loses_and_repeats_nothing::<$subject>().await;
             }
 
             #[tokio::test]

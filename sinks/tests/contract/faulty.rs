@@ -20,13 +20,33 @@ pub(crate) enum Mode {
 pub(crate) struct Faulty<S> {
     inner: S,
     mode: watch::Receiver<Mode>,
+    /// Dropped with the store: then nothing holds its files any more.
+    _alive: watch::Sender<()>,
+}
+
+/// The test's end of it.
+pub(crate) struct Controls {
+    pub(crate) mode: watch::Sender<Mode>,
+    alive: watch::Receiver<()>,
+}
+
+impl Controls {
+    /// Waits until the store is dropped, also by a call that was still under way.
+    pub(crate) async fn gone(mut self) {
+        drop(self.mode);
+        while self.alive.changed().await.is_ok() {}
+    }
 }
 
 impl<S: Sink> Faulty<S> {
-    pub(crate) fn new(inner: S, mode: Mode) -> (Self, watch::Sender<Mode>) {
-        let (sender, receiver) = watch::channel(mode);
-        let mode = receiver;
-        (Self { inner, mode }, sender)
+    pub(crate) fn new(inner: S, mode: Mode) -> (Self, Controls) {
+        let (mode_sender, mode) = watch::channel(mode);
+        let (_alive, alive) = watch::channel(());
+        let controls = Controls {
+            mode: mode_sender,
+            alive,
+        };
+        (Self { inner, mode, _alive }, controls)
     }
 
     fn failure(&self) -> SinkError {
