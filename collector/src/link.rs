@@ -137,18 +137,13 @@ impl<'a> Link<'a> {
     pub(crate) async fn run(&mut self, wakes: Wakes<'_>) -> End {
         let mut drained_by: Option<Instant> = None;
         let outgoing = self.outgoing.clone();
-        let far = Instant::now() + Duration::from_secs(86_400 * 365);
         loop {
             self.fill().await;
             if drained_by.is_some() && self.ready.is_empty() && self.mailbox.lock().await.waiting() == 0 {
                 return End::Drained;
             }
-            let silent_at = if self.under_way.is_empty() {
-                far
-            } else {
-                self.moved + SILENCE_MAX
-            };
-            let paced_until = self.paced_until;
+            let silent_at = (!self.under_way.is_empty()).then(|| self.moved + SILENCE_MAX);
+            let paced_until = Some(self.paced_until).filter(|until| Instant::now() < *until);
             tokio::select! {
                 response = self.responses.message() => match response {
                     Ok(Some(response)) => {
@@ -171,11 +166,11 @@ impl<'a> Link<'a> {
                     let table = wakes.processes.borrow_and_update().clone();
                     self.ready.extend(table.map(|table| message(Message::Processes(table))));
                 }
-                () = wakes.resend_layout.notified() => self.layouts.resend(|_all| true),
-                () = sleep_until(paced_until), if Instant::now() < paced_until => {}
-                () = sleep_until(silent_at) => return End::Silent,
+                () = wakes.resend_layout.notified() => self.layouts.resend(),
+                () = at(paced_until) => {}
+                () = at(silent_at) => return End::Silent,
                 () = wakes.drain.draining(), if drained_by.is_none() => drained_by = Some(Instant::now() + DRAIN_SEND),
-                () = sleep_until(drained_by.unwrap_or(far)) => return End::Drained,
+                () = at(drained_by) => return End::Drained,
             }
         }
     }
@@ -253,7 +248,8 @@ impl<'a> Link<'a> {
         }
         if !response.unknown_layouts.is_empty() {
             self.unknown += 1;
-            self.layouts.resend(|id| response.unknown_layouts.contains(&id));
+            // All of them: what is thrown away here may hold one that was never sent.
+            self.layouts.resend();
             self.ready.clear();
             self.under_way.clear();
             self.sent = self.mailbox.lock().await.acknowledged();
@@ -302,11 +298,17 @@ impl LayoutBook {
         (self.last_id, true)
     }
 
-    /// The hub lacks these. They keep their numbers: it waits for the layout under the number it asked for.
-    fn resend(&mut self, is_lacking: impl Fn(u32) -> bool) {
-        for known in self.known.iter_mut().filter(|known| is_lacking(known.id)) {
-            known.is_sent = false;
-        }
+    /// Each goes out again before the next frame that names it, under its old number: a hub that asks for one waits for that.
+    fn resend(&mut self) {
+        self.known.iter_mut().for_each(|known| known.is_sent = false);
+    }
+}
+
+/// Ends at that moment; never without one.
+async fn at(moment: Option<Instant>) {
+    match moment {
+        Some(moment) => sleep_until(moment).await,
+        None => std::future::pending().await,
     }
 }
 
