@@ -39,6 +39,8 @@ export function mountAlerts(place: HTMLElement, context: Context): Screen {
       abort.abort();
       window.clearTimeout(timer);
       stop();
+      // By htmx's own hand, so that it lets go of its timers and listeners too.
+      htmx.swap(place, '', { swapStyle: 'innerHTML', swapDelay: 0, settleDelay: 0 });
     },
   };
 }

@@ -210,7 +210,7 @@ export class Panel {
     const now = performance.now();
     if (this.describedAt !== 0 && now - this.describedAt < DESCRIBE_MS) return;
     this.describedAt = now;
-    this.canvas.setAttribute('aria-label', describe(this.spec.title, this.spec.kind, this.columns));
+    this.canvas.setAttribute('aria-label', describe(this.spec.title, this.spec.kind, totalFirst(this.columns)));
     if (!this.tableBox.hidden) this.fillTable();
   }
 
@@ -254,13 +254,19 @@ export class Panel {
   }
 }
 
+/** A sum says more than its parts, and only the first few series are spoken. */
+function totalFirst(columns: readonly ChartColumn[]): ChartColumn[] {
+  return [...columns].sort((a, b) => Number(a.spec.fill === 'stack') - Number(b.spec.fill === 'stack'));
+}
+
 /** What the colours of a heat strip mean. */
 function heatKey(): HTMLElement {
   const steps = [0, 1, 2, 3, 4, 5, 6].map((step) => element('span', { class: 'heat-key', 'data-step': String(step) }));
   return element('div', { class: 'legend heat-legend' }, element('span', {}, 'idle'), ...steps, element('span', {}, 'busy'));
 }
 
-function badgeText({ tier, step_ms }: History): string {
+function badgeText({ tier, step_ms, partial }: History): string {
   const step = duration(step_ms / 1000);
-  return tier === 'raw' ? `raw ${step}` : `${step} min–max`;
+  const text = tier === 'raw' ? `raw ${step}` : `${step} min–max`;
+  return partial ? `${text}, partial` : text;
 }
