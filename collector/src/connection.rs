@@ -19,7 +19,7 @@ impl Connection {
     /// The hub answered.
     pub(crate) fn open(&mut self) {
         if *self != Self::Open {
-            info!("connected to the hub");
+            info!("hub connected");
             *self = Self::Open;
         }
     }
@@ -55,37 +55,40 @@ fn needs_a_person(code: Code) -> bool {
 fn log(end: &End, machine: &MachineId) {
     match end {
         End::Refused(status) => log_status(status, machine),
-        End::Silent => warn!("the hub does not answer; frames are kept and it is tried again"),
-        End::Confused => warn!("the hub keeps asking for the layout; starting a new stream"),
-        End::Forgotten => warn!("the hub has newer frames of this session than we numbered; going on under a new one"),
-        End::Drained | End::Closed => info!("the hub closed the stream; connecting again"),
+        End::Silent => warn!(hint = "frames are kept and it is tried again", "hub does not answer"),
+        End::Confused => warn!(hint = "a new stream starts afresh", "hub keeps asking for layouts"),
+        End::Forgotten => warn!(
+            hint = "was the spool restored from a backup? all that waits is sent under a new session",
+            "hub is ahead of the spool"
+        ),
+        End::Drained | End::Closed => info!("hub closed the stream"),
     }
 }
 
 fn log_status(status: &Status, machine: &MachineId) {
     let reason = status.message();
     match status.code() {
-        Code::Unauthenticated | Code::PermissionDenied => error!(
-            %machine,
-            reason, "the hub does not accept this collector; enrol it at the hub, frames are kept meanwhile"
-        ),
-        Code::InvalidArgument => error!(
-            %machine,
-            reason, "the hub cannot use this stream; check COLLECTOR_MACHINE_ID, COLLECTOR_TAGS and the versions"
-        ),
-        Code::Unimplemented => error!(
-            reason,
-            "what answers is no hub; check COLLECTOR_AGGREGATOR_URL (gRPC, by default port 50051)"
-        ),
-        Code::Aborted => warn!(
-            %machine,
-            reason, "the hub ended the stream; does another collector use this machine id?"
-        ),
-        Code::ResourceExhausted => warn!(reason, "the hub asks to slow down; frames are kept meanwhile"),
-        _ => warn!(
-            error = cause(status),
-            "the hub cannot be reached; frames are kept and it is tried again"
-        ),
+        Code::Unauthenticated | Code::PermissionDenied => {
+            let hint = "enrol this collector at the hub; frames are kept meanwhile";
+            error!(%machine, reason, hint, "hub does not accept this collector");
+        }
+        Code::InvalidArgument => {
+            let hint = "check COLLECTOR_MACHINE_ID, COLLECTOR_TAGS and that both are of one version";
+            error!(%machine, reason, hint, "hub cannot use this stream");
+        }
+        Code::Unimplemented => {
+            let hint = "check COLLECTOR_AGGREGATOR_URL: gRPC, by default port 50051";
+            error!(reason, hint, "what answers is no hub");
+        }
+        Code::Aborted => {
+            let hint = "does another collector use this machine id?";
+            warn!(%machine, reason, hint, "hub ended the stream");
+        }
+        Code::ResourceExhausted => warn!(reason, hint = "frames are kept meanwhile", "hub asks to slow down"),
+        _ => {
+            let hint = "frames are kept and it is tried again";
+            warn!(error = cause(status), hint, "hub cannot be reached");
+        }
     }
 }
 

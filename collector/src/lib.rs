@@ -126,7 +126,11 @@ impl Collector {
         report(senders.join_all(DRAIN_WITHIN - sampler::SOURCE_DEADLINE).await);
         let lost = mailbox.on_disk(Outbox::spill_all).await.unwrap_or(0);
         if lost > 0 {
-            warn!(frames = lost, "frames were neither delivered nor spooled and are lost");
+            warn!(
+                frames = lost,
+                hint = "set COLLECTOR_SPOOL_DIR",
+                "frames lost at the end"
+            );
         }
         info!("collector ended");
         Ok(())
@@ -142,7 +146,10 @@ impl Collector {
                 Some(spool.map_err(CollectorError::Spool)?)
             }
             None => {
-                info!("no spool folder is set; frames that wait do so in memory only");
+                info!(
+                    hint = "set COLLECTOR_SPOOL_DIR to keep waiting frames over a restart",
+                    "no spool folder"
+                );
                 None
             }
         };
@@ -230,7 +237,7 @@ fn spawn(tasks: &mut TaskSet, name: &'static str, task: impl Future<Output = ()>
 
 fn report(ends: Vec<runtime::drain::TaskEnd>) {
     for end in ends.iter().filter(|end| !end.is_finished()) {
-        error!(%end, "task of the collector did not end well");
+        error!(%end, "collector task failed");
     }
 }
 

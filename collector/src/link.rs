@@ -34,7 +34,7 @@ const DRAIN_SEND: Duration = Duration::from_secs(5);
 const LAYOUTS_KNOWN: usize = 32;
 /// A hub that keeps asking for layouts it was given is broken; a new stream starts afresh.
 const UNKNOWN_MAX: u32 = 16;
-/// Different reasons of refusal that are logged per stream.
+/// Different reasons of refusal that are logged per stream, each once; further ones are only counted.
 const REASONS_MAX: usize = 16;
 
 /// Samples per second while old frames are caught up with: below what a hub lets one machine send (50,000), or it would refuse
@@ -265,7 +265,7 @@ impl<'a> Link<'a> {
                     reason = rejection.reason,
                     samples = rejection.count,
                     detail = rejection.detail,
-                    "the hub refuses samples; further ones for this reason are only counted"
+                    "samples rejected"
                 );
             }
         }

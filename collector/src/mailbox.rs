@@ -58,7 +58,7 @@ impl Mailbox {
         let mut outbox = Arc::clone(&self.outbox).lock_owned().await;
         let joined = tokio::task::spawn_blocking(move || work(&mut outbox)).await;
         joined
-            .inspect_err(|failure| error!(error = %failure, "work on the spool broke off"))
+            .inspect_err(|failure| error!(error = %failure, "spool work broke off"))
             .ok()
     }
 }

@@ -61,7 +61,7 @@ impl Remote {
             let report = self.apply(&config);
             let reported = tokio::time::timeout(REPORT_TIMEOUT, client.report_config(report)).await;
             if !matches!(reported, Ok(Ok(_))) {
-                debug!(version = config.version, "configuration report was not taken");
+                debug!(version = config.version, "configuration report not taken");
             }
         }
         Ok(())
@@ -79,11 +79,11 @@ impl Remote {
                     info!(
                         version = config.version,
                         interval_ms = config.interval_ms,
-                        "configuration of the hub is in use"
+                        "configuration applied"
                     );
                 }
             }
-            Err(reason) => warn!(version = config.version, reason, "configuration of the hub is rejected"),
+            Err(reason) => warn!(version = config.version, reason, "configuration rejected"),
         }
         ConfigReport {
             machine_id: self.machine.as_str().to_owned(),

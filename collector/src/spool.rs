@@ -68,7 +68,7 @@ impl Spool {
         };
         let (journal, opened) = Journal::open(options)?;
         if opened.cursors_lost || !opened.torn.is_empty() {
-            warn!(torn = ?opened.torn, cursors_lost = opened.cursors_lost, "spool was damaged and is mended");
+            warn!(torn = ?opened.torn, cursors_lost = opened.cursors_lost, "spool mended");
         }
         let mut spool = Self {
             session: journal.cursor("session").unwrap_or(0),

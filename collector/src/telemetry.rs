@@ -41,16 +41,13 @@ impl Telemetry {
     /// Logged when it begins.
     pub(crate) fn spool_fails(&self, failure: &JournalError) {
         if !self.is_spool_failing.swap(true, Ordering::Relaxed) {
-            warn!(
-                error = error_chain(failure),
-                "spool cannot be written; frames wait in memory"
-            );
+            warn!(error = error_chain(failure), "spool does not work");
         }
     }
 
     pub(crate) fn spool_works(&self) {
         if self.is_spool_failing.swap(false, Ordering::Relaxed) {
-            info!("spool can be written again");
+            info!("spool works again");
         }
     }
 }

@@ -79,7 +79,7 @@ impl Ticker {
     }
 
     async fn obey(&mut self, order: Order, plan: &mut Plan) {
-        info!(order = ?order, "order of the hub");
+        info!(order = ?order, "order taken");
         match order {
             Order::Pause => plan.is_paused = true,
             Order::Resume => {

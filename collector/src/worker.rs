@@ -138,7 +138,7 @@ impl Worker {
                 self.counters.success.set(1.0);
                 if !self.is_well {
                     self.is_well = true;
-                    info!(source = self.name, "source reads again");
+                    info!(source = self.name, "source back");
                 }
                 Some(done.readings)
             }
@@ -161,11 +161,7 @@ impl Worker {
         self.counters.success.set(0.0);
         if self.is_well {
             self.is_well = false;
-            warn!(
-                source = self.name,
-                error = why,
-                "source cannot be read; its series are absent"
-            );
+            warn!(source = self.name, error = why, "source absent");
         }
     }
 }

@@ -164,7 +164,7 @@ impl Outbox {
         });
         self.loaded = loaded;
         let lost = self.give_up_unreadable(after);
-        self.count_dropped(lost, "spooled frames cannot be read and are dropped");
+        self.count_dropped(lost, "unreadable");
     }
 
     /// The hub has everything up to `sequence` on its disk. May wait for the disk when frames were there.
@@ -221,7 +221,7 @@ impl Outbox {
         });
         let Some(dropped) = dropped else { return false };
         frames.iter().for_each(|_| self.forget_oldest());
-        self.count_dropped(dropped, "spool is full; the oldest frames are dropped");
+        self.count_dropped(dropped, "spool full");
         true
     }
 
@@ -251,10 +251,7 @@ impl Outbox {
             return;
         };
         if failure.is_fatal() {
-            error!(
-                error = error_chain(&failure),
-                "spool is given up; frames wait in memory only"
-            );
+            error!(error = error_chain(&failure), "spool given up");
             self.spool = None;
             self.loaded.clear();
         } else {
@@ -268,7 +265,7 @@ impl Outbox {
             self.forget_oldest();
             dropped += 1;
         }
-        self.count_dropped(dropped, "memory for waiting frames is full; the oldest are dropped");
+        self.count_dropped(dropped, "memory full");
     }
 
     fn forget_oldest(&mut self) {
@@ -277,13 +274,14 @@ impl Outbox {
         }
     }
 
-    fn count_dropped(&mut self, frames: u64, message: &'static str) {
+    fn count_dropped(&mut self, frames: u64, reason: &'static str) {
         if frames == 0 {
             return;
         }
         self.telemetry.dropped.add(frames);
         if !std::mem::replace(&mut self.is_dropping, true) {
-            warn!(frames, dropped_total = self.telemetry.dropped.value(), "{message}");
+            let dropped_total = self.telemetry.dropped.value();
+            warn!(reason, frames, dropped_total, "frames dropped");
         }
     }
 
