@@ -220,7 +220,8 @@ impl SinkPort for HistoryFigures {
 /// Keeps the latest value of each series of one worker.
 pub struct LatestFigures {
     done: SyncSender<Figures>,
-    machines: HashMap<u32, Vec<(i64, f64)>>,
+    /// By machine index, then slot: event time and value.
+    machines: Vec<Vec<(i64, f64)>>,
     is_complete: bool,
 }
 
@@ -228,7 +229,7 @@ impl LatestFigures {
     pub fn new(done: SyncSender<Figures>) -> Self {
         Self {
             done,
-            machines: HashMap::new(),
+            machines: Vec::new(),
             is_complete: false,
         }
     }
@@ -237,8 +238,17 @@ impl LatestFigures {
 impl SinkPort for LatestFigures {
     fn output(&mut self, _t: LogicalTime, output: Output) {
         let Output::Samples(bound) = output else { return };
-        let cells = self.machines.entry(bound.roster().index).or_default();
+        let index = bound.roster().index as usize;
+        self.machines.resize_with(self.machines.len().max(index + 1), Vec::new);
+        let cells = &mut self.machines[index];
         cells.resize(bound.roster().series.len().max(cells.len()), (i64::MIN, 0.0));
+        if bound.is_dense() {
+            let at = bound.batch.newest().micros();
+            for (cell, value) in cells.iter_mut().zip(&bound.batch.values) {
+                *cell = if at > cell.0 { (at, *value) } else { *cell };
+            }
+            return;
+        }
         for index in 0..bound.batch.len() {
             let (Slot(slot), at) = (bound.slot(index), bound.batch.time(index).micros());
             let cell = &mut cells[slot as usize];
@@ -257,7 +267,7 @@ impl SinkPort for LatestFigures {
             return;
         }
         let mut figures = Figures::default();
-        for (at, value) in self.machines.values().flatten().filter(|(at, _)| *at != i64::MIN) {
+        for (at, value) in self.machines.iter().flatten().filter(|(at, _)| *at != i64::MIN) {
             figures.latest.series += 1;
             figures.latest.value += value;
             figures.latest.ts += ms(Timestamp::from_micros(*at));

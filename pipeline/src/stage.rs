@@ -55,7 +55,11 @@ pub fn stage<'s, S: Stage>(input: Records<'s, S::In>, name: &'static str, mut st
             let now = frontier.frontier().first().copied();
             match now {
                 Some(now) => state.advance(now, &mut out),
-                None => state.finish(&mut out),
+                None => {
+                    state.finish(&mut out);
+                    // What ends with the input belongs to the end: everything below the frontier was promised to be complete.
+                    out.iter_mut().for_each(|at| at.t = at.t.max(*capability.time()));
+                }
             }
             if !out.is_empty() {
                 output.session(&*capability).give_container(&mut out);

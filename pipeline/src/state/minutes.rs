@@ -150,17 +150,21 @@ impl Minutes {
         }
         let is_late = at <= self.watermark(settings);
         let position = self.minute_of(time, pool);
-        let is_whole = given == bound.batch.len() && bound.is_dense() && self.events.is_empty();
+        let is_batch = given == bound.batch.len() && self.events.is_empty();
         let width = u32::try_from(given).unwrap_or(u32::MAX);
         let minute = &mut self.minutes[position];
         minute.widen(self.roster.series.len());
-        let added = if is_whole && self.seen.insert_dense(at, width) {
-            minute.each(|cells| cells.add_dense(&bound.batch.values, time));
+        let values = &bound.batch.values;
+        let added = if is_batch && bound.is_dense() && self.seen.insert_dense(at, width) {
+            minute.each(|cells| cells.add_dense(values, time));
+            given
+        } else if is_batch && self.seen.insert_newest(at, (0..given).map(|index| bound.slot(index))) {
+            minute.each(|cells| cells.add_newest((0..given).map(|index| bound.slot(index)).zip(values), time));
             given
         } else {
             let mut added = 0;
             for index in range {
-                let (slot, value) = (bound.slot(index), bound.batch.values[index]);
+                let (slot, value) = (bound.slot(index), values[index]);
                 if self.events.contains(&slot.0) || self.seen.insert(at, slot) {
                     minute.each(|cells| cells.add(slot, value, time));
                     added += 1;

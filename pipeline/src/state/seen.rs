@@ -35,6 +35,21 @@ impl Seen {
         is_newest
     }
 
+    /// Whether samples of these slots at `time` are all new, because the time is the newest and no slot repeats; then they are remembered.
+    pub fn insert_newest(&mut self, time: i64, slots: impl Iterator<Item = Slot>) -> bool {
+        if self.times.back().is_some_and(|(newest, _)| *newest >= time) {
+            return false;
+        }
+        let mut set = Slots::Few(0);
+        for slot in slots {
+            if !set.insert(slot.0) {
+                return false;
+            }
+        }
+        self.push(self.times.len(), time, set);
+        true
+    }
+
     /// Whether the sample is new; then it is remembered.
     pub fn insert(&mut self, time: i64, slot: Slot) -> bool {
         let at = match self.times.back() {
@@ -120,6 +135,18 @@ mod tests {
     use std::collections::HashSet;
 
     proptest! {
+        #[test]
+        fn samples_of_the_newest_time_are_taken_at_once(slots in prop::collection::vec(0u32..150, 0..40)) {
+            let mut seen = Seen::default();
+            let is_unique = slots.iter().collect::<HashSet<_>>().len() == slots.len();
+            prop_assert_eq!(seen.insert_newest(5, slots.iter().copied().map(Slot)), is_unique);
+            prop_assert!(!seen.insert_newest(4, std::iter::once(Slot(0))) || !is_unique);
+            for slot in slots {
+                prop_assert_eq!(seen.insert(5, Slot(slot)), !is_unique);
+                seen = if is_unique { seen } else { Seen::default() };
+            }
+        }
+
         #[test]
         fn a_sample_is_new_exactly_once(samples in prop::collection::vec((0i64..20, 0u32..200, any::<bool>()), 1..300)) {
             let (mut seen, mut oracle) = (Seen::default(), HashSet::new());

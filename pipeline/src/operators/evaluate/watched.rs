@@ -75,11 +75,20 @@ impl Machine {
             }
             return;
         }
+        // Slots mostly rise within a batch, so the next watched one is found by walking along.
+        let (mut next, mut before) = (0, 0);
         for index in 0..bound.batch.len() {
             let slot = bound.slot(index).0;
-            if let Ok(at) = self.samples.binary_search_by_key(&slot, |w| w.slot) {
+            if slot < before {
+                next = self.samples.partition_point(|w| w.slot < slot);
+            }
+            before = slot;
+            while self.samples.get(next).is_some_and(|w| w.slot < slot) {
+                next += 1;
+            }
+            if let Some(watched) = self.samples.get_mut(next).filter(|w| w.slot == slot) {
                 let (value, time) = (bound.batch.values[index], bound.batch.time(index));
-                self.samples[at].look(Look { t, value, time }, out);
+                watched.look(Look { t, value, time }, out);
             }
         }
     }
