@@ -7,7 +7,8 @@ use tracing::{error, info, warn};
 use crate::config::Config;
 use crate::exit::Exit;
 use crate::health::url_of;
-use crate::program::{StopSignals, VERSION, complain, start_logs};
+use crate::program::{StopSignals, complain, start_logs};
+use crate::rules::LoadError;
 use crate::wiring::{Hub, Role};
 
 /// Runs to the end of the process.
@@ -32,7 +33,12 @@ pub fn serve(role: Role, config: Config) -> Exit {
         Ok(()) => Exit::Fine,
         Err(failure) => {
             error!(error = format!("{failure:#}"), "hub failed");
-            Exit::Failed
+            // A supervisor that restarts it would only see the same again.
+            if failure.is::<LoadError>() {
+                Exit::Config
+            } else {
+                Exit::Failed
+            }
         }
     }
 }
@@ -41,7 +47,7 @@ async fn until_stopped(role: Role, config: Config, clock: SharedClock) -> Result
     let mut signals = StopSignals::listen()
         .map_err(anyhow::Error::from_boxed)
         .context("listen for signals")?;
-    info!(version = VERSION, data_dir = %config.data_dir.display(), pid = std::process::id(), "hub starts");
+    info!(data_dir = %config.data_dir.display(), pid = std::process::id(), "hub starts");
     for setting in &config.unused {
         warn!(setting, "setting has no effect in this program");
     }

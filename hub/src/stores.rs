@@ -2,6 +2,7 @@
 
 use anyhow::{Context, Result};
 use journal::{Journal, Opened};
+use model::LogicalTime;
 use runtime::telemetry::error_chain;
 use sinks::sink::Sink;
 use sinks::spill::Spill;
@@ -20,6 +21,8 @@ pub(crate) struct Stores {
     /// Machines and firing alerts.
     pub(crate) known: Known,
     pub(crate) recovery: Recovery,
+    /// The newest T that the history has seen.
+    pub(crate) t_floor: LogicalTime,
 }
 
 impl Stores {
@@ -69,6 +72,7 @@ impl Stores {
             spill,
             known,
             recovery,
+            t_floor: cursors.rows.max(cursors.raw),
         })
     }
 }

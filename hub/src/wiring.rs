@@ -14,7 +14,7 @@ use ingest::{CollectorConfig, Collectors, Foundations, Ingest, Replayed, Service
 use journal::Journal;
 use model::command::RuleStore;
 use model::query::{Health, HotState};
-use model::{Record, RuleSet};
+use model::{LogicalTime, Record, RuleSet};
 use runtime::clock::SharedClock;
 use runtime::drain::TaskEnd;
 use runtime::metrics::Registry;
@@ -98,13 +98,14 @@ impl Hub {
             history,
             spill,
             recovery,
+            t_floor,
             ..
         } = stores;
         let (sinks, driver) = start_sinks(&base, (sink, spill), &hot, outlets);
-        let (journal, replayed) = graph.replay(journal, recovery.from_t).await?;
-        let rules_known = replayed.state.rules().cloned();
+        let replayed = graph.replay(journal, recovery.from_t).await?;
+        let rules_known = replayed.1.state.rules().cloned();
         let keep_from = Arc::new(AtomicU64::new(0));
-        let ingest = Arc::new(start_ingest(&base, journal, replayed, &graph, &keep_from)?);
+        let ingest = Arc::new(start_ingest(&base, replayed, t_floor, &graph, &keep_from)?);
         publish_rules(&ingest, &watcher, rules_known).await?;
         let figures = Arc::new(Figures {
             graph: Arc::clone(&graph.handle),
@@ -205,14 +206,15 @@ fn start_sinks(base: &Base, store: (SqliteSink, Spill), hot: &Arc<HotStore>, out
 
 fn start_ingest(
     base: &Base,
-    journal: Journal,
-    replayed: Replayed,
+    (journal, replayed): (Journal, Replayed),
+    t_floor: LogicalTime,
     graph: &Graph,
     keep_from: &Arc<AtomicU64>,
 ) -> Result<Ingest> {
     let foundations = Foundations {
         journal,
         replayed,
+        t_floor,
         dataflow: Arc::clone(&graph.handle) as Arc<dyn model::Dataflow>,
         keep_from: Arc::clone(keep_from),
         clock: base.clock(),
