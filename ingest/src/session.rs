@@ -110,10 +110,16 @@ struct Session<'a> {
     machine: Arc<Machine>,
     id: SessionId,
     layouts: StreamLayouts,
-    /// The layout that frames wait for.
-    missing: Option<u32>,
+    /// The layout that frames wait for, and the first that does.
+    missing: Option<Missing>,
     tickets: Tickets,
     notes: &'a mpsc::Sender<Note>,
+}
+
+#[derive(Clone, Copy)]
+struct Missing {
+    layout: u32,
+    sequence: u64,
 }
 
 /// What one message comes to.
@@ -233,7 +239,7 @@ impl<'a> Session<'a> {
             .machine
             .with_door(|door| admission::layout(sent, &self.machine.id, door, now_us, &self.context.limits));
         self.layouts.insert(layout.id, known);
-        if self.missing == Some(layout.id) {
+        if self.missing.is_some_and(|missing| missing.layout == layout.id) {
             self.missing = None;
         }
         let mut taken = Taken::default();
@@ -272,6 +278,10 @@ impl<'a> Session<'a> {
             meters.duplicate.add(samples as u64);
             return;
         }
+        // From the first one on again: the collector has started over, and may have dropped what the layout was for.
+        if self.missing.is_some_and(|missing| frame.sequence <= missing.sequence) {
+            self.missing = None;
+        }
         let known = if self.missing.is_none() {
             self.layouts.get(frame.layout)
         } else {
@@ -280,7 +290,10 @@ impl<'a> Session<'a> {
         let Some(known) = known else {
             meters.shed.add(samples as u64);
             if self.missing.is_none() {
-                self.missing = Some(frame.layout);
+                self.missing = Some(Missing {
+                    layout: frame.layout,
+                    sequence: frame.sequence,
+                });
                 taken.note.unknown_layouts.push(frame.layout);
             }
             return;

@@ -54,7 +54,7 @@ pub struct StreamSettings {
     pub streams_per_connection_max: u32,
     /// Frames that a collector may have under way.
     pub credit_frames_max: u32,
-    /// Layouts that one stream may refer to.
+    /// Layouts that one stream may refer to: as many as our collector remembers to have sent.
     pub layouts_per_stream_max: usize,
     /// Batches made of the one-sample-per-message wire: by size or age, whichever comes first.
     pub batch_samples_max: usize,
@@ -102,7 +102,7 @@ impl Default for StreamSettings {
             keepalive_within: Duration::from_secs(10),
             streams_per_connection_max: 128,
             credit_frames_max: 256,
-            layouts_per_stream_max: 16,
+            layouts_per_stream_max: 32,
             batch_samples_max: 200,
             batch_wait: Duration::from_millis(50),
             machines_per_stream_max: 256,

@@ -7,7 +7,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use journal::Journal;
-use model::Dataflow;
+use model::{Dataflow, LogicalTime};
 use runtime::clock::SharedClock;
 use runtime::drain::DrainToken;
 use runtime::metrics::Registry;
@@ -31,6 +31,9 @@ pub struct Foundations {
     /// From `replay` of the same journal.
     pub replayed: Replayed,
     pub dataflow: Arc<dyn Dataflow>,
+    /// The newest T that anybody has seen, such as a sink's cursor: heartbeats may have gone past the journal's newest record, and a
+    /// clock that was set back between two runs must not let a T come twice. 0 when nobody has.
+    pub t_floor: LogicalTime,
     /// The smallest T that somebody still needs: the owner raises it, the journal drops what is below. 0 keeps all.
     pub keep_from: Arc<AtomicU64>,
     pub clock: SharedClock,
@@ -60,6 +63,7 @@ impl Ingest {
             journal,
             replayed,
             dataflow,
+            t_floor,
             keep_from,
             clock,
             registry,
@@ -89,7 +93,7 @@ impl Ingest {
             commits,
             journal,
             dataflow,
-            timeline: Timeline::after(replayed.newest_t, Arc::clone(&clock)),
+            timeline: Timeline::after(replayed.newest_t.unwrap_or(0).max(t_floor), Arc::clone(&clock)),
             preamble: replayed.state,
             state: Arc::clone(&state),
             keep_from,
@@ -99,12 +103,8 @@ impl Ingest {
             progress: Progress::after(replayed.newest_t),
         };
         let threads = vec![
-            std::thread::Builder::new()
-                .name("sequencer".into())
-                .spawn(move || sequencer.run())?,
-            std::thread::Builder::new()
-                .name("committer".into())
-                .spawn(move || committer.run())?,
+            spawn("sequencer", move || sequencer.run())?,
+            spawn("committer", move || committer.run())?,
         ];
         Ok(Self {
             intake,
@@ -162,4 +162,8 @@ impl Ingest {
             cut,
         }
     }
+}
+
+fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
+    std::thread::Builder::new().name(name.to_owned()).spawn(run)
 }

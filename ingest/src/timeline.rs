@@ -20,11 +20,11 @@ pub(crate) struct Timeline {
 }
 
 impl Timeline {
-    /// Goes on after the journal's newest T.
-    pub(crate) fn after(newest: Option<LogicalTime>, clock: SharedClock) -> Self {
+    /// Goes on after the newest T of an earlier run; 0 where there was none.
+    pub(crate) fn after(newest: LogicalTime, clock: SharedClock) -> Self {
         Self {
             clock,
-            last: newest.unwrap_or(0),
+            last: newest,
             ahead: None,
         }
     }
@@ -73,7 +73,7 @@ mod tests {
     #[test]
     fn t_follows_the_clock_and_rises_strictly_when_it_stands() {
         let clock = ManualClock::at(START);
-        let mut timeline = Timeline::after(None, clock.shared());
+        let mut timeline = Timeline::after(0, clock.shared());
         let start = u64::try_from(START).unwrap();
         assert_eq!([timeline.next(), timeline.next()], [start, start + 1]);
         clock.advance(Duration::from_millis(5));
@@ -83,7 +83,7 @@ mod tests {
     #[test]
     fn a_small_step_back_counts_up_by_one() {
         let clock = ManualClock::at(START);
-        let mut timeline = Timeline::after(None, clock.shared());
+        let mut timeline = Timeline::after(0, clock.shared());
         let first = timeline.next();
         clock.set(START - 500_000);
         assert_eq!([timeline.next(), timeline.next()], [first + 1, first + 2]);
@@ -92,7 +92,7 @@ mod tests {
     #[test]
     fn a_clock_set_back_far_is_replaced_by_monotonic_time_until_it_catches_up() {
         let clock = ManualClock::at(START);
-        let mut timeline = Timeline::after(Some(u64::try_from(START).unwrap()), clock.shared());
+        let mut timeline = Timeline::after(u64::try_from(START).unwrap(), clock.shared());
         clock.set(START - 3_600_000_000);
         let first = timeline.next();
         clock.advance(Duration::from_secs(2));
@@ -104,7 +104,7 @@ mod tests {
     #[test]
     fn nothing_comes_below_a_seal() {
         let clock = ManualClock::at(START);
-        let mut timeline = Timeline::after(None, clock.shared());
+        let mut timeline = Timeline::after(0, clock.shared());
         let sealed = timeline.now() + 100;
         timeline.seal(sealed);
         assert_eq!(timeline.next(), sealed);

@@ -151,3 +151,18 @@ async fn a_client_that_vanishes_frees_its_seat() {
     testkit::eventually(SOON, gone, |open| *open < 0.5).await.unwrap();
     assert!(front.stop().await);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_says_nothing_is_closed_and_does_not_keep_others_out() {
+    let dir = folder();
+    let mut settings = ingest::Settings::default();
+    settings.streams.hello_within = std::time::Duration::from_millis(50);
+    settings.streams.connections_max = 1;
+    let front = Front::start_with(dir.path(), settings).await;
+    let mut silent = TcpStream::connect(front.address).await.unwrap();
+    check_healthy(&front).await;
+    let mut heard = Vec::new();
+    let closed = tokio::time::timeout(SOON, silent.read_to_end(&mut heard)).await;
+    assert!(closed.expect("the connection is closed").is_ok_and(|bytes| bytes == 0));
+    assert!(front.stop().await);
+}

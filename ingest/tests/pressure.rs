@@ -125,6 +125,7 @@ async fn child_whose_disk_is_full() {
         replayed: ingest::replay(&journal, 0, graph.as_ref(), &mut |_| {}).unwrap(),
         journal,
         dataflow: Arc::<common::Remembering>::clone(&graph),
+        t_floor: 0,
         keep_from: Arc::default(),
         clock: SystemClock::shared(),
         registry: Registry::new(),

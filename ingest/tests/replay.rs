@@ -42,6 +42,7 @@ fn start(dir: &Path, options: Options, clock: &ManualClock, keep_from: &Arc<Atom
         journal,
         replayed,
         dataflow: Arc::<Remembering>::clone(&graph),
+        t_floor: 0,
         keep_from: Arc::clone(keep_from),
         clock: clock.shared(),
         registry: Registry::new(),
@@ -197,4 +198,27 @@ fn an_empty_journal_replays_to_nothing() {
     let dir = folder();
     let (found, graph) = replay(dir.path(), 0);
     assert_eq!((found.newest_t, found.records, graph.seals()), (None, 0, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clock_set_back_between_two_runs_repeats_no_time() {
+    let dir = folder();
+    let clock = ManualClock::at(START_MS * 1_000);
+    let seen = u64::try_from(START_MS).unwrap() * 1_000 + 5_000_000;
+    let graph = Arc::new(Remembering::default());
+    let foundations = Foundations {
+        journal: open_journal(dir.path()),
+        replayed: Replayed::default(),
+        dataflow: Arc::<Remembering>::clone(&graph),
+        // A sink saw a heartbeat of the earlier run.
+        t_floor: seen,
+        keep_from: Arc::default(),
+        clock: clock.shared(),
+        registry: Registry::new(),
+        settings: Settings::default(),
+    };
+    let ingest = Ingest::start(foundations).unwrap();
+    ingest.intake().record(batch(1)).await.unwrap();
+    assert!(ingest.stop(common::SOON).await);
+    assert!(graph.records().iter().all(|stamped| seen < stamped.t));
 }

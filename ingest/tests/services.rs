@@ -21,6 +21,18 @@ struct Control {
     commands: Streaming<pb::Command>,
 }
 
+impl Control {
+    async fn end(mut self) -> Code {
+        loop {
+            match self.commands.message().await {
+                Ok(Some(_command)) => {}
+                Ok(None) => return Code::Ok,
+                Err(status) => return status.code(),
+            }
+        }
+    }
+}
+
 async fn control(front: &Front, machine: &str) -> Control {
     let (results, waiting) = mpsc::channel(16);
     let first = pb::CommandResult {
@@ -62,6 +74,7 @@ async fn a_command_reaches_its_collector_and_its_result_is_counted() {
     let count = async || front.count("ingest_command_results_total{outcome=\"refused\"}");
     eventually(SOON, count, |n| 0.5 < *n).await.unwrap();
     assert!(front.stop().await);
+    assert_eq!(db.end().await, Code::Unavailable);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -72,7 +85,7 @@ async fn a_command_for_nobody_or_too_many_is_refused() {
     assert_eq!(nobody, Err(CommandError::NotConnected(id("db-1"))));
     let older = control(&front, "db-1").await;
     let newer = control(&front, "db-1").await;
-    drop(older);
+    assert_eq!(older.end().await, Code::Aborted);
     // The older stream's end does not take the newer one off the list.
     let closed = async || front.count("ingest_streams{kind=\"control\"}");
     eventually(SOON, closed, |open| *open < 1.5).await.unwrap();

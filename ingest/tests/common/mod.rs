@@ -192,6 +192,7 @@ impl Front {
             journal,
             replayed,
             dataflow: Arc::<Remembering>::clone(&graph),
+            t_floor: 0,
             keep_from: Arc::default(),
             clock: clock.shared(),
             registry: registry.clone(),
