@@ -28,7 +28,7 @@ pub use catalogue::{Catalogue, Metric};
 pub use dataflow::{Dataflow, Stamped};
 pub use ids::{InvalidName, MachineId, SessionId, Slot};
 pub use machine::{MachineInfo, Process, Processes, Status};
-pub use output::{Egress, Output};
+pub use output::{Egress, Output, Repair};
 pub use record::{Mark, Record, RejectReason, Rejected};
 pub use rule::{Rule, RuleSet, Severity};
 pub use series::{Labels, SeriesKey};

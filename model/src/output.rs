@@ -5,9 +5,19 @@ use std::sync::Arc;
 use crate::aggregate::Aggregates;
 use crate::alert::Transition;
 use crate::bound::Bound;
+use crate::ids::MachineId;
 use crate::machine::{MachineInfo, Presence, Processes};
 use crate::record::Rejected;
-use crate::time::LogicalTime;
+use crate::time::{LogicalTime, Timestamp};
+
+/// A minute of a machine whose stored rows are not the whole truth: samples came that were too old to correct it, or the replayed journal
+/// did not cover it. It is to be aggregated again from the raw tier, and its hour from its minutes.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Repair {
+    pub machine: MachineId,
+    /// Start of the minute.
+    pub minute: Timestamp,
+}
 
 /// One thing that leaves the graph.
 #[derive(Debug, Clone)]
@@ -21,6 +31,7 @@ pub enum Output {
     Machine(Arc<MachineInfo>),
     Processes(Arc<Processes>),
     Rejected(Arc<Rejected>),
+    Repair(Arc<Repair>),
 }
 
 /// What a sink's queue carries. Items of one T may come in several messages, from several workers.

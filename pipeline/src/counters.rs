@@ -37,6 +37,8 @@ pub struct Counters {
     pub hour_rows: Count,
     /// Rows of windows that the replayed journal does not wholly cover: not published.
     pub partial_rows: Count,
+    /// Minutes put on the repair list.
+    pub repairs: Count,
     pub transitions: Count,
     /// Records held back until their rules are known.
     pub stashed: Count,
@@ -46,7 +48,7 @@ pub struct Counters {
 
 impl Counters {
     /// Name and value of each, for `/metrics`.
-    pub fn list(&self) -> [(&'static str, u64); 12] {
+    pub fn list(&self) -> [(&'static str, u64); 13] {
         [
             ("accepted", self.accepted.get()),
             ("rejected", self.rejected.get()),
@@ -57,6 +59,7 @@ impl Counters {
             ("minute_rows", self.minute_rows.get()),
             ("hour_rows", self.hour_rows.get()),
             ("partial_rows", self.partial_rows.get()),
+            ("repairs", self.repairs.get()),
             ("transitions", self.transitions.get()),
             ("stashed", self.stashed.get()),
             ("activations", self.activations.get()),

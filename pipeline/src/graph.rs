@@ -17,7 +17,7 @@ use crate::operators::normalize::{Names, normalize};
 use crate::operators::presence::{PresenceOutput, Roll};
 use crate::operators::rollup::Hours;
 use crate::operators::source::{SourcePort, source};
-use crate::operators::window::Windows;
+use crate::operators::window::{Windowed, Windows};
 use crate::settings::Settings;
 use crate::stage::{At, Records, stage};
 
@@ -50,11 +50,22 @@ pub(crate) fn build(
 
     let normalized = normalize(source(scope, port), Names::new(settings, worker, counted()));
     let batches = stage(normalized.batches, "batch", Frames::new(settings.batch_age_max));
-    let minutes = stage(
+    let windowed = stage(
         batches.clone(),
         "window",
         Windows::new(settings.window.clone(), settings.catalogue, counted()),
     );
+    let minutes = windowed.clone().flat_map(|At { t, item }| match item {
+        Windowed::Update(item) => Some(At { t, item }),
+        Windowed::Repair(_) => None,
+    });
+    let repairs = windowed.flat_map(|At { t, item }| match item {
+        Windowed::Update(_) => None,
+        Windowed::Repair(repair) => Some(At {
+            t,
+            item: Output::Repair(repair),
+        }),
+    });
     let hours = stage(
         minutes.clone(),
         "rollup",
@@ -74,6 +85,7 @@ pub(crate) fn build(
         }),
         outputs(minutes, |update| Output::Minute(update.rows)),
         outputs(hours, Output::Hour),
+        repairs,
     ]);
     let history = scope.concatenate([changes.clone(), outputs(batches.clone(), Output::Samples)]);
     let latest = scope.concatenate([changes, outputs(live(batches), Output::Samples)]);

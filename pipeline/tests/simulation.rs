@@ -217,7 +217,11 @@ fn published(outputs: &[(u64, Output)]) -> BTreeMap<String, Vec<String>> {
                 format!("{} {}", t.machine, t.rule.name),
                 format!("{} {:?} {}", t.series, t.change, t.at),
             ),
-            Output::Samples(_) | Output::Machine(_) | Output::Processes(_) | Output::Rejected(_) => continue,
+            Output::Samples(_)
+            | Output::Machine(_)
+            | Output::Processes(_)
+            | Output::Rejected(_)
+            | Output::Repair(_) => continue,
         };
         by_machine.entry(stream).or_default().push(format!("{at} {text}"));
     }

@@ -1,17 +1,17 @@
 //! Window: samples in, one aggregate per series and minute out, again with a higher revision when a late sample corrects it.
 //!
 //! In: normalized batches, all of a machine on one worker. Out: aggregates, a machine's oldest window first, with what is new in them
-//! for the hour.
+//! for the hour; and minutes to be repaired.
 //! State: per machine the open minutes and the closed ones inside the horizon, and which samples were counted; freed when the machine is silent for a day.
 //! Time: a window closes when its machine's watermark reaches its end; silence publishes a provisional revision after two intervals;
 //! corrections go out at most every five seconds. All of one T is in one revision: what T closes goes out when T is over.
-//! Loss: none; older than the horizon is counted (the raw tier has it); a sample seen before is counted as a duplicate.
+//! Loss: none; what is older than the horizon is counted and its minute goes on the repair list (the raw tier has it); a sample seen before is counted as a duplicate.
 //! Invariants: T-1, W-1, W-2, W-4, kept by `state/minutes.rs`.
 
 use std::sync::Arc;
 
 use model::catalogue::Kind;
-use model::{Bound, Catalogue, LogicalTime, Roster, Times};
+use model::{Bound, Catalogue, LogicalTime, Repair, Roster, Times, Timestamp, Width, Window};
 
 use crate::counters::Counters;
 use crate::settings::{WindowSettings, ticks};
@@ -19,6 +19,13 @@ use crate::stage::{At, Stage};
 pub use crate::state::minutes::MinuteUpdate;
 use crate::state::minutes::{Minutes, Pool};
 use crate::state::timers::Timers;
+
+/// What leaves the operator.
+#[derive(Debug, Clone)]
+pub enum Windowed {
+    Update(MinuteUpdate),
+    Repair(Arc<Repair>),
+}
 
 /// Why a machine is looked at again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -48,6 +55,8 @@ struct Machine {
     silence_due: LogicalTime,
     is_correcting: bool,
     is_closing: bool,
+    /// The minute that was last put on the repair list: a stream of old samples asks once for each.
+    repair: Timestamp,
 }
 
 impl Windows {
@@ -90,6 +99,7 @@ impl Windows {
                     silence_due: 0,
                     is_correcting: false,
                     is_closing: false,
+                    repair: Timestamp::MIN,
                 };
                 *unknown = Some(Box::new(machine));
             }
@@ -120,7 +130,7 @@ impl Windows {
     }
 
     /// Closes what the newest T has closed.
-    fn close(&mut self, out: &mut Vec<At<MinuteUpdate>>) {
+    fn close(&mut self, out: &mut Vec<At<Windowed>>) {
         let (t, mut closing) = (self.closing_t, std::mem::take(&mut self.closing));
         for index in closing.drain(..) {
             if let Some(machine) = self.machines[index as usize].as_deref_mut() {
@@ -132,7 +142,7 @@ impl Windows {
         self.closing = closing;
     }
 
-    fn fire(&mut self, due: LogicalTime, (index, timer): (u32, Timer), out: &mut Vec<At<MinuteUpdate>>) {
+    fn fire(&mut self, due: LogicalTime, (index, timer): (u32, Timer), out: &mut Vec<At<Windowed>>) {
         let slot = &mut self.machines[index as usize];
         let Some(machine) = slot.as_deref_mut() else { return };
         let publish = sender(due, &self.settings, &self.counters, out);
@@ -169,23 +179,43 @@ fn sender<'a>(
     t: LogicalTime,
     settings: &'a WindowSettings,
     counters: &'a Counters,
-    out: &'a mut Vec<At<MinuteUpdate>>,
+    out: &'a mut Vec<At<Windowed>>,
 ) -> impl FnMut(MinuteUpdate) + 'a {
     move |update| {
-        if update.rows.window.start < settings.covered_from {
-            counters.partial_rows.add(update.rows.rows.len());
-        } else {
-            counters.minute_rows.add(update.rows.rows.len());
-            out.push(At { t, item: update });
+        let (rows, start) = (update.rows.rows.len(), update.rows.window.start);
+        if start >= settings.covered_from {
+            counters.minute_rows.add(rows);
+            out.push(At {
+                t,
+                item: Windowed::Update(update),
+            });
+            return;
         }
+        counters.partial_rows.add(rows);
+        request_repair(t, &update.rows.roster, start, counters, out);
     }
+}
+
+fn request_repair(
+    t: LogicalTime,
+    roster: &Roster,
+    minute: Timestamp,
+    counters: &Counters,
+    out: &mut Vec<At<Windowed>>,
+) {
+    counters.repairs.add(1);
+    let machine = roster.machine.clone();
+    out.push(At {
+        t,
+        item: Windowed::Repair(Arc::new(Repair { machine, minute })),
+    });
 }
 
 impl Stage for Windows {
     type In = Bound;
-    type Out = MinuteUpdate;
+    type Out = Windowed;
 
-    fn apply(&mut self, t: LogicalTime, bound: Bound, _out: &mut Vec<At<MinuteUpdate>>) {
+    fn apply(&mut self, t: LogicalTime, bound: Bound, out: &mut Vec<At<Windowed>>) {
         let batch = &bound.batch;
         if batch.is_empty() {
             return;
@@ -208,12 +238,17 @@ impl Stage for Windows {
             self.counters.duplicate.add(added.duplicate);
             self.counters.late.add(added.late);
             self.counters.beyond_horizon.add(added.beyond_horizon);
+            let minute = Window::containing(batch.time(start), Width::Minute).start;
+            if added.beyond_horizon > 0 && machine.repair != minute {
+                machine.repair = minute;
+                request_repair(t, machine.minutes.roster(), minute, &self.counters, out);
+            }
             start = end;
         }
         self.arm(t, index);
     }
 
-    fn advance(&mut self, now: LogicalTime, out: &mut Vec<At<MinuteUpdate>>) {
+    fn advance(&mut self, now: LogicalTime, out: &mut Vec<At<Windowed>>) {
         if now > self.closing_t && !self.closing.is_empty() {
             self.close(out);
         }
@@ -222,7 +257,7 @@ impl Stage for Windows {
         }
     }
 
-    fn finish(&mut self, out: &mut Vec<At<MinuteUpdate>>) {
+    fn finish(&mut self, out: &mut Vec<At<Windowed>>) {
         self.close(out);
         for machine in self.machines.iter_mut().flatten() {
             let publish = sender(machine.last_t, &self.settings, &self.counters, out);
@@ -245,7 +280,11 @@ mod tests {
         let frames = samples
             .iter()
             .map(|(t, at, value)| (t * SECOND, feed.frame(*at, &[*value])));
-        let text = outputs(stage, frames, until * SECOND, |update: &MinuteUpdate| {
+        let text = outputs(stage, frames, until * SECOND, |windowed: &Windowed| {
+            let update = match windowed {
+                Windowed::Update(update) => update,
+                Windowed::Repair(repair) => return format!("repair minute {}", repair.minute.secs() / 60),
+            };
             let of = |rows: &model::Aggregates| {
                 rows.rows
                     .iter()
@@ -324,12 +363,13 @@ mod tests {
     }
 
     #[test]
-    fn a_sample_behind_the_horizon_changes_nothing() {
+    fn a_minute_behind_the_horizon_is_put_on_the_repair_list_once() {
         check(
-            &[(1, 30.0, 1.0), (2, 700.0, 2.0), (3, 99.0, 5.0)],
+            &[(1, 30.0, 1.0), (2, 700.0, 2.0), (3, 99.0, 5.0), (4, 95.0, 5.0)],
             9,
             &expect![[r"
             2: minute 0 n=1 sum=1 last=1 final=true revision=1
+            3: repair minute 1
         "]],
         );
     }
