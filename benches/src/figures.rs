@@ -191,7 +191,8 @@ impl SinkPort for HistoryFigures {
             | Output::Presence(_)
             | Output::Machine(_)
             | Output::Processes(_)
-            | Output::Rejected(_) => {}
+            | Output::Rejected(_)
+            | Output::Repair(_) => {}
         }
     }
 

@@ -123,6 +123,6 @@ fn is_shown(output: &Output) -> bool {
         | Output::Presence(_)
         | Output::Machine(_)
         | Output::Processes(_) => true,
-        Output::Minute(_) | Output::Hour(_) | Output::Rejected(_) => false,
+        Output::Minute(_) | Output::Hour(_) | Output::Rejected(_) | Output::Repair(_) => false,
     }
 }
