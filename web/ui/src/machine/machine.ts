@@ -2,6 +2,7 @@
 
 import Alpine from '@alpinejs/csp';
 import 'uplot/dist/uPlot.min.css';
+import '../charts/charts.css';
 import './machine.css';
 import template from './machine.html?raw';
 import { api, ApiError } from '../api.ts';

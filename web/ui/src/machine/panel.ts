@@ -76,6 +76,10 @@ export class Panel {
     this.chart = this.createChart();
     this.toggle.addEventListener('click', () => this.toggleTable());
     this.canvas.addEventListener('keydown', (event) => this.key(event));
+    // A chart without data is not painted, but one must get out of the empty range all the same.
+    body.addEventListener('dblclick', () => {
+      if (this.node.classList.contains('is-empty')) host.onBack();
+    });
   }
 
   /** In view or not; what was missed out of view is caught up with. */

@@ -95,7 +95,7 @@ test('a drag zooms into the history and a double click goes back', async () => {
   await page.mouse.up();
   await page.waitForURL(/from=\d+&to=\d+/);
   await page.waitForFunction(() => document.querySelector('[data-panel="cpu"] .tier')?.textContent?.startsWith('raw'), undefined, { timeout: PATIENCE_MS });
-  await page.locator('[data-panel="cpu"] .u-over').dblclick({ position: { x: 200, y: 60 } });
+  await page.locator('[data-panel="cpu"] .chart-body').dblclick({ position: { x: 200, y: 60 } });
   await page.waitForURL(/range=24h/);
   await page.context().close();
 });
@@ -192,7 +192,7 @@ test('going back from a machine finds the fleet where it was left', async () => 
   await firstMachine(page);
   await page.evaluate(() => window.scrollTo(0, 300));
   const before = await page.evaluate(() => window.scrollY);
-  const id = await page.locator(rows).nth(1).getAttribute('data-id');
+  const id = await page.locator(rows).nth(Math.min(1, (await page.locator(rows).count()) - 1)).getAttribute('data-id');
   await page.locator(`tr[data-id="${id}"] .machine-link`).click();
   await page.waitForURL(/\/machines\//);
   await page.getByRole('heading', { level: 1, name: id ?? '' }).waitFor();
