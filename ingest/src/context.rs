@@ -5,7 +5,8 @@ use std::sync::Arc;
 use model::Timestamp;
 use runtime::clock::SharedClock;
 use runtime::drain::DrainToken;
-use tonic::Status;
+use tonic::{Code, Status};
+use tracing::warn;
 
 use crate::intake::{Intake, IntakeClosed};
 use crate::machines::{HubIsFull, Machines, SeatIsTaken};
@@ -47,6 +48,19 @@ impl Context {
 /// What a stream hears when the hub stops: come back, everything unacknowledged again.
 pub(crate) fn draining() -> Status {
     Status::unavailable("the hub is stopping; connect again and send what is not acknowledged")
+}
+
+/// What reading a stream failed with, as its sender should hear it: bytes that are no message are the sender's own fault.
+pub(crate) fn broken(status: Status, context: &Context) -> Status {
+    if status.code() != Code::Internal && status.code() != Code::OutOfRange {
+        return status;
+    }
+    context.meters.refused_streams.malformed.increment();
+    warn!(reason = status.message(), "a stream sent what is no message of it");
+    match status.code() {
+        Code::Internal => Status::invalid_argument(status.message()),
+        _too_large => status,
+    }
 }
 
 impl From<IntakeClosed> for Status {

@@ -1,6 +1,6 @@
 //! Ingest: gRPC in, journalled batches out.
 //!
-//! A collector's stream is read by `session` (columnar) or `samples` (one sample a message), judged by `admission`, handed in through
+//! A collector's stream is read by `push` and `session` (columnar) or `samples` (one sample a message), judged by `admission`, handed in through
 //! `intake`, given its logical time, journalled and sent to the graph by the `sequencer`, made durable by the `committer`, and only
 //! then acknowledged by `answers`. After a restart `replay` gives the graph the journal again before the port opens.
 //! Bounded: every queue, per-machine state and per-stream state; a full hub leaves streams unread.
@@ -22,6 +22,7 @@ mod machines;
 mod meters;
 mod metrics_service;
 mod preamble;
+mod push;
 mod replay;
 mod samples;
 mod sequencer;

@@ -20,6 +20,7 @@ pub struct Meters {
     pub sample_streams: Gauge,
     pub control_streams: Gauge,
     pub superseded: Counter,
+    pub refused_streams: RefusedStreams,
     pub machines: Gauge,
     pub fsync_seconds: Histogram,
     pub group_records: Histogram,
@@ -30,6 +31,15 @@ pub struct Meters {
     pub commands: Counter,
     pub command_results: [Counter; 3],
     pub config_reports: [Counter; 2],
+}
+
+/// Streams that ended for a fault of theirs, by what it was.
+#[derive(Debug, Clone)]
+pub struct RefusedStreams {
+    pub no_hello: Counter,
+    pub bad_hello: Counter,
+    pub too_many_machines: Counter,
+    pub malformed: Counter,
 }
 
 impl Meters {
@@ -66,6 +76,7 @@ impl Meters {
                 "ingest_superseded_total",
                 "Push streams closed by a newer one of the same machine.",
             ),
+            refused_streams: RefusedStreams::new(registry),
             machines: registry.gauge("ingest_machines", "Machines known at the door.", &[]),
             fsync_seconds: registry.histogram("ingest_fsync_seconds", "Time of a group's fsync.", &[], LATENCY_SECONDS),
             group_records: registry.histogram("ingest_group_records", "Records in a group commit.", &[], GROUP_RECORDS),
@@ -96,6 +107,21 @@ impl Meters {
 
     pub fn rejected_total(&self) -> u64 {
         self.rejected.value()
+    }
+}
+
+impl RefusedStreams {
+    fn new(registry: &Registry) -> Self {
+        let count = |reason| {
+            let help = "Streams refused or ended for what they sent.";
+            registry.counter("ingest_refused_streams_total", help, &[("reason", reason)])
+        };
+        Self {
+            no_hello: count("no_hello"),
+            bad_hello: count("bad_hello"),
+            too_many_machines: count(RejectReason::TooManyMachines.as_str()),
+            malformed: count("malformed"),
+        }
     }
 }
 

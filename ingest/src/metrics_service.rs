@@ -11,7 +11,7 @@ use proto::{encode, pb};
 use tonic::{Request, Response, Status, Streaming};
 
 use crate::context::Context;
-use crate::{samples, session};
+use crate::{push, samples};
 
 pub(crate) struct Metrics {
     pub(crate) context: Arc<Context>,
@@ -29,7 +29,7 @@ impl MetricsService for Metrics {
     type PushStream = Pin<Box<dyn Stream<Item = Result<pb::PushResponse, Status>> + Send>>;
 
     async fn push(&self, request: Request<Streaming<pb::PushRequest>>) -> Result<Response<Self::PushStream>, Status> {
-        let answers = session::open(Arc::clone(&self.context), request.into_inner());
+        let answers = push::open(Arc::clone(&self.context), request.into_inner());
         Ok(Response::new(Box::pin(answers)))
     }
 

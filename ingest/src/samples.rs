@@ -18,7 +18,7 @@ use tonic::Status;
 use tracing::warn;
 
 use crate::admission::{self, Refusal};
-use crate::context::{Context, draining};
+use crate::context::{Context, broken, draining};
 use crate::gather::Gather;
 use crate::intake::Tickets;
 use crate::meters::OpenStream;
@@ -102,7 +102,7 @@ impl Feed {
         self.turn += 1;
         let now = self.context.moment();
         for metric in chunk {
-            let metric = metric?;
+            let metric = metric.map_err(|status| broken(status, &self.context))?;
             self.ack.received += 1;
             if !self.machines.contains_key(metric.machine_id.as_str()) && !self.admit(&metric.machine_id).await? {
                 continue;

@@ -7,107 +7,24 @@
 //! Invariants: J-1; a mark moves only when its frame was handed in, in one step with it.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures_util::{Stream, StreamExt};
 use model::{MachineInfo, Record, SessionId};
 use proto::{decode, pb};
 use tokio::sync::mpsc;
 use tonic::Status;
-use tracing::{debug, info, warn};
 
 use crate::admission::{self, Refusal};
-use crate::answers::{Answers, Note};
-use crate::context::{Context, draining};
+use crate::answers::Note;
+use crate::context::{Context, broken, draining};
 use crate::door::rejection;
 use crate::intake::Tickets;
 use crate::layouts::StreamLayouts;
 use crate::machines::{Machine, Seat};
-use crate::meters::OpenStream;
 
-/// An earlier stream leaves as soon as it is told, unless the runtime is overloaded.
-const SEAT_WITHIN: Duration = Duration::from_secs(10);
-
-/// Opens a Push stream and returns its answers. The reading half is a task that ends with the stream, the client or the hub.
-pub(crate) fn open<S>(context: Arc<Context>, requests: S) -> impl Stream<Item = Result<pb::PushResponse, Status>>
-where
-    S: Stream<Item = Result<pb::PushRequest, Status>> + Send + Unpin + 'static,
-{
-    let (notes, waiting) = mpsc::channel(context.streams.credit_frames_max.max(1) as usize);
-    let tickets = Tickets::new();
-    let answers = Answers {
-        notes: waiting,
-        durable: tickets.watch(),
-        intake: context.intake.clone(),
-        cut: context.cut.clone(),
-        credit_frames_max: context.streams.credit_frames_max,
-    };
-    tokio::spawn(async move {
-        let _open = OpenStream::count(&context.meters.push_streams);
-        if let Err(status) = read(context, requests, tickets, &notes).await {
-            debug!(code = ?status.code(), reason = status.message(), "push stream ends");
-            let end = Note {
-                end: Some(status),
-                ..Note::default()
-            };
-            // An error means that the client has gone already.
-            drop(notes.send(end).await);
-        }
-    });
-    answers.into_stream()
-}
-
-/// Reads a stream to its end: `Ok` when the client closed its half.
-async fn read<S>(
+pub(crate) struct Session<'a> {
     context: Arc<Context>,
-    mut requests: S,
-    tickets: Tickets,
-    notes: &mpsc::Sender<Note>,
-) -> Result<(), Status>
-where
-    S: Stream<Item = Result<pb::PushRequest, Status>> + Send + Unpin,
-{
-    let hello = first_message(&context, &mut requests).await?;
-    let machine = context.machines.enter(&hello.info.machine).inspect_err(|full| {
-        warn!(machine = %hello.info.machine, %full, "collector is refused");
-    })?;
-    let mut seat = machine.sit(SEAT_WITHIN).await?;
-    info!(machine = %machine.id, session = hello.session.0, "collector connected");
-    let mut session = Session::new(context, machine, hello.session, tickets, notes);
-    session.introduce(hello.info).await?;
-    let end = session.run(&mut requests, &mut seat).await;
-    info!(machine = %session.machine.id, "collector disconnected");
-    end
-}
-
-async fn first_message<S>(context: &Context, requests: &mut S) -> Result<decode::Hello, Status>
-where
-    S: Stream<Item = Result<pb::PushRequest, Status>> + Unpin,
-{
-    let within = context.streams.hello_within;
-    let message = tokio::select! {
-        () = context.drain.draining() => return Err(draining()),
-        message = tokio::time::timeout(within, requests.next()) => message,
-    };
-    let Ok(message) = message else {
-        return Err(Status::deadline_exceeded(format!(
-            "no hello came within {} s",
-            within.as_secs()
-        )));
-    };
-    match message.transpose()?.and_then(|request| request.message) {
-        Some(pb::push_request::Message::Hello(hello)) => {
-            decode::hello(hello, context.now()).map_err(|error| Status::invalid_argument(error.to_string()))
-        }
-        _ => Err(Status::invalid_argument(
-            "the first message of a Push stream is a hello",
-        )),
-    }
-}
-
-struct Session<'a> {
-    context: Arc<Context>,
-    machine: Arc<Machine>,
+    pub(crate) machine: Arc<Machine>,
     id: SessionId,
     layouts: StreamLayouts,
     /// The layout that frames wait for, and the first that does.
@@ -133,7 +50,7 @@ struct Taken {
 }
 
 impl<'a> Session<'a> {
-    fn new(
+    pub(crate) fn new(
         context: Arc<Context>,
         machine: Arc<Machine>,
         id: SessionId,
@@ -153,7 +70,7 @@ impl<'a> Session<'a> {
     }
 
     /// Journals what is new about the machine, and tells the collector from where on the hub misses frames.
-    async fn introduce(&mut self, info: MachineInfo) -> Result<(), Status> {
+    pub(crate) async fn introduce(&mut self, info: MachineInfo) -> Result<(), Status> {
         let info = Arc::new(info);
         let (is_new, mark) = self.machine.with_door(|door| {
             let is_new = !door.info.as_ref().is_some_and(|known| says_the_same(known, &info));
@@ -171,7 +88,7 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
-    async fn run<S>(&mut self, requests: &mut S, seat: &mut Seat) -> Result<(), Status>
+    pub(crate) async fn run<S>(&mut self, requests: &mut S, seat: &mut Seat) -> Result<(), Status>
     where
         S: Stream<Item = Result<pb::PushRequest, Status>> + Unpin,
     {
@@ -193,7 +110,7 @@ impl<'a> Session<'a> {
             let Some(message) = message else {
                 return self.leave().await;
             };
-            let taking = self.take(message?);
+            let taking = self.take(message.map_err(|status| broken(status, &context))?);
             tokio::select! {
                 biased;
                 () = seat.superseded() => return Err(superseded()),

@@ -99,7 +99,7 @@ async fn malformed_protobuf_ends_its_own_stream() {
         "/monitoring.MetricsService/StreamMetrics",
     ] {
         let end = send_raw(&front, method, vec![vec![0x0a, 0xff, 0xff]]).await;
-        assert!(matches!(end.code(), Code::Internal | Code::InvalidArgument), "{end:?}");
+        assert_eq!(end.code(), Code::InvalidArgument, "{end:?}");
     }
     check_healthy(&front).await;
     assert!(front.stop().await);
@@ -156,7 +156,7 @@ async fn a_client_that_vanishes_frees_its_seat() {
 async fn a_connection_that_says_nothing_is_closed_and_does_not_keep_others_out() {
     let dir = folder();
     let mut settings = ingest::Settings::default();
-    settings.streams.hello_within = std::time::Duration::from_millis(50);
+    settings.streams.hello_within = std::time::Duration::from_millis(1_000);
     settings.streams.connections_max = 1;
     let front = Front::start_with(dir.path(), settings).await;
     let mut silent = TcpStream::connect(front.address).await.unwrap();

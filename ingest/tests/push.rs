@@ -246,7 +246,7 @@ async fn a_stream_that_starts_wrong_is_told_what_to_do() {
             ..Limits::default()
         },
         streams: StreamSettings {
-            hello_within: Duration::from_millis(50),
+            hello_within: Duration::from_secs(1),
             ..StreamSettings::default()
         },
         ..Settings::default()
