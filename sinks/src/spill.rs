@@ -36,6 +36,8 @@ pub struct Spill {
     read: LogicalTime,
     /// Everything up to here is on disk.
     durable: LogicalTime,
+    /// What was appended and is not on disk, because the disk was full: at most one record. It is read from here.
+    unsynced: Option<WriteBatch>,
     /// Everything up to here is stored, as far as we know.
     stored: LogicalTime,
     /// Records dropped by the quota or unreadable, and still wanted.
@@ -63,6 +65,7 @@ impl Spill {
             journal,
             read: 0,
             durable: newest,
+            unsynced: None,
             stored: 0,
             lost_records: 0,
             gaps_reported: 0,
@@ -75,19 +78,24 @@ impl Spill {
     }
 
     pub(crate) fn has_unread(&self) -> bool {
-        self.read < self.durable
+        self.read < self.newest()
+    }
+
+    /// T of the newest record, on disk or not.
+    fn newest(&self) -> LogicalTime {
+        self.unsynced.as_ref().map_or(self.durable, |batch| batch.upto)
     }
 
     /// Bytes that wait for the store.
     pub(crate) fn backlog_bytes(&self) -> u64 {
-        if self.stored < self.durable {
+        if self.stored < self.newest() {
             self.journal.bytes()
         } else {
             0
         }
     }
 
-    /// Takes groups that reach to `upto`. On an error it says how many of them it has taken: those are safe or will be.
+    /// Takes groups that reach to `upto`. On an error it says how many of them it has taken: those are on disk or kept in memory.
     pub(crate) fn append(&mut self, groups: &[Group], upto: LogicalTime) -> Result<(), (usize, JournalError)> {
         // What an earlier full disk left in memory goes first; while it cannot, nothing more is taken.
         self.commit().map_err(|error| (0, error))?;
@@ -101,6 +109,10 @@ impl Spill {
                 .append(t, &encode(record))
                 .map_err(|error| (taken, error))?;
             taken += count;
+            self.unsynced = Some(WriteBatch {
+                groups: record.to_vec(),
+                upto: t,
+            });
             self.commit().map_err(|error| (taken, error))?;
         }
         self.enforce_quota();
@@ -114,6 +126,7 @@ impl Spill {
             self.journal.commit()?;
         }
         self.durable = self.journal.newest_t().unwrap_or(0);
+        self.unsynced = None;
         Ok(())
     }
 
@@ -146,8 +159,14 @@ impl Spill {
             let Some(record) = self.reader.next()? else {
                 self.read = self.durable.max(self.read);
                 self.report_gaps();
-                return Ok(None);
+                let unsynced = self.unsynced.as_ref().filter(|batch| self.read < batch.upto).cloned();
+                self.read = self.read.max(self.newest());
+                return Ok(unsynced);
             };
+            if record.t <= self.read {
+                // It was read from memory, before it came to be on disk.
+                continue;
+            }
             let t = record.t;
             let batch = decode(record.payload, t);
             self.read = t;

@@ -107,6 +107,10 @@ struct Rig {
 
 impl Rig {
     fn start<S: Sink>(sink: S, spill: &TempDir, mode: Mode) -> Self {
+        Self::with_memory(sink, spill, mode, 12_000)
+    }
+
+    fn with_memory<S: Sink>(sink: S, spill: &TempDir, mode: Mode, memory_bytes_max: usize) -> Self {
         let (queue, receiver) = bounded("history", 64, WhenFull::Overshoot);
         let spill = Spill::open(&SpillSettings {
             dir: spill.path().to_owned(),
@@ -118,7 +122,7 @@ impl Rig {
                 batch_bytes_max: 3_000,
                 commit_after: Duration::from_millis(1),
                 idle_commit_after: Duration::from_millis(5),
-                memory_bytes_max: 12_000,
+                memory_bytes_max,
                 flush_within: Duration::from_secs(5),
                 retry_base: Duration::from_millis(1),
                 retry_cap: Duration::from_millis(5),
@@ -246,6 +250,30 @@ async fn a_restart_during_an_outage_loses_and_repeats_nothing<S: Subject>() {
     assert_eq!(S::contents_of(&store).await, wanted::<S>().await);
 }
 
+/// Memory may overshoot its bound while the spill's disk takes nothing either; beyond that the oldest goes, with a count.
+async fn a_spill_that_takes_nothing_costs_only_what_memory_cannot_hold<S: Subject>() {
+    for (memory_bytes_max, may_lose) in [(20_000, false), (5_000, true)] {
+        let (subject, spill) = (S::new(), tempfile::tempdir().unwrap());
+        let (sink, store) = S::split(subject.open().await);
+        let groups = workload();
+        let rig = Rig::with_memory(sink, &spill, Mode::Refuses, memory_bytes_max);
+        // No file can be made in a folder that is gone.
+        spill.close().unwrap();
+        rig.push(&groups[..30]);
+        let end = groups[29].t;
+        rig.wait_for("all is taken in", |status| {
+            end <= status.sealed && (0 < status.lost || !may_lose)
+        })
+        .await;
+        rig.controls.mode.send_replace(Mode::Works);
+        rig.push(&groups[30..]);
+        let status = rig.complete().await;
+        assert_eq!(status.cursors.map(|cursors| cursors.oldest()), Some(TIMES));
+        assert_eq!(0 < status.lost, may_lose, "{status:?}");
+        assert_eq!(S::contents_of(&store).await == wanted::<S>().await, !may_lose);
+    }
+}
+
 /// S-1, S-2: any course of faults and crashes, drawn from a seed.
 async fn any_course_of_faults_loses_and_repeats_nothing<S: Subject>() {
     let (groups, wanted) = (workload(), wanted::<S>().await);
@@ -364,6 +392,11 @@ macro_rules! suite {
             #[tokio::test]
             async fn a_restart_during_an_outage_loses_and_repeats_nothing() {
                 super::a_restart_during_an_outage_loses_and_repeats_nothing::<$subject>().await;
+            }
+
+            #[tokio::test]
+            async fn a_spill_that_takes_nothing_costs_only_what_memory_cannot_hold() {
+                super::a_spill_that_takes_nothing_costs_only_what_memory_cannot_hold::<$subject>().await;
             }
 
             #[tokio::test]
