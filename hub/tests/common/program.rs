@@ -1,0 +1,152 @@
+//! The program as a child process. It is killed when the value is dropped.
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+
+use serde_json::Value;
+use testkit::eventually_blocking;
+
+use super::SOON;
+
+pub(crate) struct Program {
+    child: Child,
+    http: String,
+    pub(crate) grpc: String,
+    lines: Arc<Mutex<Vec<Value>>>,
+    reader: Option<JoinHandle<()>>,
+}
+
+impl Program {
+    /// A hub with its data in `dir`.
+    pub(crate) fn hub(dir: &Path) -> Self {
+        Self::start("hub", dir, &[])
+    }
+
+    /// Starts a command and waits until it is up.
+    pub(crate) fn start(command: &str, dir: &Path, args: &[&str]) -> Self {
+        let mut program = Self::spawn(command, dir, args);
+        let up = eventually_blocking(
+            SOON,
+            || (program.events("hub_is_up").pop(), program.child.try_wait().unwrap()),
+            |(up, ended)| up.is_some() || ended.is_some(),
+        );
+        let (up, ended) = up.unwrap();
+        let up = up.unwrap_or_else(|| panic!("the hub did not come up: {ended:?} {:#?}", program.errors()));
+        program.http = up["dashboard"].as_str().unwrap().trim_end_matches('/').to_owned();
+        program.grpc = format!("http://{}", up["grpc"].as_str().unwrap());
+        program
+    }
+
+    /// Starts a command that need not come up.
+    pub(crate) fn spawn(command: &str, dir: &Path, args: &[&str]) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_sysmonstm"))
+            .args([
+                command,
+                "--http-address",
+                "127.0.0.1:0",
+                "--grpc-address",
+                "127.0.0.1:0",
+                "--data-dir",
+            ])
+            .arg(dir)
+            .args(args)
+            .env_clear()
+            .env("COLLECTOR_COLLECTION_INTERVAL", "1s")
+            .env("COLLECTOR_MACHINE_ID", "this-machine")
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let out = BufReader::new(child.stdout.take().unwrap());
+        let lines: Arc<Mutex<Vec<Value>>> = Arc::default();
+        let kept = Arc::clone(&lines);
+        let reader = std::thread::spawn(move || {
+            for line in out.lines().map_while(Result::ok) {
+                let parsed = serde_json::from_str(&line).unwrap_or(Value::String(line));
+                kept.lock().unwrap().push(parsed);
+            }
+        });
+        Self {
+            child,
+            http: String::new(),
+            grpc: String::new(),
+            lines,
+            reader: Some(reader),
+        }
+    }
+
+    /// Answer to a GET, whatever its status.
+    pub(crate) fn get(&self, path: &str) -> (u16, Value) {
+        let answer = hub::client::get(&format!("{}{path}", self.http)).unwrap();
+        let body = serde_json::from_str(&answer.body).unwrap_or(Value::String(answer.body));
+        (answer.status, body)
+    }
+
+    /// Answer to a GET that succeeds.
+    pub(crate) fn json(&self, path: &str) -> Value {
+        let (status, body) = self.get(path);
+        assert_eq!(status, 200, "{path}: {body}");
+        body
+    }
+
+    /// Asks until the answer is as wanted.
+    #[track_caller]
+    pub(crate) fn eventually(&self, path: &str, is_so: impl Fn(&Value) -> bool) -> Value {
+        eventually_blocking(SOON, || self.json(path), is_so).unwrap_or_else(|error| panic!("{path}: {error}"))
+    }
+
+    /// Log lines of an event.
+    pub(crate) fn events(&self, event: &str) -> Vec<Value> {
+        let lines = self.lines.lock().unwrap();
+        lines.iter().filter(|line| line["event"] == event).cloned().collect()
+    }
+
+    /// Lines that call for a person.
+    pub(crate) fn errors(&self) -> Vec<Value> {
+        let lines = self.lines.lock().unwrap();
+        lines
+            .iter()
+            .filter(|line| line["level"] == "error" || line.is_string())
+            .cloned()
+            .collect()
+    }
+
+    /// Asks it to stop and waits for its end.
+    pub(crate) fn terminate(&mut self) -> ExitStatus {
+        let id = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
+        self.wait()
+    }
+
+    /// SIGKILL: nothing of it can react.
+    pub(crate) fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.wait();
+    }
+
+    pub(crate) fn wait(&mut self) -> ExitStatus {
+        let status = eventually_blocking(SOON, || self.child.try_wait().unwrap(), Option::is_some);
+        let status = status.unwrap().unwrap();
+        if let Some(reader) = self.reader.take() {
+            reader.join().unwrap();
+        }
+        status
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        // It may have ended long ago.
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+/// A rule file in a folder.
+pub(crate) fn rule_file(dir: &Path, text: &str) -> PathBuf {
+    let path = dir.join("my-rules.toml");
+    std::fs::write(&path, text).unwrap();
+    path
+}

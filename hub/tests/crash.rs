@@ -1,0 +1,184 @@
+//! SIGKILL under load: what was acknowledged is in the history once, aggregates equal a naive oracle's, alerts alternate.
+
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+mod common;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use common::{Machine, Program, now_ms};
+use fastrand::Rng;
+use serde_json::Value;
+use testkit::servers::private_dir;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep_until};
+
+const MACHINES: usize = 6;
+const METRICS: [&str; 3] = ["system.cpu.utilization", "system.memory.utilization", "app.queue"];
+const FRAMES: usize = 900;
+const STEP_MS: i64 = 1_000;
+const THRESHOLD: f64 = 0.9;
+const RULE: &str = "[[rule]]\nname = \"busy\"\nmetric = \"system.cpu.utilization\"\noperator = \"gt\"\nthreshold = 0.9\nseverity = \"warning\"\n";
+
+/// Fifteen minutes of one machine at one frame a second; values are multiples of 1/64, so that sums are exact.
+fn simulated(number: usize, end_ms: i64, rng: &mut Rng) -> Machine {
+    let mut machine = Machine::new(&format!("m{number}"), &METRICS);
+    let start = end_ms - i64::try_from(FRAMES).unwrap() * STEP_MS;
+    for tick in 0..FRAMES {
+        let mut value = || f64::from(rng.u8(..=64)) / 64.0;
+        let values = [value(), value(), value()];
+        machine.measure(start + i64::try_from(tick).unwrap() * STEP_MS, &values);
+    }
+    machine
+}
+
+/// Delivers until the hub dies or everything is acknowledged.
+async fn push_all(mut machine: Machine, grpc: String) -> Machine {
+    if let Ok(mut push) = machine.connect(&grpc).await {
+        // The hub is killed in the middle of this.
+        drop(machine.deliver(&mut push).await);
+    }
+    machine
+}
+
+/// Every machine pushes at once; `kill_after` ends the hub.
+async fn push_under(hub: &mut Program, machines: Vec<Machine>, kill_after: Option<Duration>) -> Vec<Machine> {
+    let mut pushing = JoinSet::new();
+    for machine in machines {
+        pushing.spawn(push_all(machine, hub.grpc.clone()));
+    }
+    if let Some(kill_after) = kill_after {
+        sleep_until(Instant::now() + kill_after).await;
+        hub.kill();
+    }
+    let mut machines = pushing.join_all().await;
+    machines.sort_by(|a, b| a.name.cmp(&b.name));
+    machines
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_hub_loses_nothing_it_acknowledged_and_repeats_nothing() {
+    let seed = fastrand::u64(..);
+    println!("seed {seed}");
+    let mut rng = Rng::with_seed(seed);
+    let dir = private_dir().unwrap();
+    std::fs::write(dir.path().join("rules.toml"), RULE).unwrap();
+    let end_ms = now_ms() / 60_000 * 60_000;
+    let mut machines: Vec<Machine> = (0..MACHINES)
+        .map(|number| simulated(number, end_ms, &mut rng))
+        .collect();
+    let mut kills = 0;
+    // Killed at moments that nobody chose, until enough was delivered.
+    while kills < 4 {
+        let mut hub = Program::hub(dir.path());
+        let after = Duration::from_millis(rng.u64(20..250));
+        machines = push_under(&mut hub, machines, Some(after)).await;
+        kills += 1;
+    }
+    let mut hub = Program::hub(dir.path());
+    let before: Vec<u64> = machines.iter().map(|machine| machine.acknowledged).collect();
+    println!("acknowledged before the last start: {before:?}");
+    machines = push_under(&mut hub, machines, None).await;
+    for machine in &machines {
+        assert_eq!(machine.acknowledged, FRAMES as u64, "{}", machine.name);
+        check_raw(&hub, machine, end_ms);
+        check_minutes(&hub, machine, end_ms);
+        check_alerts(&hub, machine);
+    }
+    assert_eq!(hub.errors(), Vec::<Value>::new());
+    assert_eq!(hub.terminate().code(), Some(0));
+}
+
+fn range(machine: &Machine, metric: &str, end_ms: i64, rest: &str) -> String {
+    let (name, end) = (&machine.name, end_ms / 1_000);
+    let from = end - i64::try_from(FRAMES).unwrap() * STEP_MS / 1_000;
+    format!("/api/machines/{name}/history?metric={metric}&from={from}&to={end}&max_points=10000{rest}")
+}
+
+fn len(column: &Value) -> usize {
+    column.as_array().map_or(0, Vec::len)
+}
+
+fn check_raw(hub: &Program, machine: &Machine, end_ms: i64) {
+    for (at, metric) in METRICS.into_iter().enumerate() {
+        let path = range(machine, metric, end_ms, "&tier=raw");
+        let answer = hub.eventually(&path, |body| len(&body["series"][0]["t"]) >= FRAMES);
+        let series = &answer["series"][0];
+        let expected: Vec<(i64, f64)> = machine
+            .frames
+            .iter()
+            .map(|(time, values)| (*time, values[at]))
+            .collect();
+        let times = series["t"].as_array().unwrap().iter().map(|t| t.as_i64().unwrap());
+        let values = series["v"].as_array().unwrap().iter().map(|v| v.as_f64().unwrap());
+        let found: Vec<(i64, f64)> = times.zip(values).collect();
+        assert_eq!(found, expected, "{} {metric}", machine.name);
+    }
+}
+
+/// Start of the minute to count, sum, min, max, last.
+type Minutes = BTreeMap<i64, (u64, f64, f64, f64, f64)>;
+
+fn oracle(machine: &Machine, at: usize) -> Minutes {
+    let mut minutes = Minutes::new();
+    for (time, values) in &machine.frames {
+        let value = values[at];
+        let start = time.div_euclid(60_000) * 60_000;
+        let row = minutes.entry(start).or_insert((0, 0.0, value, value, value));
+        *row = (row.0 + 1, row.1 + value, row.2.min(value), row.3.max(value), value);
+    }
+    minutes
+}
+
+fn minutes_of(series: &Value) -> Minutes {
+    let column = |name: &str| series[name].as_array().cloned().unwrap_or_default();
+    let number = |name: &str, at: usize| column(name)[at].as_f64().unwrap();
+    let rows = column("t").into_iter().enumerate();
+    rows.map(|(at, start)| {
+        let count = column("count")[at].as_u64().unwrap();
+        let row = (
+            count,
+            number("sum", at),
+            number("min", at),
+            number("max", at),
+            number("last", at),
+        );
+        (start.as_i64().unwrap(), row)
+    })
+    .collect()
+}
+
+fn check_minutes(hub: &Program, machine: &Machine, end_ms: i64) {
+    for (at, metric) in METRICS.into_iter().enumerate() {
+        let expected = oracle(machine, at);
+        let path = range(machine, metric, end_ms, "&tier=minute");
+        // The last minute is published when its machine has been silent for two intervals.
+        hub.eventually(&path, |body| minutes_of(&body["series"][0]) == expected);
+    }
+}
+
+/// Fired and resolved alternate: as many alerts as breaches, and no two of one beginning.
+fn check_alerts(hub: &Program, machine: &Machine) {
+    let breaches = machine
+        .frames
+        .windows(2)
+        .filter(|pair| pair[0].1[0] <= THRESHOLD && THRESHOLD < pair[1].1[0]);
+    let begins_in_breach = usize::from(THRESHOLD < machine.frames[0].1[0]);
+    let expected = breaches.count() + begins_in_breach;
+    let path = format!(
+        "/api/v1/alerts/history?machine={}&rule=busy&from=now-1h&limit=1000",
+        machine.name
+    );
+    let alerts = hub.eventually(&path, |body| expected <= len(&body["alerts"]));
+    let mut since: Vec<i64> = alerts["alerts"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|a| a["since"].as_i64().unwrap())
+        .collect();
+    assert_eq!(since.len(), expected, "{}", machine.name);
+    since.sort_unstable();
+    since.dedup();
+    assert_eq!(since.len(), expected, "{}: an alert was repeated", machine.name);
+}

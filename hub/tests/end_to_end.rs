@@ -1,0 +1,131 @@
+//! The whole hub from outside: what machines push over gRPC comes out of REST, is kept over a restart, and raises alerts once.
+
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+mod common;
+
+use common::{Machine, Program, now_ms};
+use serde_json::Value;
+use testkit::servers::private_dir;
+
+const CPU: &str = "system.cpu.utilization";
+const RULE: &str = "[[rule]]\nname = \"busy\"\nmetric = \"system.cpu.utilization\"\noperator = \"gt\"\nthreshold = 0.9\nclear = 0.8\nseverity = \"critical\"\n";
+
+/// Frames every five seconds of five whole minutes, and one that moves the watermark past them. The values rise by 1/256 each.
+/// Returns the end of the five minutes in seconds.
+fn five_minutes(machine: &mut Machine) -> i64 {
+    let end = now_ms() / 60_000 * 60_000 - 60_000;
+    for tick in 0..60_u32 {
+        let time = end - 300_000 + i64::from(tick) * 5_000;
+        machine.measure(time, &[0.25 + f64::from(tick) / 256.0, 0.5]);
+    }
+    machine.measure(end + 15_000, &[0.25, 0.5]);
+    end / 1_000
+}
+
+fn numbers(column: &Value) -> Vec<f64> {
+    column
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|number| number.as_f64().unwrap())
+        .collect()
+}
+
+fn first<'a>(answer: &'a Value, list: &str) -> &'a Value {
+    &answer[list][0]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_machine_shows_up_with_raw_and_minute_history_and_a_restart_keeps_both() {
+    let dir = private_dir().unwrap();
+    let mut hub = Program::hub(dir.path());
+    let mut machine = Machine::new("db-1", &[CPU, "system.memory.utilization"]);
+    let end = five_minutes(&mut machine);
+    let mut push = machine.connect(&hub.grpc).await.unwrap();
+    machine.deliver(&mut push).await.unwrap();
+
+    let is_up = |body: &Value| body["machines"][0]["status"] == "up";
+    let machines = hub.eventually("/api/machines", is_up);
+    assert_eq!(machines["machines"][0]["id"], "db-1");
+    assert_eq!(machines["machines"][0]["tags"]["role"], "db");
+    let from = end - 300;
+    let path = format!("/api/machines/db-1/history?metric=CPU_PERCENT&from={from}&to={end}&max_points=1000");
+    let has_all = |body: &Value| {
+        first(body, "series")["t"].as_array().is_some_and(|t| t.len() == 60)
+            && first(body, "minute")["t"].as_array().is_some_and(|t| t.len() == 5)
+    };
+    let before = hub.eventually(&path, has_all);
+    let values: Vec<f64> = machine.frames[..60].iter().map(|(_, values)| values[0]).collect();
+    assert_eq!(numbers(&first(&before, "series")["v"]), values);
+    let sums: Vec<f64> = values.chunks(12).map(|minute| minute.iter().sum()).collect();
+    assert_eq!(numbers(&first(&before, "minute")["sum"]), sums);
+    assert_eq!(numbers(&first(&before, "minute")["count"]), [12.0; 5]);
+
+    drop(push);
+    assert_eq!(hub.terminate().code(), Some(0), "{:#?}", hub.errors());
+    assert_eq!(hub.errors(), Vec::<Value>::new());
+    let mut again = Program::hub(dir.path());
+    let after = again.eventually(&path, has_all);
+    assert_eq!(
+        (&after["series"], &after["minute"]),
+        (&before["series"], &before["minute"])
+    );
+    assert_eq!(again.terminate().code(), Some(0));
+    assert_eq!(again.errors(), Vec::<Value>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_breach_fires_once_and_resolves_once_also_over_a_restart() {
+    let dir = private_dir().unwrap();
+    std::fs::write(dir.path().join("rules.toml"), RULE).unwrap();
+    let mut hub = Program::hub(dir.path());
+    let mut machine = Machine::new("db-1", &[CPU]);
+    let start = now_ms() - 100_000;
+    for (second, value) in [(0, 0.5), (5, 0.95), (10, 0.97), (15, 0.85)] {
+        machine.measure(start + second * 1_000, &[value]);
+    }
+    let mut push = machine.connect(&hub.grpc).await.unwrap();
+    machine.deliver(&mut push).await.unwrap();
+    let fires = |body: &Value| body["alerts"].as_array().is_some_and(|alerts| alerts.len() == 1);
+    let active = hub.eventually("/api/v1/alerts", fires);
+    assert_eq!(
+        (&active["alerts"][0]["rule"], &active["alerts"][0]["machine"]),
+        (&"busy".into(), &"db-1".into())
+    );
+    hub.eventually("/api/v1/alerts/history", fires);
+    drop(push);
+    assert_eq!(hub.terminate().code(), Some(0), "{:#?}", hub.errors());
+
+    let mut hub = Program::hub(dir.path());
+    let again = hub.json("/api/v1/alerts");
+    assert_eq!(
+        again["alerts"][0]["id"], active["alerts"][0]["id"],
+        "the same alert, not another one: {again}"
+    );
+    machine.measure(start + 20_000, &[0.95]);
+    machine.measure(start + 25_000, &[0.7]);
+    machine.measure(start + 30_000, &[0.6]);
+    let mut push = machine.connect(&hub.grpc).await.unwrap();
+    machine.deliver(&mut push).await.unwrap();
+    hub.eventually("/api/v1/alerts", |body| body["alerts"] == Value::Array(Vec::new()));
+    let resolved = |body: &Value| body["alerts"][0]["state"] == "resolved";
+    let past = hub.eventually("/api/v1/alerts/history", resolved);
+    assert_eq!(past["alerts"].as_array().unwrap().len(), 1, "{past}");
+    assert_eq!(past["alerts"][0]["id"], active["alerts"][0]["id"]);
+    assert_eq!(hub.terminate().code(), Some(0));
+    assert_eq!(hub.errors(), Vec::<Value>::new());
+}
+
+#[test]
+fn up_shows_this_machine_within_seconds() {
+    let dir = private_dir().unwrap();
+    let mut hub = Program::start("up", dir.path(), &[]);
+    let is_up =
+        |body: &Value| body["machines"][0]["status"] == "up" && body["machines"][0]["summary"]["cpu"].is_number();
+    let machines = hub.eventually("/api/machines", is_up);
+    assert_eq!(machines["machines"][0]["id"], "this-machine");
+    assert_eq!(hub.json("/ready")["status"], "ready");
+    assert_eq!(hub.terminate().code(), Some(0));
+    assert_eq!(hub.errors(), Vec::<Value>::new());
+}
