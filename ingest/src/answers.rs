@@ -83,6 +83,18 @@ impl State {
             self.answers.notes.close();
             return Some(Err(end));
         }
+        let cut = self.answers.cut.clone();
+        tokio::select! {
+            answer = self.durable() => answer,
+            () = cut.draining() => {
+                self.answers.notes.close();
+                Some(Err(draining()))
+            }
+        }
+    }
+
+    /// The next answer, when its submission is durable.
+    async fn durable(&mut self) -> Option<Result<pb::PushResponse, Status>> {
         let first = match self.next.take() {
             Some(note) => note,
             None => self.answers.notes.recv().await?,
@@ -92,12 +104,13 @@ impl State {
             return Some(Err(end));
         }
         let number = first.number;
-        let is_durable = tokio::select! {
-            durable = self.answers.durable.wait_for(|durable| number <= *durable) => durable.is_ok(),
-            () = self.answers.cut.draining() => false,
-        };
-        if !is_durable {
-            self.answers.notes.close();
+        if self
+            .answers
+            .durable
+            .wait_for(|durable| number <= *durable)
+            .await
+            .is_err()
+        {
             return Some(Err(draining()));
         }
         let mut answer = pb::PushResponse::default();

@@ -9,7 +9,7 @@ use std::time::Duration;
 use futures_util::{Stream, StreamExt};
 use proto::{decode, pb};
 use tokio::sync::mpsc;
-use tonic::Status;
+use tonic::{Code, Status};
 use tracing::{debug, info, warn};
 
 use crate::answers::{Answers, Note};
@@ -71,6 +71,10 @@ where
     session.introduce(hello.info).await?;
     let end = session.run(&mut requests, &mut seat).await;
     info!(machine = %session.machine.id, "collector disconnected");
+    // Who takes over takes over the refusals, too, and must not wait for them.
+    if !end.as_ref().is_err_and(|status| status.code() == Code::Aborted) {
+        session.leave().await;
+    }
     end
 }
 

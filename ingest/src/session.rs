@@ -13,6 +13,7 @@ use model::{MachineInfo, Record, SessionId};
 use proto::{decode, pb};
 use tokio::sync::mpsc;
 use tonic::Status;
+use tracing::debug;
 
 use crate::admission::{self, Refusal};
 use crate::answers::Note;
@@ -101,15 +102,10 @@ impl<'a> Session<'a> {
             let message = tokio::select! {
                 biased;
                 () = seat.superseded() => return Err(superseded()),
-                () = context.drain.draining() => {
-                    self.leave().await?;
-                    return Err(draining());
-                }
+                () = context.drain.draining() => return Err(draining()),
                 message = requests.next() => message,
             };
-            let Some(message) = message else {
-                return self.leave().await;
-            };
+            let Some(message) = message else { return Ok(()) };
             let taking = self.take(message.map_err(|status| broken(status, &context))?);
             tokio::select! {
                 biased;
@@ -142,11 +138,16 @@ impl<'a> Session<'a> {
         self.hand_in(taken).await
     }
 
-    /// The last refusals are journalled when the stream ends in order.
-    async fn leave(&mut self) -> Result<(), Status> {
+    /// Journals the refusals that still waited for their second, when the stream ends in whatever way.
+    pub(crate) async fn leave(mut self) {
         let mut taken = Taken::default();
         self.journal_refusals(&mut taken, true);
-        self.hand_in(taken).await
+        if taken.records.is_empty() {
+            return;
+        }
+        if let Err(closed) = self.context.intake.submit(taken.records, &mut self.tickets).await {
+            debug!(machine = %self.machine.id, reason = %closed, "the last refusals are counted but not journalled");
+        }
     }
 
     fn learn(&mut self, layout: &pb::Layout) -> Taken {

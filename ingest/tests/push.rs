@@ -172,9 +172,19 @@ async fn a_flood_loses_only_its_own_excess() {
     assert!(heard.rejections.iter().all(|r| r.reason == "rate_limited"));
     // Ninety refusals are one dead letter.
     assert_eq!(front.graph.rejected(), [(RejectReason::RateLimited, 90)]);
-    front.clock.advance(Duration::from_secs(1));
-    flood.send(frame(101, 1, 1, &[1.0])).await;
-    assert!(flood.acknowledged(101).await.rejections.is_empty());
+    front.clock.advance(Duration::from_millis(900));
+    let frames = (101..=120)
+        .map(|sequence| plain_frame(sequence, 1, 1, &[1.0]))
+        .collect();
+    flood
+        .send(pb::push_request::Message::Frames(pb::Frames { frames }))
+        .await;
+    assert_eq!(flood.acknowledged(120).await.rejections.len(), 11);
+    // The rest of a second's refusals is journalled when the stream ends, however it does.
+    drop(flood);
+    let rejected = async || front.graph.rejected();
+    let both = [(RejectReason::RateLimited, 90), (RejectReason::RateLimited, 11)];
+    eventually(SOON, rejected, |rejected| *rejected == both).await.unwrap();
     assert!(front.stop().await);
 }
 
