@@ -10,8 +10,8 @@ use model::machine::Presence;
 use model::rule::{Input, Operator, Rule};
 use model::series::{Labels, SeriesKey};
 use model::{
-    Aggregate, Aggregates, Change, LogicalTime, MachineId, RejectReason, Rejected, SessionId, Severity, Slot, Status,
-    Timestamp, Transition, Width, Window,
+    Aggregate, Aggregates, Change, LogicalTime, MachineId, RejectReason, Rejected, Repair, SessionId, Severity, Slot,
+    Status, Timestamp, Transition, Width, Window,
 };
 
 pub(crate) fn machine(name: &str) -> MachineId {
@@ -162,5 +162,12 @@ pub(crate) fn rejected(name: &str, time: Timestamp) -> Arc<Rejected> {
         count: 1,
         arrival: time,
         detail: "m0 is NaN".to_owned(),
+    })
+}
+
+pub(crate) fn repair(name: &str, minute: Timestamp) -> Arc<Repair> {
+    Arc::new(Repair {
+        machine: machine(name),
+        minute,
     })
 }

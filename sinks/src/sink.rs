@@ -43,7 +43,8 @@ impl Lane {
             | Output::Presence(_)
             | Output::Machine(_)
             | Output::Processes(_)
-            | Output::Rejected(_) => Self::Rows,
+            | Output::Rejected(_)
+            | Output::Repair(_) => Self::Rows,
         }
     }
 }

@@ -26,6 +26,7 @@ const RECORD: u8 = 2;
 const WINDOW: u8 = 3;
 const TRANSITION: u8 = 4;
 const PRESENCE: u8 = 5;
+const REPAIR: u8 = 6;
 
 const ROW_BYTES: usize = 52;
 
@@ -118,6 +119,7 @@ impl Encoder {
             Output::Machine(info) => self.record(&Record::Machine(Arc::clone(info))),
             Output::Processes(table) => self.record(&Record::Processes(Arc::clone(table))),
             Output::Rejected(rejected) => self.record(&Record::Rejected(Arc::clone(rejected))),
+            Output::Repair(repair) => self.json(REPAIR, repair.as_ref()),
         }
     }
 
@@ -252,6 +254,7 @@ impl Reader {
                     last_seen: row.last_seen,
                 }))
             }
+            REPAIR => Output::Repair(Arc::new(serde_json::from_slice(body)?)),
             other => return Err(CodecError::UnknownKind(other)),
         };
         let group = self
@@ -338,7 +341,7 @@ fn row(bytes: &[u8; ROW_BYTES]) -> (Slot, Aggregate) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fixtures::{at, frame, presence, rejected, roster, rule, samples, transition, window};
+    use crate::fixtures::{at, frame, presence, rejected, repair, roster, rule, samples, transition, window};
     use model::{MachineInfo, Severity};
 
     fn everything() -> Vec<Group> {
@@ -354,6 +357,7 @@ mod tests {
             Output::Presence(presence("a", Status::Stale, at(4))),
             Output::Machine(Arc::new(info)),
             Output::Rejected(rejected("a", at(5))),
+            Output::Repair(repair("a", at(60))),
         ];
         let empty = Group { t: 9, outputs: vec![] };
         vec![Group { t: 7, outputs }, empty]

@@ -121,7 +121,7 @@ pub(crate) fn weight(output: &Output) -> usize {
     match output {
         Output::Samples(bound) => FIXED + bound.batch.len() * 10,
         Output::Minute(rows) | Output::Hour(rows) => FIXED + rows.rows.len() * 64,
-        Output::Transition(_) | Output::Machine(_) | Output::Rejected(_) => 1_024,
+        Output::Transition(_) | Output::Machine(_) | Output::Rejected(_) | Output::Repair(_) => 1_024,
         Output::Presence(_) => FIXED,
         Output::Processes(_) => 2_048,
     }

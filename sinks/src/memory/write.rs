@@ -89,7 +89,7 @@ impl HotStore {
             }),
             Output::Transition(transition) => self.transition(writer, version, transition),
             // Windows and dead letters are history's.
-            Output::Minute(_) | Output::Hour(_) | Output::Rejected(_) => false,
+            Output::Minute(_) | Output::Hour(_) | Output::Rejected(_) | Output::Repair(_) => false,
         }
     }
 

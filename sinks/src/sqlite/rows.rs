@@ -7,11 +7,11 @@ use std::sync::Arc;
 use hashbrown::HashMap;
 use model::machine::Presence;
 use model::{
-    Aggregates, Alert, Change, LogicalTime, MachineId, MachineInfo, Output, Processes, Rejected, Roster, SeriesKey,
-    Transition, Width, catalogue,
+    Aggregate, Aggregates, Alert, Change, LogicalTime, MachineId, MachineInfo, Output, Processes, Rejected, Repair,
+    Roster, SeriesKey, Transition, Width, catalogue,
 };
 use runtime::metrics::Counter;
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, Statement, params};
 
 use super::gather::RawChunk;
 
@@ -111,7 +111,7 @@ pub(super) struct RowWriter<'a> {
 }
 
 impl RowWriter<'_> {
-    pub(super) fn write(&mut self, output: &Output) -> Result<()> {
+    pub(super) fn write(&mut self, t: LogicalTime, output: &Output) -> Result<()> {
         match output {
             // Raw samples come as chunks.
             Output::Samples(_) => Ok(()),
@@ -121,6 +121,7 @@ impl RowWriter<'_> {
             Output::Machine(info) => self.info(info),
             Output::Processes(table) => self.processes(table),
             Output::Rejected(rejected) => self.rejected(rejected),
+            Output::Repair(repair) => self.repair(t, repair),
         }
     }
 
@@ -149,20 +150,7 @@ impl RowWriter<'_> {
             let Some(series) = slots.get(slot.index()) else {
                 continue;
             };
-            let count = i64::try_from(row.count).unwrap_or(i64::MAX);
-            upsert.execute(params![
-                machine,
-                start,
-                series,
-                count,
-                real(row.sum),
-                real(row.min),
-                real(row.max),
-                real(row.last),
-                row.last_time.micros(),
-                revision,
-                rows.is_final
-            ])?;
+            upsert_row(&mut upsert, (machine, start, *series), row, (revision, rows.is_final))?;
         }
         Ok(())
     }
@@ -217,6 +205,14 @@ impl RowWriter<'_> {
         Ok(())
     }
 
+    /// Puts a minute on the repair list; asked again later, it is repaired later.
+    fn repair(&mut self, t: LogicalTime, repair: &Repair) -> Result<()> {
+        let machine = self.ids.machine(self.sql, &repair.machine)?;
+        let mut insert = self.sql.prepare_cached(include_str!("sql/insert_repair.sql"))?;
+        insert.execute(params![machine, repair.minute.micros(), sql_t(t)])?;
+        Ok(())
+    }
+
     fn rejected(&mut self, rejected: &Rejected) -> Result<()> {
         let Rejected {
             machine,
@@ -235,6 +231,22 @@ impl RowWriter<'_> {
         ])?;
         Ok(())
     }
+}
+
+/// Writes one row through an upsert of windows; `key` is machine, start and series, `version` what decides which row stands.
+pub(super) fn upsert_row(
+    upsert: &mut Statement<'_>,
+    (machine, start, series): (i64, i64, i64),
+    row: &Aggregate,
+    (revision, is_final): (i64, bool),
+) -> Result<()> {
+    let count = i64::try_from(row.count).unwrap_or(i64::MAX);
+    let (sum, min, max, last) = (real(row.sum), real(row.min), real(row.max), real(row.last));
+    let last_time = row.last_time.micros();
+    upsert.execute(params![
+        machine, start, series, count, sum, min, max, last, last_time, revision, is_final
+    ])?;
+    Ok(())
 }
 
 /// T as SQLite's integer: microseconds fit for 290,000 years.

@@ -209,7 +209,7 @@ impl Writer {
             .filter(|group| self.cursors.of(Lane::Rows) < group.t)
         {
             for output in &group.outputs {
-                rows.write(output)?;
+                rows.write(group.t, output)?;
             }
         }
         for batches in waiting {
