@@ -1,4 +1,4 @@
-//! A slow graph and a full disk make collectors wait: memory stays flat, and nothing is lost.
+//! A slow graph and a full disk make collectors wait: memory stays flat, and nothing is lost.
 
 mod common;
 

@@ -1,4 +1,4 @@
-//! The Push stream over real gRPC: acknowledgement, resends, takeover, refusals, flow.
+//! The Push stream over real gRPC: acknowledgement after the disk (J-1), resends, takeover, refusals, flow.
 
 mod common;
 

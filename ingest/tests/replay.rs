@@ -1,4 +1,4 @@
-//! The journal gives back what was acknowledged, over crashes, rotations and damage.
+//! The journal gives back what was acknowledged (J-1), each record at the T it had (J-2), over crashes, rotations and damage.
 
 mod common;
 
