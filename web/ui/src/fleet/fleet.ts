@@ -144,7 +144,7 @@ function createComponent(context: Context) {
       this.isFilteredOut = this.isLoaded && shown === 0 && total > 0;
     },
     showSpan(ms: number) {
-      this.spanText = `last ${duration(Math.floor(ms / 60_000) * 60)}`;
+      this.spanText = `last ${duration(Math.round(ms / 60_000) * 60)}`;
     },
     isStatus(status: string): string {
       return String(this.status === status);

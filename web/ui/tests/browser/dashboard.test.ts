@@ -184,6 +184,8 @@ test('on a phone every control is at least 44 px high', async () => {
   assert.deepEqual(small, []);
   const overflow = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
   assert.ok(overflow <= 0, `the page is ${overflow} px too wide`);
+  const widths = await page.locator(rows).first().evaluate((row) => ['.spark', '.col-memory', '.col-disk'].map((part) => row.querySelector(part)?.getBoundingClientRect().width ?? 0));
+  assert.ok(widths.every((width) => width > 80), `the card's fields are ${widths.join(', ')} px wide`);
   await page.context().close();
 });
 
