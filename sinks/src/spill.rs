@@ -20,6 +20,9 @@ const RECORD_BYTES: usize = 4 << 20;
 /// A single logical time can be larger than that.
 const RECORD_BYTES_MAX: usize = 256 << 20;
 const SEGMENT_BYTES: u64 = 32 << 20;
+/// Cursor that is set when all was stored. The newest segment stays on disk, and a store that begins anew (its file was damaged) must
+/// not take it for the whole of what it lacks.
+const STORED: &str = "stored";
 
 #[derive(Debug, Clone)]
 pub struct SpillSettings {
@@ -50,12 +53,22 @@ impl Spill {
     /// When the folder is held by another process, or cannot be used.
     pub fn open(settings: &SpillSettings) -> Result<Self, JournalError> {
         let segment_bytes = SEGMENT_BYTES.min(settings.quota_bytes / 4).max(64 << 10);
-        let (journal, opened) = Journal::open(Options {
+        let options = Options {
             segment_bytes,
             quota_bytes: settings.quota_bytes.max(2 * segment_bytes),
             record_bytes_max: RECORD_BYTES_MAX,
             ..Options::new(&settings.dir)
-        })?;
+        };
+        let (mut journal, mut opened) = Journal::open(options.clone())?;
+        let is_spent = opened.newest_t.is_some() && opened.newest_t <= journal.cursor(STORED);
+        if is_spent {
+            // Begun anew, for a store that lost its file takes times again that are older than the last ones here.
+            drop(journal);
+            if let Err(error) = std::fs::remove_dir_all(&settings.dir) {
+                warn!(error = %error, spill = %settings.dir.display(), "spent spill could not be removed");
+            }
+            (journal, opened) = Journal::open(options)?;
+        }
         for torn in &opened.torn {
             warn!(spill = %settings.dir.display(), torn = ?torn, "spill tail was torn and is cut");
         }
@@ -197,9 +210,16 @@ impl Spill {
         if t <= self.stored {
             return;
         }
+        let was_waiting = self.stored < self.newest();
         self.stored = t;
         if let Err(error) = self.journal.truncate_before(t.saturating_add(1)) {
             warn!(error = chain(&error), "old spill segments could not be dropped");
+        }
+        if was_waiting
+            && self.newest() <= t
+            && let Err(error) = self.journal.set_cursor(STORED, t)
+        {
+            warn!(error = chain(&error), "spill could not note that all is stored");
         }
     }
 }
@@ -258,6 +278,12 @@ mod tests {
         assert_eq!(rest(&mut spill), [(10, 1)]);
         spill.stored(10);
         assert_eq!((spill.backlog_bytes(), spill.lost_records), (0, 0));
+        drop(spill);
+        assert_eq!(
+            open(&dir).durable(),
+            0,
+            "all was stored: a replay is not to be held against it"
+        );
     }
 
     #[test]
