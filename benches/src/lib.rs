@@ -2,6 +2,7 @@
 //!
 //! `sysmonstm bench replay` is a thin caller of `replay::run`; the programs in `bin/` measure single stages. README.md has method and results.
 
+pub mod baseline;
 pub mod figures;
 pub mod replay;
 pub mod workload;

@@ -59,11 +59,18 @@ pub struct Report {
 pub fn run(path: &Path, workers: usize, runs: usize) -> Result<Report, ReplayError> {
     let started = Instant::now();
     let workload = workload::load(path)?;
-    let prepare_s = started.elapsed().as_secs_f64();
+    measure(&workload, workers, runs, started.elapsed().as_secs_f64())
+}
+
+/// Replays a workload `runs` times.
+///
+/// # Errors
+/// When the graph fails, or two runs disagree.
+pub fn measure(workload: &Workload, workers: usize, runs: usize, prepare_s: f64) -> Result<Report, ReplayError> {
     let (mut walls, mut cpu_s, mut result) = (Vec::new(), Vec::new(), None);
     for _ in 0..runs.max(1) {
         let (cpu_before, started) = (cpu_seconds(), Instant::now());
-        let figures = one(&workload, workers)?;
+        let figures = one(workload, workers)?;
         walls.push(started.elapsed().as_secs_f64());
         cpu_s.push(cpu_seconds() - cpu_before);
         if *result.get_or_insert(figures) != figures {

@@ -3,6 +3,8 @@
 //! File, little-endian: 32-byte header (magic, machines, series per machine, minutes, interval in ms, records), then 16-byte records:
 //! series, event time in ms since the base, value.
 
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
 use std::fs::File;
 use std::io::{BufReader, Read};
 use std::path::Path;
@@ -92,6 +94,61 @@ pub fn load(path: &Path) -> Result<Workload, WorkloadError> {
         samples: grouping.samples,
         machines,
     })
+}
+
+/// Makes a workload of the same shape in memory: a random walk per series, 1 % of the samples late, 0.1 % twice. The same seed gives the same samples.
+///
+/// # Errors
+/// Never, as long as the names are well-formed.
+pub fn generate(machines: u32, minutes: u32, seed: u64) -> Result<Workload, WorkloadError> {
+    const TICK_MS: u32 = 5_000;
+    let layouts = (0..machines).map(layout).collect::<Result<Vec<_>, _>>()?;
+    let mut rng = fastrand::Rng::with_seed(seed);
+    let mut phases: Vec<(u32, u32)> = (0..machines).map(|machine| (rng.u32(0..TICK_MS), machine)).collect();
+    phases.sort_unstable();
+    let mut levels = vec![50.0_f64; (machines * SERIES_PER_MACHINE) as usize];
+    let mut late: BinaryHeap<Reverse<(u32, u32, u32, u64)>> = BinaryHeap::new();
+    let mut grouping = Grouping::new(layouts);
+    for tick in 0..minutes * 60_000 / TICK_MS {
+        for (phase, machine) in &phases {
+            let ms = tick * TICK_MS + phase;
+            while let Some(Reverse((_, series, at, bits))) =
+                late.peek().copied().filter(|Reverse((due, ..))| *due <= ms)
+            {
+                late.pop();
+                grouping.add(series, at, f64::from_bits(bits));
+            }
+            for slot in 0..SERIES_PER_MACHINE {
+                let series = machine * SERIES_PER_MACHINE + slot;
+                let level = &mut levels[series as usize];
+                *level = (*level + (rng.f64() - 0.5) * 8.0).clamp(0.0, 100.0);
+                // Multiples of 1/64: sums are exact in any order.
+                let value = (*level * 64.0).floor() / 64.0;
+                let chance = rng.u32(0..1_000);
+                if chance == 0 || chance >= 990 {
+                    late.push(Reverse((ms + rng.u32(1..30_000), series, ms, value.to_bits())));
+                }
+                if chance < 990 {
+                    grouping.add(series, ms, value);
+                }
+            }
+        }
+    }
+    grouping.flush();
+    Ok(Workload {
+        records: grouping.records,
+        samples: grouping.samples,
+        machines,
+    })
+}
+
+/// Alert threshold of a slot.
+pub(crate) fn threshold(slot: u32) -> Option<f64> {
+    let mut first = 0;
+    KINDS.iter().find_map(|(_, count, _, threshold)| {
+        first += count;
+        (slot < first).then_some(*threshold)
+    })?
 }
 
 fn layout(machine: u32) -> Result<Arc<Layout>, WorkloadError> {
