@@ -1,8 +1,8 @@
-//! Format: values as people read them. Inside the hub everything is in base units; percent and KB are for the eye.
+//! Format: values as people read them. Inside the hub everything is in base units; percent and KiB are for the eye.
 
 use model::Timestamp;
 
-/// `0.97` of unit `1` that is a ratio is `97 %`, `1234567` of `By` is `1.23 MB`.
+/// `0.97` of unit `1` that is a ratio is `97 %`, `1234567` of `By` is `1.18 MiB`, as on the dashboard.
 pub(crate) fn value(metric: &str, unit: &str, value: f64) -> String {
     if !value.is_finite() {
         return "unknown".to_owned();
@@ -34,11 +34,11 @@ fn is_ratio(metric: &str) -> bool {
 }
 
 fn scaled(value: f64, unit: &str) -> String {
-    let (mut value, mut prefixes) = (value, ["", "k", "M", "G", "T"].into_iter());
+    let (mut value, mut prefixes) = (value, ["", "Ki", "Mi", "Gi", "Ti"].into_iter());
     let mut prefix = prefixes.next().unwrap_or_default();
-    while 1_000.0 <= value.abs() {
+    while 1_024.0 <= value.abs() {
         let Some(larger) = prefixes.next() else { break };
-        (value, prefix) = (value / 1_000.0, larger);
+        (value, prefix) = (value / 1_024.0, larger);
     }
     format!("{} {prefix}{unit}", digits(value))
 }
@@ -68,10 +68,10 @@ mod tests {
             ("system.cpu.utilization", "1", 0.123_4, "12.3 %"),
             ("system.cpu.load_average.1m", "1", 0.7, "0.7"),
             ("system.process.count", "1", 312.0, "312"),
-            ("system.memory.used", "By", 1_234_567.0, "1.23 MB"),
+            ("system.memory.used", "By", 1_234_567.0, "1.18 MiB"),
             ("system.memory.used", "By", 999.0, "999 B"),
-            ("system.memory.used", "By", 5e18, "5000000 TB"),
-            ("system.network.receive.bytes_rate", "By/s", 12_000.0, "12 kB/s"),
+            ("system.memory.used", "By", 5e18, "4547474 TiB"),
+            ("system.network.receive.bytes_rate", "By/s", 12_000.0, "11.7 KiB/s"),
             ("system.temperature", "Cel", -3.0, "-3 °C"),
             ("own.metric", "furlong", 2.5, "2.5 furlong"),
             ("x", "1", f64::NAN, "unknown"),
