@@ -33,6 +33,11 @@ fn simulated(number: usize, end_ms: i64, rng: &mut Rng) -> Machine {
     machine
 }
 
+/// A minute into an hour, so that the data holds an hour that closes and one that stays open.
+fn end_of_data(now_ms: i64) -> i64 {
+    (now_ms - 60_000).div_euclid(3_600_000) * 3_600_000 + 60_000
+}
+
 /// Delivers until the hub dies or everything is acknowledged.
 async fn push_all(mut machine: Machine, grpc: String) -> Machine {
     if let Ok(mut push) = machine.connect(&grpc).await {
@@ -64,7 +69,7 @@ async fn a_killed_hub_loses_nothing_it_acknowledged_and_repeats_nothing() {
     let mut rng = Rng::with_seed(seed);
     let dir = private_dir().unwrap();
     std::fs::write(dir.path().join("rules.toml"), RULE).unwrap();
-    let end_ms = now_ms() / 60_000 * 60_000;
+    let end_ms = end_of_data(now_ms());
     let mut machines: Vec<Machine> = (0..MACHINES)
         .map(|number| simulated(number, end_ms, &mut rng))
         .collect();
@@ -84,6 +89,7 @@ async fn a_killed_hub_loses_nothing_it_acknowledged_and_repeats_nothing() {
         assert_eq!(machine.acknowledged, FRAMES as u64, "{}", machine.name);
         check_raw(&hub, machine, end_ms);
         check_minutes(&hub, machine, end_ms);
+        check_closed_hours(&hub, machine, end_ms);
         check_alerts(&hub, machine);
     }
     assert_eq!(hub.errors(), Vec::<Value>::new());
@@ -158,6 +164,48 @@ fn check_minutes(hub: &Program, machine: &Machine, end_ms: i64) {
     }
 }
 
+/// Start of the hour to mean, minimum and maximum.
+type Hours = BTreeMap<i64, (f64, f64, f64)>;
+
+fn check_closed_hours(hub: &Program, machine: &Machine, end_ms: i64) {
+    for (at, metric) in METRICS.into_iter().enumerate() {
+        let mut expected = Hours::new();
+        let mut values: BTreeMap<i64, Vec<f64>> = BTreeMap::new();
+        for (time, frame) in &machine.frames {
+            let start = time.div_euclid(3_600_000) * 3_600_000;
+            values.entry(start).or_default().push(frame[at]);
+        }
+        for (start, values) in values.into_iter().filter(|(start, _)| start + 3_600_000 < end_ms) {
+            let (min, max) = (
+                values.iter().copied().fold(1.0, f64::min),
+                values.iter().copied().fold(0.0, f64::max),
+            );
+            expected.insert(start, (values.iter().sum::<f64>() / values.len() as f64, min, max));
+        }
+        let path = format!(
+            "/api/machines/{}/history?metric={metric}&from=now-3h&tier=hour",
+            machine.name
+        );
+        // The mean went through decimal text; one sample more or less would change it by far more than that does.
+        let is_same = |a: &(f64, f64, f64), b: &(f64, f64, f64)| {
+            (a.0 - b.0).abs() < 1e-12 && (a.1 - b.1).abs() < 1e-12 && (a.2 - b.2).abs() < 1e-12
+        };
+        let is_right = |found: &Hours, start: &i64, row| found.get(start).is_some_and(|found| is_same(found, row));
+        let are_right = |found: &Hours| expected.iter().all(|(start, row)| is_right(found, start, row));
+        assert_eq!(expected.len(), 1, "one hour closes");
+        hub.eventually(&path, |body| are_right(&hours_of(&body["series"][0])));
+    }
+}
+
+fn hours_of(series: &Value) -> Hours {
+    let column = |name: &str| series[name].as_array().cloned().unwrap_or_default();
+    let (mean, min, max) = (column("v"), column("min"), column("max"));
+    let rows = column("t").into_iter().zip(mean).zip(min.into_iter().zip(max));
+    let number = |value: Value| value.as_f64().unwrap();
+    rows.map(|((t, mean), (min, max))| (t.as_i64().unwrap(), (number(mean), number(min), number(max))))
+        .collect()
+}
+
 /// Fired and resolved alternate: as many alerts as breaches, and no two of one beginning.
 fn check_alerts(hub: &Program, machine: &Machine) {
     let breaches = machine
@@ -167,7 +215,7 @@ fn check_alerts(hub: &Program, machine: &Machine) {
     let begins_in_breach = usize::from(THRESHOLD < machine.frames[0].1[0]);
     let expected = breaches.count() + begins_in_breach;
     let path = format!(
-        "/api/v1/alerts/history?machine={}&rule=busy&from=now-1h&limit=1000",
+        "/api/v1/alerts/history?machine={}&rule=busy&from=now-3h&limit=1000",
         machine.name
     );
     let alerts = hub.eventually(&path, |body| expected <= len(&body["alerts"]));
