@@ -10,6 +10,7 @@ mod gather;
 mod open;
 mod pool;
 mod read;
+mod repair;
 mod rows;
 #[cfg(test)]
 mod tests;

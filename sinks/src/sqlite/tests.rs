@@ -10,7 +10,7 @@ use runtime::metrics::Registry;
 use tempfile::TempDir;
 
 use super::{SqliteHistory, SqliteSettings, SqliteSink, open};
-use crate::fixtures::{at, frame, machine, presence, rejected, roster, rule, samples, transition, window};
+use crate::fixtures::{at, frame, machine, presence, rejected, repair, roster, rule, samples, transition, window};
 use crate::sink::{Cursors, Group, Sink, WriteBatch};
 
 struct Store {
@@ -195,6 +195,58 @@ async fn a_window_keeps_its_highest_revision() {
     );
     // The hour that the range begins in is part of it.
     assert_eq!(store.range(Tier::Hour).await.series[0].v, [3.0]);
+}
+
+#[tokio::test]
+async fn a_minute_on_the_repair_list_is_made_again_from_raw_samples_and_its_hour_from_minutes() {
+    let mut store = Store::new();
+    let roster = roster("a", 1);
+    let sample = |secs, value| Output::Samples(frame(&roster, at(secs), &[value]));
+    let minute = |start, revision, value| Output::Minute(window(&roster, Width::Minute, at(start), revision, value));
+    let hour = Output::Hour(window(&roster, Width::Hour, at(97_200), 2, 1.0));
+    let graph = vec![
+        sample(97_201, 1.0),
+        sample(97_261, 3.0),
+        minute(97_200, 1, 1.0),
+        minute(97_260, 1, 3.0),
+        hour,
+    ];
+    store.write(1, graph).await;
+    // Too late for the graph: it only asks.
+    store
+        .write(5, vec![sample(97_202, 5.0), Output::Repair(repair("a", at(97_200)))])
+        .await;
+    while store.sink.maintain().await.unwrap() {}
+    let range = |tier| RangeQuery {
+        from: at(97_200),
+        ..query(tier)
+    };
+    let values = async |store: &Store, tier| store.history.range(range(tier)).await.unwrap().series[0].v.clone();
+    assert_eq!(
+        values(&store, Tier::Minute).await,
+        [1.0, 3.0],
+        "the sample is not in a chunk yet"
+    );
+    store.sink.flush().await.unwrap();
+    while store.sink.maintain().await.unwrap() {}
+    assert_eq!(values(&store, Tier::Minute).await, [3.0, 3.0]);
+    assert_eq!(
+        values(&store, Tier::Hour).await,
+        [1.0],
+        "the graph may still correct the hour"
+    );
+    store.clock.advance(Duration::from_secs(3_600));
+    while store.sink.maintain().await.unwrap() {}
+    assert_eq!(values(&store, Tier::Hour).await, [3.0]);
+    let again = store.history.range(range(Tier::Hour)).await.unwrap();
+    assert_eq!(
+        (
+            again.series[0].count[0],
+            again.series[0].max[0],
+            again.series[0].last[0]
+        ),
+        (3, 5.0, 3.0)
+    );
 }
 
 #[tokio::test]

@@ -18,6 +18,7 @@ use super::Shared;
 use super::expire::{self, Stage};
 use super::gather::{self, Batches};
 use super::open::{NAME, is_damage, mark_damaged, sink_error};
+use super::repair::{self, Bounds};
 use super::rows::{Ids, RowError, RowWriter, sql_t};
 use crate::error::SinkError;
 use crate::sink::{Cursors, Lane, Sink, WriteBatch};
@@ -181,14 +182,7 @@ impl Writer {
         if let Err(error) = self.transact(batch, &waiting, cursors) {
             // Rolled back, with whatever ids it had made.
             self.ids.clear();
-            return Err(match error {
-                RowError::Sql(error) => self.failed("write rows", error),
-                RowError::Json(error) => SinkError::Unavailable {
-                    sink: NAME,
-                    action: "encode rows",
-                    source: error.into(),
-                },
-            });
+            return Err(self.row_failed("write rows", error));
         }
         self.cursors = cursors;
         self.shared.gathered().remove(&due);
@@ -222,6 +216,17 @@ impl Writer {
         Ok(transaction.commit()?)
     }
 
+    fn row_failed(&self, action: &'static str, error: RowError) -> SinkError {
+        match error {
+            RowError::Sql(error) => self.failed(action, error),
+            RowError::Json(error) => SinkError::Unavailable {
+                sink: NAME,
+                action,
+                source: error.into(),
+            },
+        }
+    }
+
     /// A damaged file is marked, so that the next start sets it aside even if the damage lies deep.
     fn failed(&self, action: &'static str, error: rusqlite::Error) -> SinkError {
         if is_damage(&error) {
@@ -230,9 +235,20 @@ impl Writer {
         sink_error(action, error)
     }
 
-    /// One step of retention.
+    /// One step of a round: the repair list first, then retention.
     fn maintain(&mut self) -> Result<bool, SinkError> {
         let now = Timestamp::from_micros(self.clock.now_us());
+        if matches!(self.stage, Stage::Chunks) {
+            let bounds = Bounds {
+                cursors: self.cursors,
+                now,
+                raw_kept: self.shared.settings.raw_kept,
+            };
+            let repaired = repair::step(&self.connection, &bounds);
+            if repaired.map_err(|error| self.row_failed("repair windows", error))? {
+                return Ok(true);
+            }
+        }
         let step = expire::step(&self.connection, &self.shared.settings, now, self.stage);
         let step = step.map_err(|error| self.failed("delete old rows", error))?;
         if step.forgot {
