@@ -14,7 +14,7 @@ use web::{HubStats, HubStatsSource, PipelineView, QueueView, StageView};
 const RATE_OVER_US: u64 = 10_000_000;
 
 /// Where each counter of the graph belongs: family, label name, label value.
-const FAMILIES: [(&str, &str, &str, &str); 12] = [
+const FAMILIES: [(&str, &str, &str, &str); 13] = [
     ("accepted", "pipeline_samples_total", "outcome", "accepted"),
     ("rejected", "pipeline_samples_total", "outcome", "rejected"),
     ("aggregated", "pipeline_samples_total", "outcome", "aggregated"),
@@ -24,6 +24,7 @@ const FAMILIES: [(&str, &str, &str, &str); 12] = [
     ("minute_rows", "pipeline_rows_total", "tier", "minute"),
     ("hour_rows", "pipeline_rows_total", "tier", "hour"),
     ("partial_rows", "pipeline_rows_total", "tier", "partial"),
+    ("repairs", "pipeline_events_total", "kind", "repair"),
     ("transitions", "pipeline_events_total", "kind", "transition"),
     ("stashed", "pipeline_events_total", "kind", "stashed"),
     ("activations", "pipeline_events_total", "kind", "activation"),

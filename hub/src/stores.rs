@@ -79,12 +79,10 @@ impl Stores {
 
 fn report(opened: &Opened) {
     for torn in &opened.torn {
-        warn!(
-            ?torn,
-            "journal tail was torn by a crash and is cut: none of it was acknowledged"
-        );
+        // What is cut was never acknowledged: it is the end of a write that a crash stopped.
+        warn!(?torn, "journal tail was torn");
     }
     if opened.cursors_lost {
-        warn!("journal cursors were damaged and are set aside");
+        warn!("journal cursors were damaged");
     }
 }

@@ -18,6 +18,7 @@ use model::{LogicalTime, Record, RuleSet};
 use runtime::clock::SharedClock;
 use runtime::drain::TaskEnd;
 use runtime::metrics::Registry;
+use runtime::queue::QueueStats;
 use sinks::driver::{Driver, DriverContext};
 use sinks::memory::{self, HotSettings, HotStore};
 use sinks::spill::Spill;
@@ -107,15 +108,7 @@ impl Hub {
         let keep_from = Arc::new(AtomicU64::new(0));
         let ingest = Arc::new(start_ingest(&base, replayed, t_floor, &graph, &keep_from)?);
         publish_rules(&ingest, &watcher, rules_known).await?;
-        let figures = Arc::new(Figures {
-            graph: Arc::clone(&graph.handle),
-            history: driver.clone(),
-            meters: ingest.meters().clone(),
-            queues,
-            clock: base.clock(),
-            rates: Mutex::new(Rates::default()),
-        });
-        figures.export(&base.registry);
+        let figures = figures(&base, &graph, &driver, &ingest, queues);
         let inside = Inside {
             hot,
             history,
@@ -232,6 +225,25 @@ async fn publish_rules(ingest: &Ingest, watcher: &Watcher, known: Option<Arc<Rul
     }
     let published = ingest.intake().record(Record::Rules(rules)).await;
     published.context("put the rules into the journal")
+}
+
+fn figures(
+    base: &Base,
+    graph: &Graph,
+    driver: &DriverHandle,
+    ingest: &Ingest,
+    queues: Vec<QueueStats>,
+) -> Arc<Figures> {
+    let figures = Arc::new(Figures {
+        graph: Arc::clone(&graph.handle),
+        history: driver.clone(),
+        meters: ingest.meters().clone(),
+        queues,
+        clock: base.clock(),
+        rates: Mutex::new(Rates::default()),
+    });
+    figures.export(&base.registry);
+    figures
 }
 
 fn start_upkeep(base: &Base, inside: &Inside, graph: &Graph, watched: (Watcher, Arc<AtomicU64>)) -> Part {

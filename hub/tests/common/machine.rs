@@ -16,6 +16,7 @@ use super::SOON;
 pub(crate) struct Machine {
     pub(crate) name: String,
     pub(crate) session: u64,
+    pub(crate) tags: BTreeMap<String, String>,
     pub(crate) series: Vec<SeriesKey>,
     /// Time in milliseconds and values of every frame; the first has sequence 1.
     pub(crate) frames: Vec<(i64, Vec<f64>)>,
@@ -35,6 +36,7 @@ impl Machine {
         Self {
             name: name.to_owned(),
             session: name.bytes().fold(7, |hash, byte| hash * 31 + u64::from(byte)),
+            tags: BTreeMap::from([("role".to_owned(), "db".to_owned())]),
             series: metrics.iter().map(key).collect(),
             frames: Vec::new(),
             acknowledged: 0,
@@ -50,12 +52,11 @@ impl Machine {
         let client = MetricsServiceClient::connect(grpc.to_owned()).await;
         let mut client = client.map_err(|error| Status::unavailable(error.to_string()))?;
         let (requests, waiting) = mpsc::channel(64);
-        let tags = BTreeMap::from([("role".to_owned(), "db".to_owned())]);
         let hello = pb::Hello {
             machine_id: self.name.clone(),
             session: self.session,
             interval_ms: 5_000,
-            tags,
+            tags: self.tags.clone(),
             inventory: None,
         };
         for message in [Message::Hello(hello), Message::Layout(encode::layout(1, &self.series))] {

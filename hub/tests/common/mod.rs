@@ -9,7 +9,7 @@ mod program;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 pub(crate) use machine::{Machine, Push};
-pub(crate) use program::Program;
+pub(crate) use program::{Program, rule_file};
 
 /// Long enough for a slow machine; nothing waits for it when all is well.
 pub(crate) const SOON: Duration = Duration::from_secs(30);

@@ -42,20 +42,25 @@ impl Program {
 
     /// Starts a command that need not come up.
     pub(crate) fn spawn(command: &str, dir: &Path, args: &[&str]) -> Self {
+        let ports = ["--http-address", "127.0.0.1:0", "--grpc-address", "127.0.0.1:0"];
+        Self::run(dir, &[&[command][..], &ports, args].concat(), &[])
+    }
+
+    /// A hub that takes its ports from these variables, on free ones otherwise.
+    pub(crate) fn spawn_with(dir: &Path, variables: &[(&str, &str)]) -> Self {
+        let free = [("HUB_HTTP_ADDRESS", "127.0.0.1:0"), ("HUB_GRPC_ADDRESS", "127.0.0.1:0")];
+        Self::run(dir, &["hub"], &[&free[..], variables].concat())
+    }
+
+    fn run(dir: &Path, args: &[&str], variables: &[(&str, &str)]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_sysmonstm"))
-            .args([
-                command,
-                "--http-address",
-                "127.0.0.1:0",
-                "--grpc-address",
-                "127.0.0.1:0",
-                "--data-dir",
-            ])
-            .arg(dir)
             .args(args)
+            .arg("--data-dir")
+            .arg(dir)
             .env_clear()
             .env("COLLECTOR_COLLECTION_INTERVAL", "1s")
             .env("COLLECTOR_MACHINE_ID", "this-machine")
+            .envs(variables.iter().copied())
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
