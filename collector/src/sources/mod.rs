@@ -13,6 +13,7 @@ mod cpu;
 #[cfg(target_os = "linux")]
 mod disk;
 #[cfg(target_os = "linux")]
+mod files;
 mod filesystem;
 pub(crate) mod host;
 #[cfg(target_os = "linux")]
@@ -65,6 +66,7 @@ pub fn standard() -> Vec<Box<dyn Source>> {
         Box::new(cpu::Cpu::new(root())),
         Box::new(memory::Memory::new(root())),
         Box::new(load::Load::new(root())),
+        Box::new(files::Files::new(root())),
         Box::new(filesystem::Filesystem::local(root())),
         // A mount whose server is gone blocks whoever asks for it, so such mounts have a worker of their own.
         Box::new(filesystem::Filesystem::remote(root())),

@@ -1,4 +1,4 @@
-//! Processes: how many there are at each tick, and the busiest and largest by name every few ticks, from /proc/<pid>/stat.
+//! Processes: how many there are at each tick, and the busiest and largest by name every few ticks, from `/proc/<pid>/stat`.
 //!
 //! Names only, those of the kernel (15 characters): arguments may hold secrets. Processes of one name are added up.
 

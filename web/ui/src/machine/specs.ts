@@ -96,10 +96,11 @@ export const PANELS: readonly PanelSpec[] = [
   },
   { id: 'temperature', title: 'Temperature', kind: 'celsius', shape: 'plot', fromZero: false, series: [{ metric: 'system.temperature', by: 'sensor' }] },
   {
-    id: 'counts', title: 'Connections and processes', kind: 'count', shape: 'plot',
+    id: 'counts', title: 'Connections, processes, files', kind: 'count', shape: 'plot',
     series: [
       { metric: 'system.network.connection.count', name: 'connections', fill: 'soft', color: 0 },
       { metric: 'system.process.count', name: 'processes', color: 1 },
+      { metric: 'system.file_descriptor.count', name: 'open files', color: 2 },
     ],
   },
 ];
