@@ -96,7 +96,7 @@ impl std::fmt::Display for Subject<'_> {
     }
 }
 
-/// The value against the threshold.
+/// The value against the threshold; of a resolved alert the threshold, and the value that was calm again.
 struct Reading<'a>(&'a Alert);
 
 impl std::fmt::Display for Reading<'_> {
@@ -106,7 +106,13 @@ impl std::fmt::Display for Reading<'_> {
         let shown = |value| format::value(metric, unit_of(metric), value);
         let (value, threshold) = (shown(alert.value), shown(alert.rule.threshold));
         let sign = sign(alert.rule.operator);
-        write!(out, "{} {sign} {}", Escaped(&value), Escaped(&threshold))
+        match alert.state {
+            AlertState::Firing => write!(out, "{} {sign} {}", Escaped(&value), Escaped(&threshold)),
+            AlertState::Resolved => {
+                let (threshold, value) = (Escaped(&threshold), Escaped(&value));
+                write!(out, "{sign} {threshold} <span class=\"muted\">calm at {value}</span>")
+            }
+        }
     }
 }
 
