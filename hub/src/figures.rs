@@ -32,12 +32,13 @@ const FAMILIES: [(&str, &str, &str, &str); 13] = [
 
 /// Reads the running parts; shared with the web.
 pub(crate) struct Figures {
-    pub graph: Arc<Handle>,
-    pub history: DriverHandle,
-    pub meters: ingest::Meters,
-    pub queues: Vec<QueueStats>,
-    pub clock: SharedClock,
-    pub rates: Mutex<Rates>,
+    pub(crate) graph: Arc<Handle>,
+    pub(crate) history: DriverHandle,
+    pub(crate) meters: ingest::Meters,
+    /// Out of the graph.
+    pub(crate) sink_queues: Vec<QueueStats>,
+    pub(crate) clock: SharedClock,
+    pub(crate) rates: Mutex<Rates>,
 }
 
 /// Counts of the last seconds, oldest first: time, samples, frames.
@@ -49,7 +50,7 @@ impl Figures {
     pub(crate) fn export(self: &Arc<Self>, registry: &Registry) {
         let figures = Arc::clone(self);
         registry.collector(move |scrape| figures.scrape(scrape));
-        for queue in &self.queues {
+        for queue in &self.sink_queues {
             registry.watch_queue(queue.clone());
         }
     }
@@ -60,6 +61,16 @@ impl Figures {
             let total = totals.get(name).copied().unwrap_or(0);
             let help = "What became of the graph's input, and what it published.";
             scrape.counter(family, help, &[(label, value)], total as f64);
+        }
+        for (worker, queue) in self.graph.queues().iter().enumerate() {
+            let help = "Records waiting for a worker of the graph.";
+            let worker = worker.to_string();
+            scrape.gauge(
+                "pipeline_queue_depth",
+                help,
+                &[("worker", &worker)],
+                queue.depth() as f64,
+            );
         }
         let help = "Logical time between what is durable and what has left the graph.";
         scrape.gauge(
@@ -94,6 +105,16 @@ impl Figures {
         let counts = (now, self.meters.accepted.value(), self.meters.frames.value());
         let mut rates = self.rates.lock().unwrap_or_else(PoisonError::into_inner);
         rates.over(counts)
+    }
+
+    /// In flow order.
+    fn queues(&self) -> Vec<QueueView> {
+        let workers = self.graph.queues().into_iter().enumerate();
+        let workers = workers.map(|(worker, queue)| QueueView {
+            name: format!("worker {worker}"),
+            ..QueueView::from(&queue)
+        });
+        workers.chain(self.sink_queues.iter().map(QueueView::from)).collect()
     }
 
     fn stages(&self) -> Vec<StageView> {
@@ -140,7 +161,7 @@ impl HubStatsSource for Figures {
             samples_per_s,
             frames_per_s,
             stages: self.stages(),
-            queues: self.queues.iter().map(QueueView::from).collect(),
+            queues: self.queues(),
         }
     }
 }

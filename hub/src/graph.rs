@@ -8,7 +8,7 @@ use ingest::Replayed;
 use journal::Journal;
 use model::{Egress, LogicalTime, Output};
 use pipeline::{Feed, Gate, Handle, QueuePort, Running, SinkSpec};
-use runtime::queue::{self, QueueStats, Receiver, Sender, WhenFull};
+use runtime::queue::{self, Receiver, Sender, WhenFull};
 use tracing::info;
 
 use crate::base::Base;
@@ -80,13 +80,6 @@ impl Graph {
             .await
             .context("replay the journal")?
             .context("replay the journal")
-    }
-
-    /// Queues into and out of the graph.
-    pub(crate) fn queues(&self, outlets: &Outlets) -> Vec<QueueStats> {
-        let mut queues = self.handle.queues();
-        queues.extend([outlets.history.stats(), outlets.hot.stats()]);
-        queues
     }
 
     /// Ends when everything that was pushed has left the graph; false when that took too long.

@@ -92,7 +92,7 @@ impl Hub {
         let watcher = Watcher::start(Location::of(&base.config), base.clock(), &base.registry)?;
         let hot = hot_store(&base, &stores);
         let (graph, outlets) = Graph::start(&base, &stores)?;
-        let queues = graph.queues(&outlets);
+        let queues = vec![outlets.history.stats(), outlets.hot.stats()];
         let Stores {
             journal,
             sink,
@@ -238,7 +238,7 @@ fn figures(
         graph: Arc::clone(&graph.handle),
         history: driver.clone(),
         meters: ingest.meters().clone(),
-        queues,
+        sink_queues: queues,
         clock: base.clock(),
         rates: Mutex::new(Rates::default()),
     });

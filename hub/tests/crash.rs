@@ -64,6 +64,17 @@ async fn push_under(hub: &mut Program, machines: Vec<Machine>, kill_after: Optio
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_killed_hub_loses_nothing_it_acknowledged_and_repeats_nothing() {
+    check("1").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nor_does_one_with_two_workers() {
+    check("2").await;
+}
+
+#[expect(clippy::print_stdout, reason = "the seed of a run that failed")]
+async fn check(workers: &str) {
+    let workers = [("HUB_PIPELINE_WORKERS", workers)];
     let seed = fastrand::u64(..);
     println!("seed {seed}");
     let mut rng = Rng::with_seed(seed);
@@ -76,12 +87,12 @@ async fn a_killed_hub_loses_nothing_it_acknowledged_and_repeats_nothing() {
     let mut kills = 0;
     // Killed at moments that nobody chose, until enough was delivered.
     while kills < 6 {
-        let mut hub = Program::hub(dir.path());
+        let mut hub = Program::hub_with(dir.path(), &workers);
         let after = Duration::from_millis(rng.u64(5..150));
         machines = push_under(&mut hub, machines, Some(after)).await;
         kills += 1;
     }
-    let mut hub = Program::hub(dir.path());
+    let mut hub = Program::hub_with(dir.path(), &workers);
     let before: Vec<u64> = machines.iter().map(|machine| machine.acknowledged).collect();
     println!("acknowledged before the last start: {before:?}");
     machines = push_under(&mut hub, machines, None).await;

@@ -25,19 +25,27 @@ impl Program {
         Self::start("hub", dir, &[])
     }
 
+    /// The same with these variables.
+    pub(crate) fn hub_with(dir: &Path, variables: &[(&str, &str)]) -> Self {
+        Self::spawn_with(dir, variables).up()
+    }
+
     /// Starts a command and waits until it is up.
     pub(crate) fn start(command: &str, dir: &Path, args: &[&str]) -> Self {
-        let mut program = Self::spawn(command, dir, args);
+        Self::spawn(command, dir, args).up()
+    }
+
+    fn up(mut self) -> Self {
         let up = eventually_blocking(
             SOON,
-            || (program.events("hub_is_up").pop(), program.child.try_wait().unwrap()),
+            || (self.events("hub_is_up").pop(), self.child.try_wait().unwrap()),
             |(up, ended)| up.is_some() || ended.is_some(),
         );
         let (up, ended) = up.unwrap();
-        let up = up.unwrap_or_else(|| panic!("the hub did not come up: {ended:?} {:#?}", program.errors()));
-        program.http = up["dashboard"].as_str().unwrap().trim_end_matches('/').to_owned();
-        program.grpc = format!("http://{}", up["grpc"].as_str().unwrap());
-        program
+        let up = up.unwrap_or_else(|| panic!("the hub did not come up: {ended:?} {:#?}", self.errors()));
+        self.http = up["dashboard"].as_str().unwrap().trim_end_matches('/').to_owned();
+        self.grpc = format!("http://{}", up["grpc"].as_str().unwrap());
+        self
     }
 
     /// Starts a command that need not come up.
@@ -96,10 +104,12 @@ impl Program {
         body
     }
 
-    /// Asks until the answer is as wanted.
+    /// Asks until the answer is a success and as wanted.
     #[track_caller]
     pub(crate) fn eventually(&self, path: &str, is_so: impl Fn(&Value) -> bool) -> Value {
-        eventually_blocking(SOON, || self.json(path), is_so).unwrap_or_else(|error| panic!("{path}: {error}"))
+        let (_, body) = eventually_blocking(SOON, || self.get(path), |(status, body)| *status == 200 && is_so(body))
+            .unwrap_or_else(|error| panic!("{path}: {error}"));
+        body
     }
 
     /// Log lines of an event.
