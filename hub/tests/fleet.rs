@@ -58,16 +58,32 @@ async fn garbage(grpc: String) {
     drop(push.answer().await);
 }
 
+/// Ten times what a machine may send at once: the rest is refused, and acknowledged as refused.
+async fn flood(grpc: String) {
+    let mut machine = Machine::new("flood", &[CPU]);
+    let start = now_ms() - 60_000;
+    for tick in 0..2_000 {
+        machine.measure(start + tick, &[0.25]);
+    }
+    let mut push = machine.connect(&grpc).await.unwrap();
+    machine.deliver(&mut push).await.unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn twenty_machines_show_up_and_those_that_misbehave_harm_none() {
     let dir = private_dir().unwrap();
-    let mut hub = Program::hub(dir.path());
+    let limits = [
+        ("HUB_INGEST_SAMPLES_BURST", "200"),
+        ("HUB_INGEST_SAMPLES_PER_S_MAX", "10"),
+    ];
+    let mut hub = Program::hub_with(dir.path(), &limits);
     let mut pushing = JoinSet::new();
     for number in 0..20 {
         pushing.spawn(honest(number, hub.grpc.clone()));
     }
     pushing.spawn(a_day_ahead(hub.grpc.clone()));
     pushing.spawn(garbage(hub.grpc.clone()));
+    pushing.spawn(flood(hub.grpc.clone()));
     pushing.join_all().await;
     let honest_up = |body: &Value| {
         let machines = body["machines"].as_array().unwrap().iter();
@@ -84,7 +100,9 @@ async fn twenty_machines_show_up_and_those_that_misbehave_harm_none() {
     let reasons = |body: &Value| {
         let letters = body["dead_letters"].as_array().unwrap().iter();
         let reasons: Vec<&str> = letters.filter_map(|letter| letter["reason"].as_str()).collect();
-        reasons.contains(&"future") && reasons.contains(&"not_finite")
+        ["future", "not_finite", "rate_limited"]
+            .iter()
+            .all(|reason| reasons.contains(reason))
     };
     hub.eventually("/api/v1/dead-letters", reasons);
     assert_eq!(hub.terminate().code(), Some(0));
