@@ -16,7 +16,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use hashbrown::HashMap;
-use model::{Bound, Change, LogicalTime, MachineId, SeriesKey, Timestamp, Transition};
+use model::{Bound, LogicalTime, MachineId, SeriesKey, Timestamp, Transition};
 
 use timely::container::CapacityContainerBuilder;
 use timely::dataflow::channels::pact::{Exchange, Pipeline};
@@ -30,7 +30,7 @@ use crate::counters::Counters;
 use crate::operators::window::MinuteUpdate;
 use crate::settings::Settings;
 use crate::stage::{At, Records};
-use watched::{Machine, Phase, Verdict, Watched, transition};
+use watched::Machine;
 
 /// How long after its boundary a changed binding takes effect: longer than the frontier lags in a quiet hub, so that records
 /// do not have to wait for it.
@@ -171,7 +171,7 @@ impl Verdicts {
             }
             Judged::Minute(update) => {
                 if let Some(Some(machine)) = self.machines.get_mut(update.rows.roster.index as usize) {
-                    machine.minute(record.t, update, out);
+                    machine.minute(record.t, &update.rows, out);
                 }
             }
         }
@@ -204,78 +204,16 @@ impl Verdicts {
         }
     }
 
-    fn assert(&mut self, Binding { series, rule }: Binding) {
-        let machine = machine(&mut self.machines, series.index);
-        let watched = machine.watched_of(&rule.rule);
-        let at = watched.partition_point(|w| w.slot < series.slot);
-        if watched.get(at).is_none_or(|w| w.slot != series.slot) {
-            let (slot, key, machine) = (series.slot, Arc::clone(&series.key), series.machine.clone());
-            watched.insert(
-                at,
-                Watched {
-                    slot,
-                    key,
-                    machine,
-                    newest: i64::MIN,
-                    value: 0.0,
-                    rules: Vec::new(),
-                },
-            );
-        }
-        let watched = &mut watched[at];
-        if let Some(verdict) = watched.rules.iter_mut().find(|v| v.rule.name == rule.rule.name) {
-            verdict.rule = rule.rule;
-            verdict.bindings += 1;
-            return;
-        }
-        let persisted = self
-            .persisted
-            .remove(&(rule.rule.name.clone(), series.machine, series.key));
-        if let Some(since) = persisted {
-            // What was judged before the restart is not judged again.
-            watched.newest = watched.newest.max(since.micros());
-        }
-        watched.rules.push(Verdict {
-            rule: rule.rule,
-            phase: persisted.map_or(Phase::Calm, Phase::Firing),
-            bindings: 1,
-        });
+    fn assert(&mut self, binding: Binding) {
+        let Binding { series, rule } = &binding;
+        let key = (rule.rule.name.clone(), series.machine.clone(), Arc::clone(&series.key));
+        let persisted = &mut self.persisted;
+        machine(&mut self.machines, series.index).assert(binding, || persisted.remove(&key));
     }
 
-    fn retract(
-        &mut self,
-        boundary: LogicalTime,
-        Binding { series, rule }: &Binding,
-        out: &mut Vec<At<Arc<Transition>>>,
-    ) {
-        let Some(Some(machine)) = self.machines.get_mut(series.index as usize) else {
-            return;
-        };
-        let watched = machine.watched_of(&rule.rule);
-        let Ok(at) = watched.binary_search_by_key(&series.slot, |w| w.slot) else {
-            return;
-        };
-        let t = boundary.saturating_add(LAG);
-        let entry = &mut watched[at];
-        let Some(index) = entry.rules.iter().position(|v| v.rule.name == rule.rule.name) else {
-            return;
-        };
-        entry.rules[index].bindings -= 1;
-        if entry.rules[index].bindings > 0 {
-            return;
-        }
-        let verdict = entry.rules.swap_remove(index);
-        if let Phase::Firing(since) = verdict.phase {
-            let at = Timestamp::from_logical(t);
-            out.push(transition(
-                t,
-                entry,
-                &verdict.rule,
-                (Change::Resolved, entry.value, at, since),
-            ));
-        }
-        if entry.rules.is_empty() {
-            watched.remove(at);
+    fn retract(&mut self, boundary: LogicalTime, binding: &Binding, out: &mut Vec<At<Arc<Transition>>>) {
+        if let Some(Some(machine)) = self.machines.get_mut(binding.series.index as usize) {
+            machine.retract(boundary.saturating_add(LAG), binding, out);
         }
     }
 }

@@ -4,6 +4,7 @@ use super::*;
 use crate::control::facts::{RuleFact, SeriesFact};
 use crate::operators::fixtures::{Feed, SECOND, settings};
 use expect_test::{Expect, expect};
+use model::Change;
 use std::fmt::Write;
 
 const RULE: &str = r#"{"name":"hot","metric":"m","operator":"gte","threshold":10,"clear":5,"severity":"warning"}"#;

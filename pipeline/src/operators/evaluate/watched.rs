@@ -1,60 +1,73 @@
-//! Watched: the series of a machine that rules look at, and each rule's verdict on them.
+//! Watched: which rules look at which series of a machine, and each one's verdict.
 //!
+//! What every sample touches is kept apart from what a change of a verdict needs, so that judging a frame reads a few cache lines.
 //! Invariants: A-1 Fired and Resolved alternate per alert.
 
 use std::sync::Arc;
 
-use model::rule::Input;
-use model::{Bound, Change, LogicalTime, MachineId, Rule, SeriesKey, Timestamp, Transition};
+use model::rule::{Input, Operator};
+use model::{Aggregates, Bound, Change, LogicalTime, MachineId, Rule, SeriesKey, Timestamp, Transition};
 
-use crate::operators::window::MinuteUpdate;
+use crate::control::facts::{Binding, SeriesFact};
 use crate::stage::At;
 
+type Transitions = Vec<At<Arc<Transition>>>;
+
+/// The verdicts on one machine.
 #[derive(Default)]
 pub(super) struct Machine {
     /// Series of the machine whose bindings are known or waited for.
     pub(super) known: usize,
-    /// By slot; only slots that a rule looks at.
-    pub(super) samples: Vec<Watched>,
-    pub(super) minutes: Vec<Watched>,
+    samples: Watched,
+    minutes: Watched,
 }
 
-/// A series that rules look at.
-pub(super) struct Watched {
-    pub(super) slot: u32,
-    pub(super) key: Arc<SeriesKey>,
-    pub(super) machine: MachineId,
-    pub(super) newest: i64,
-    /// The value that was judged last.
-    pub(super) value: f64,
-    pub(super) rules: Vec<Verdict>,
+/// One entry per series and rule, in slot order: `hot` and `cold` of one entry have one index.
+#[derive(Default)]
+struct Watched {
+    hot: Vec<Hot>,
+    cold: Vec<Cold>,
 }
 
-pub(super) struct Verdict {
-    pub(super) rule: Arc<Rule>,
-    pub(super) phase: Phase,
-    /// Bindings that hold it: two for a moment, while an edited rule or new tags replace the old.
-    pub(super) bindings: usize,
-}
-
-/// A value to be judged.
+/// What each sample is held against.
 #[derive(Clone, Copy)]
-pub(super) struct Look {
-    pub(super) t: LogicalTime,
-    pub(super) value: f64,
-    pub(super) time: Timestamp,
+struct Hot {
+    slot: u32,
+    operator: Operator,
+    is_calm: bool,
+    threshold: f64,
+    newest: i64,
+    /// The value that was judged last.
+    value: f64,
+}
+
+struct Cold {
+    rule: Arc<Rule>,
+    machine: MachineId,
+    key: Arc<SeriesKey>,
+    phase: Phase,
+    /// Bindings that hold it: two for a moment, while an edited rule or new tags replace the old.
+    bindings: usize,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Phase {
+enum Phase {
     Calm,
     /// Breached since, for less than the rule's `for`.
     Pending(Timestamp),
     Firing(Timestamp),
 }
 
+/// A value to be judged.
+#[derive(Clone, Copy)]
+struct Look {
+    t: LogicalTime,
+    value: f64,
+    time: Timestamp,
+}
+
 impl Machine {
-    pub(super) fn watched_of(&mut self, rule: &Rule) -> &mut Vec<Watched> {
+    fn of(&mut self, rule: &Rule) -> &mut Watched {
         if rule.input == Input::Sample {
             &mut self.samples
         } else {
@@ -62,15 +75,26 @@ impl Machine {
         }
     }
 
-    pub(super) fn batch(&mut self, t: LogicalTime, bound: &Bound, out: &mut Vec<At<Arc<Transition>>>) {
-        if self.samples.is_empty() {
+    /// A rule applies from here on. `persisted` gives the time since when its alert was firing before the restart.
+    pub(super) fn assert(&mut self, Binding { series, rule }: Binding, persisted: impl FnOnce() -> Option<Timestamp>) {
+        self.of(&rule.rule).assert(&series, rule.rule, persisted);
+    }
+
+    /// A rule applies no more; its alert is resolved.
+    pub(super) fn retract(&mut self, t: LogicalTime, Binding { series, rule }: &Binding, out: &mut Transitions) {
+        self.of(&rule.rule).retract(t, series.slot, &rule.rule.name, out);
+    }
+
+    pub(super) fn batch(&mut self, t: LogicalTime, bound: &Bound, out: &mut Transitions) {
+        let watched = &mut self.samples;
+        if watched.hot.is_empty() {
             return;
         }
         if bound.is_dense() {
             let (values, time) = (&bound.batch.values, bound.batch.newest());
-            for watched in &mut self.samples {
-                if let Some(value) = values.get(watched.slot as usize) {
-                    watched.look(Look { t, value: *value, time }, out);
+            for at in 0..watched.hot.len() {
+                if let Some(value) = values.get(watched.hot[at].slot as usize) {
+                    watched.look(at, Look { t, value: *value, time }, out);
                 }
             }
             return;
@@ -79,121 +103,185 @@ impl Machine {
         let (mut next, mut before) = (0, 0);
         for index in 0..bound.batch.len() {
             let slot = bound.slot(index).0;
-            if slot < before {
-                next = self.samples.partition_point(|w| w.slot < slot);
+            if slot <= before {
+                next = watched.first_of(slot);
             }
             before = slot;
-            while self.samples.get(next).is_some_and(|w| w.slot < slot) {
+            while watched.hot.get(next).is_some_and(|hot| hot.slot < slot) {
                 next += 1;
             }
-            if let Some(watched) = self.samples.get_mut(next).filter(|w| w.slot == slot) {
+            while watched.hot.get(next).is_some_and(|hot| hot.slot == slot) {
                 let (value, time) = (bound.batch.values[index], bound.batch.time(index));
-                watched.look(Look { t, value, time }, out);
+                watched.look(next, Look { t, value, time }, out);
+                next += 1;
             }
         }
     }
 
-    pub(super) fn minute(&mut self, t: LogicalTime, update: &MinuteUpdate, out: &mut Vec<At<Arc<Transition>>>) {
-        let rows = &update.rows;
-        if !rows.is_final || self.minutes.is_empty() {
+    /// A minute is judged once, when it closes: a correction of it is not newer than its series' newest.
+    pub(super) fn minute(&mut self, t: LogicalTime, rows: &Aggregates, out: &mut Transitions) {
+        let watched = &mut self.minutes;
+        if !rows.is_final || watched.hot.is_empty() {
             return;
         }
-        let end = rows.window.end();
+        let time = rows.window.end();
         for (slot, row) in &rows.rows {
-            if let Ok(at) = self.minutes.binary_search_by_key(&slot.0, |w| w.slot) {
-                self.minutes[at].look_at_minute(t, row, end, out);
+            let mut at = watched.first_of(slot.0);
+            while watched.hot.get(at).is_some_and(|hot| hot.slot == slot.0) {
+                #[expect(clippy::cast_precision_loss, reason = "a minute's count stays far below 2^53")]
+                let value = match watched.cold[at].rule.input {
+                    Input::MinuteMean => row.mean(),
+                    Input::MinuteSum => row.sum,
+                    Input::MinuteCount => row.count as f64,
+                    Input::MinuteMax => row.max,
+                    Input::Sample => row.last,
+                };
+                watched.look(at, Look { t, value, time }, out);
+                at += 1;
             }
         }
     }
 }
 
 impl Watched {
-    #[inline]
-    fn look(&mut self, look: Look, out: &mut Vec<At<Arc<Transition>>>) {
-        let Look { value, time, .. } = look;
-        if time.micros() <= self.newest {
-            return;
-        }
-        (self.newest, self.value) = (time.micros(), value);
-        for at in 0..self.rules.len() {
-            self.step(at, look, out);
-        }
+    fn first_of(&self, slot: u32) -> usize {
+        self.hot.partition_point(|hot| hot.slot < slot)
     }
 
-    /// A minute is judged once, when it closes: a correction of it is not newer than its series' newest.
-    fn look_at_minute(
-        &mut self,
-        t: LogicalTime,
-        row: &model::Aggregate,
-        end: Timestamp,
-        out: &mut Vec<At<Arc<Transition>>>,
-    ) {
-        if end.micros() <= self.newest {
+    /// The entry of a rule on a slot, or where it belongs.
+    fn find(&self, slot: u32, rule: &str) -> Result<usize, usize> {
+        let mut at = self.first_of(slot);
+        while self.hot.get(at).is_some_and(|hot| hot.slot == slot) {
+            if self.cold[at].rule.name == rule {
+                return Ok(at);
+            }
+            at += 1;
+        }
+        Err(at)
+    }
+
+    fn assert(&mut self, series: &SeriesFact, rule: Arc<Rule>, persisted: impl FnOnce() -> Option<Timestamp>) {
+        let (operator, threshold) = (rule.operator, rule.threshold);
+        let at = match self.find(series.slot, &rule.name) {
+            Ok(at) => {
+                let (hot, cold) = (&mut self.hot[at], &mut self.cold[at]);
+                (hot.operator, hot.threshold) = (operator, threshold);
+                cold.rule = rule;
+                cold.bindings += 1;
+                return;
+            }
+            Err(at) => at,
+        };
+        let firing = persisted();
+        // What was judged before, by another rule or before the restart, is not judged again.
+        let judged = self
+            .hot
+            .iter()
+            .filter(|hot| hot.slot == series.slot)
+            .map(|hot| hot.newest)
+            .max();
+        let newest = judged
+            .unwrap_or(i64::MIN)
+            .max(firing.map_or(i64::MIN, Timestamp::micros));
+        let (slot, is_calm) = (series.slot, firing.is_none());
+        self.hot.insert(
+            at,
+            Hot {
+                slot,
+                operator,
+                is_calm,
+                threshold,
+                newest,
+                value: 0.0,
+            },
+        );
+        let phase = firing.map_or(Phase::Calm, Phase::Firing);
+        let (machine, key) = (series.machine.clone(), Arc::clone(&series.key));
+        self.cold.insert(
+            at,
+            Cold {
+                rule,
+                machine,
+                key,
+                phase,
+                bindings: 1,
+            },
+        );
+    }
+
+    fn retract(&mut self, t: LogicalTime, slot: u32, rule: &str, out: &mut Transitions) {
+        let Ok(at) = self.find(slot, rule) else { return };
+        self.cold[at].bindings -= 1;
+        if self.cold[at].bindings > 0 {
             return;
         }
-        self.newest = end.micros();
-        for at in 0..self.rules.len() {
-            #[expect(clippy::cast_precision_loss, reason = "a minute's count stays far below 2^53")]
-            let value = match self.rules[at].rule.input {
-                Input::MinuteMean => row.mean(),
-                Input::MinuteSum => row.sum,
-                Input::MinuteCount => row.count as f64,
-                Input::MinuteMax => row.max,
-                Input::Sample => continue,
+        let (hot, cold) = (self.hot.remove(at), self.cold.remove(at));
+        if let Phase::Firing(since) = cold.phase {
+            let look = Look {
+                t,
+                value: hot.value,
+                time: Timestamp::from_logical(t),
             };
-            self.step(at, Look { t, value, time: end }, out);
+            out.push(cold.transition(Change::Resolved, look, since));
         }
     }
 
     #[inline]
-    fn step(&mut self, at: usize, Look { t, value, time }: Look, out: &mut Vec<At<Arc<Transition>>>) {
-        let Verdict { rule, phase, .. } = &mut self.rules[at];
-        match *phase {
-            Phase::Firing(since) => {
-                if !rule.still_holds(value) {
-                    *phase = Phase::Calm;
-                    let rule = Arc::clone(rule);
-                    out.push(transition(t, self, &rule, (Change::Resolved, value, time, since)));
-                }
-            }
-            Phase::Calm | Phase::Pending(_) if !rule.breaches(value) => *phase = Phase::Calm,
-            Phase::Calm | Phase::Pending(_) => {
-                let since = if let Phase::Pending(since) = *phase {
-                    since
-                } else {
-                    time
-                };
-                if time.since(since).as_secs() < u64::from(rule.for_s) {
-                    *phase = Phase::Pending(since);
-                    return;
-                }
-                *phase = Phase::Firing(time);
-                let rule = Arc::clone(rule);
-                out.push(transition(t, self, &rule, (Change::Fired, value, time, time)));
-            }
+    fn look(&mut self, at: usize, look: Look, out: &mut Transitions) {
+        let hot = &mut self.hot[at];
+        if look.time.micros() <= hot.newest {
+            return;
+        }
+        (hot.newest, hot.value) = (look.time.micros(), look.value);
+        let breaches = hot.operator.holds(look.value, hot.threshold);
+        if breaches || !hot.is_calm {
+            let cold = &mut self.cold[at];
+            cold.step(breaches, look, out);
+            hot.is_calm = cold.phase == Phase::Calm;
         }
     }
 }
 
-pub(super) fn transition(
-    t: LogicalTime,
-    watched: &Watched,
-    rule: &Arc<Rule>,
-    what: (Change, f64, Timestamp, Timestamp),
-) -> At<Arc<Transition>> {
-    let (change, value, at, since) = what;
-    let (rule, machine, series) = (Arc::clone(rule), watched.machine.clone(), Arc::clone(&watched.key));
-    At {
-        t,
-        item: Arc::new(Transition {
-            rule,
-            machine,
-            series,
-            change,
-            value,
-            at,
-            since,
+impl Cold {
+    fn step(&mut self, breaches: bool, look: Look, out: &mut Transitions) {
+        match self.phase {
+            Phase::Firing(since) => {
+                if !self.rule.still_holds(look.value) {
+                    self.phase = Phase::Calm;
+                    out.push(self.transition(Change::Resolved, look, since));
+                }
+            }
+            Phase::Calm | Phase::Pending(_) if !breaches => self.phase = Phase::Calm,
+            Phase::Calm | Phase::Pending(_) => {
+                let since = if let Phase::Pending(since) = self.phase {
+                    since
+                } else {
+                    look.time
+                };
+                if look.time.since(since).as_secs() < u64::from(self.rule.for_s) {
+                    self.phase = Phase::Pending(since);
+                    return;
+                }
+                self.phase = Phase::Firing(look.time);
+                out.push(self.transition(Change::Fired, look, look.time));
+            }
+        }
+    }
+
+    fn transition(&self, change: Change, Look { t, value, time: at }: Look, since: Timestamp) -> At<Arc<Transition>> {
+        let (rule, machine, series) = (Arc::clone(&self.rule), self.machine.clone(), Arc::clone(&self.key));
+        At {
             t,
-        }),
+            item: Arc::new(Transition {
+                rule,
+                machine,
+                series,
+                change,
+                value,
+                at,
+                since,
+                t,
+            }),
+        }
     }
 }

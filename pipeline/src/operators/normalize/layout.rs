@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use model::catalogue::Resolved;
 use model::{Batch, BoundLayout, LogicalTime, Output, Positions, RejectReason, Rejected, Roster, Slots, Times};
 
 use super::Ports;
@@ -15,15 +16,41 @@ pub(super) const REFUSED: u32 = u32::MAX;
 /// How a layout maps to its machine's slots.
 pub(super) struct Layout {
     pub(super) bound: Arc<BoundLayout>,
-    /// Factor to base units per position; none when all are 1.
-    scale: Option<Box<[f64]>>,
-    min: Box<[f64]>,
-    max: Box<[f64]>,
+    limits: Arc<Limits>,
     has_refused: bool,
 }
 
+/// What the values of a layout mean and may be, position by position.
+#[derive(Debug, PartialEq)]
+struct Limits {
+    /// Factor to base units; none when all are 1.
+    scale: Option<Box<[f64]>>,
+    /// Both ends are valid.
+    range: Box<[(f64, f64)]>,
+}
+
+/// Limits that layouts share: machines with one kind of collector have the same, and the one copy stays in the cache.
+#[derive(Default)]
+pub(super) struct SharedLimits(Vec<Arc<Limits>>);
+
+impl SharedLimits {
+    /// Beyond it, limits are not looked for any more: they are shared to be fast, not to be right.
+    const MAX: usize = 64;
+
+    fn share(&mut self, limits: Limits) -> Arc<Limits> {
+        if let Some(known) = self.0.iter().find(|known| ***known == limits) {
+            return Arc::clone(known);
+        }
+        let limits = Arc::new(limits);
+        if self.0.len() < Self::MAX {
+            self.0.push(Arc::clone(&limits));
+        }
+        limits
+    }
+}
+
 impl Layout {
-    pub(super) fn new(roster: Arc<Roster>, slots: Vec<u32>, resolved: &[model::catalogue::Resolved]) -> Self {
+    pub(super) fn new(roster: Arc<Roster>, slots: Vec<u32>, resolved: &[Resolved], shared: &mut SharedLimits) -> Self {
         let is_identity = (0_u32..).zip(&slots).all(|(position, slot)| position == *slot);
         let is_plain = resolved.iter().all(|r| (r.scale - 1.0).abs() < f64::EPSILON);
         let has_refused = slots.contains(&REFUSED);
@@ -32,18 +59,21 @@ impl Layout {
         } else {
             Slots::Map(slots.into())
         };
-        Self {
-            bound: Arc::new(BoundLayout { roster, slots }),
+        let limits = Limits {
             scale: (!is_plain).then(|| resolved.iter().map(|r| r.scale).collect()),
-            min: resolved.iter().map(|r| r.min).collect(),
-            max: resolved.iter().map(|r| r.max).collect(),
+            range: resolved.iter().map(|r| (r.min, r.max)).collect(),
+        };
+        let bound = Arc::new(BoundLayout { roster, slots });
+        Self {
+            bound,
+            limits: shared.share(limits),
             has_refused,
         }
     }
 
     /// Whether every value is in base units and in range: then the batch goes on as it is.
     pub(super) fn takes_as_is(&self, batch: &Batch) -> bool {
-        if self.scale.is_some() || self.has_refused {
+        if self.limits.scale.is_some() || self.has_refused {
             return false;
         }
         match &batch.positions {
@@ -51,7 +81,7 @@ impl Layout {
             Positions::All => batch
                 .values
                 .iter()
-                .zip(self.min.iter().zip(&self.max))
+                .zip(&self.limits.range)
                 .fold(true, |fits, (value, (min, max))| fits & (value >= min) & (value <= max)),
             Positions::List(list) => batch
                 .values
@@ -62,8 +92,8 @@ impl Layout {
     }
 
     fn fits(&self, position: u16, value: f64) -> bool {
-        let at = usize::from(position);
-        value >= self.min[at] && value <= self.max[at]
+        let (min, max) = self.limits.range[usize::from(position)];
+        value >= min && value <= max
     }
 
     /// The batch in base units, without what is refused; that leaves as dead letters.
@@ -73,7 +103,12 @@ impl Layout {
         for index in 0..batch.len() {
             // Positions lie in a layout, which has at most 4,096.
             let position = u16::try_from(batch.position(index)).unwrap_or(u16::MAX);
-            let value = batch.values[index] * self.scale.as_ref().map_or(1.0, |scale| scale[usize::from(position)]);
+            let value = batch.values[index]
+                * self
+                    .limits
+                    .scale
+                    .as_ref()
+                    .map_or(1.0, |scale| scale[usize::from(position)]);
             let reason = if self.bound.slots_at(position) == REFUSED {
                 RejectReason::TooManySeries
             } else if !value.is_finite() {

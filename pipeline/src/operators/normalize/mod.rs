@@ -27,7 +27,7 @@ use crate::counters::Counters;
 use crate::operators::presence::Sighting;
 use crate::settings::{Settings, ticks};
 use crate::stage::{At, Records};
-use layout::{Layout, REFUSED};
+use layout::{Layout, REFUSED, SharedLimits};
 
 /// Layouts remembered per worker; beyond it the memory starts anew, which costs a rebuild each.
 const LAYOUTS_MAX: usize = 200_000;
@@ -47,6 +47,7 @@ pub struct Names {
     worker: u32,
     machines: HashMap<MachineId, Machine>,
     layouts: HashMap<LayoutId, Layout>,
+    limits: SharedLimits,
     /// T of each machine's newest record, by index; its length is the next index.
     last_t: Vec<LogicalTime>,
     rules: BTreeMap<String, RuleFact>,
@@ -68,6 +69,7 @@ impl Names {
             worker: u32::try_from(worker).unwrap_or(0),
             machines: HashMap::new(),
             layouts: HashMap::new(),
+            limits: SharedLimits::default(),
             last_t: Vec::new(),
             rules: BTreeMap::new(),
             swept: 0,
@@ -171,7 +173,8 @@ impl Names {
             let fact = Fact::Series(self.series_fact(&roster, slot, &tags, key));
             out.facts.push(At { t, item: (fact, 1) });
         }
-        self.layouts.insert(sent.id, Layout::new(roster, slots, &resolved));
+        self.layouts
+            .insert(sent.id, Layout::new(roster, slots, &resolved, &mut self.limits));
     }
 
     fn series_fact(
