@@ -182,7 +182,7 @@ fn read_rule(table: &mut RuleTable<'_, '_>) -> Option<Rule> {
 fn in_base_units(mut rule: Rule) -> Rule {
     if let Some(alias) = ALIASES.iter().find(|alias| alias.name == rule.metric) {
         rule.metric = alias.metric.to_owned();
-        // A number of samples has no unit.
+        // By the same multiplication as the samples, so that a value at the threshold is still at it; a number of samples has no unit.
         if rule.input != Input::MinuteCount {
             rule.threshold *= alias.scale;
             rule.clear = rule.clear.map(|clear| clear * alias.scale);
