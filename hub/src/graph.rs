@@ -9,6 +9,7 @@ use journal::Journal;
 use model::{Egress, LogicalTime, Output};
 use pipeline::{Feed, Gate, Handle, QueuePort, Running, SinkSpec};
 use runtime::queue::{self, Receiver, Sender, WhenFull};
+use tokio::time::{interval, timeout};
 use tracing::info;
 
 use crate::base::Base;
@@ -16,6 +17,9 @@ use crate::stores::Stores;
 
 /// Messages for the hot store; it only ever falls behind for moments.
 const HOT_MESSAGES_MAX: usize = 4_096;
+
+/// How often a stop looks whether the graph has settled; there is no bell for it.
+const LOOK_EVERY: Duration = Duration::from_millis(5);
 
 /// The running dataflow. Dropping it stops it.
 pub(crate) struct Graph {
@@ -82,6 +86,19 @@ impl Graph {
             .context("replay the journal")
     }
 
+    /// Ends when all that is durable by now has left the graph, so that the stores can commit it: the graph moves on with the sequencer's
+    /// heartbeat, and what its end finds unfinished waits in the journal for the next start. False when that took too long.
+    pub(crate) async fn settle(&self, within: Duration) -> bool {
+        let sealed = self.handle.sealed();
+        let mut looks = interval(LOOK_EVERY);
+        let settled = async {
+            while self.handle.completed() < sealed {
+                looks.tick().await;
+            }
+        };
+        timeout(within, settled).await.is_ok()
+    }
+
     /// Ends when everything that was pushed has left the graph; false when that took too long.
     pub(crate) async fn stop(mut self, within: Duration) -> bool {
         self.handle.close();
@@ -89,7 +106,7 @@ impl Graph {
             return true;
         };
         let joining = tokio::task::spawn_blocking(move || running.join().is_ok());
-        matches!(tokio::time::timeout(within, joining).await, Ok(Ok(true)))
+        matches!(timeout(within, joining).await, Ok(Ok(true)))
     }
 }
 

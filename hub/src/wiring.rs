@@ -44,6 +44,8 @@ use crate::{health, listen, upkeep};
 const STOP_WITHIN: Duration = Duration::from_secs(10);
 /// Of that, what collectors may take to hear their last acknowledgement, so that enough is left for the stores.
 const SENDERS_WITHIN: Duration = Duration::from_secs(3);
+/// What the graph may take until the last of it is through: some heartbeats.
+const SETTLE_WITHIN: Duration = Duration::from_secs(1);
 /// And what browsers may take to leave.
 const BROWSERS_WITHIN: Duration = Duration::from_secs(1);
 
@@ -150,6 +152,7 @@ impl Hub {
         let left = || deadline.saturating_duration_since(Instant::now());
         let mut all_ended = self.collector.stop(SENDERS_WITHIN).await;
         all_ended &= self.grpc.stop(SENDERS_WITHIN + Duration::from_millis(500)).await;
+        all_ended &= self.graph.settle(SETTLE_WITHIN).await;
         all_ended &= self.upkeep.stop(left()).await;
         match Arc::into_inner(self.ingest) {
             Some(ingest) => all_ended &= ingest.stop(left()).await,

@@ -6,7 +6,7 @@ mod common;
 
 use std::fs;
 use std::net::TcpListener;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use common::{Machine, Program, now_ms};
 use serde_json::Value;
@@ -23,9 +23,15 @@ fn refused(dir: &Path, args: &[&str]) -> (Option<i32>, String) {
     (code, reason)
 }
 
-/// A hub that has stored some frames of one machine and was killed, so that part of them is only in the journal.
+/// A hub that has taken some frames of one machine and was killed, so that part of them is only in the journal.
 async fn killed_with_frames(dir: &Path) -> Machine {
-    let mut hub = Program::hub(dir);
+    let (mut hub, machine) = with_frames(dir).await;
+    hub.kill();
+    machine
+}
+
+async fn with_frames(dir: &Path) -> (Program, Machine) {
+    let hub = Program::hub(dir);
     let mut machine = Machine::new("db-1", &["system.cpu.utilization"]);
     let start = now_ms() - 200_000;
     for second in 0..100_u8 {
@@ -33,8 +39,16 @@ async fn killed_with_frames(dir: &Path) -> Machine {
     }
     let mut push = machine.connect(&hub.grpc).await.unwrap();
     machine.deliver(&mut push).await.unwrap();
-    hub.kill();
-    machine
+    (hub, machine)
+}
+
+/// The newest segment of the journal.
+fn newest_segment(dir: &Path) -> PathBuf {
+    let files = fs::read_dir(dir.join("journal"))
+        .unwrap()
+        .map(|file| file.unwrap().path());
+    let segments = files.filter(|path| path.extension().is_some_and(|end| end == "journal"));
+    segments.max().unwrap()
 }
 
 fn has_all_frames(body: &Value) -> bool {
@@ -115,12 +129,7 @@ async fn a_damaged_history_is_set_aside_and_refilled_from_the_journal() {
 async fn a_torn_journal_tail_is_cut_and_what_was_acknowledged_stays() {
     let dir = private_dir().unwrap();
     let mut machine = killed_with_frames(dir.path()).await;
-    let journal = dir.path().join("journal");
-    let segment = fs::read_dir(&journal).unwrap().map(|file| file.unwrap().path());
-    let segment = segment
-        .filter(|path| path.extension().is_some_and(|end| end == "journal"))
-        .max()
-        .unwrap();
+    let segment = newest_segment(dir.path());
     let mut bytes = fs::read(&segment).unwrap();
     bytes.extend_from_slice(&[7; 133]);
     fs::write(&segment, bytes).unwrap();
@@ -137,4 +146,29 @@ async fn a_torn_journal_tail_is_cut_and_what_was_acknowledged_stays() {
     });
     assert_eq!(hub.terminate().code(), Some(0));
     assert_eq!(hub.errors(), Vec::<Value>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_journal_damaged_after_a_clean_end_costs_nothing_that_the_history_has() {
+    let dir = private_dir().unwrap();
+    let (mut hub, mut machine) = with_frames(dir.path()).await;
+    assert_eq!(hub.terminate().code(), Some(0));
+    let segment = newest_segment(dir.path());
+    let mut bytes = fs::read(&segment).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 0xff;
+    fs::write(&segment, bytes).unwrap();
+    let mut hub = Program::hub(dir.path());
+    let said = hub.events("journal_tail_was_torn").len() + hub.errors().len();
+    assert!(0 < said, "the damage is said");
+    hub.eventually(HISTORY, has_all_frames);
+    machine.measure(now_ms(), &[0.5]);
+    // What the hub no longer knows to have is sent again, and changes nothing.
+    machine.acknowledged = 0;
+    let mut push = machine.connect(&hub.grpc).await.unwrap();
+    machine.deliver(&mut push).await.unwrap();
+    hub.eventually(HISTORY, |body| {
+        body["series"][0]["t"].as_array().is_some_and(|t| t.len() == 101)
+    });
+    assert_eq!(hub.terminate().code(), Some(0));
 }

@@ -126,6 +126,8 @@ fn up_shows_this_machine_within_seconds() {
     let machines = hub.eventually("/api/machines", is_up);
     assert_eq!(machines["machines"][0]["id"], "this-machine");
     assert_eq!(hub.json("/ready")["status"], "ready");
+    assert_eq!(hub.ask("health"), Some(0));
+    assert_eq!(hub.ask("dead-letters"), Some(0));
     assert_eq!(hub.terminate().code(), Some(0));
     assert_eq!(hub.errors(), Vec::<Value>::new());
 }

@@ -112,6 +112,13 @@ impl Program {
         body
     }
 
+    /// Exit code of a command that asks this hub.
+    pub(crate) fn ask(&self, command: &str) -> Option<i32> {
+        let mut program = Command::new(env!("CARGO_BIN_EXE_sysmonstm"));
+        let output = program.args([command, "--url", &self.http]).env_clear().output();
+        output.unwrap().status.code()
+    }
+
     /// Log lines of an event.
     pub(crate) fn events(&self, event: &str) -> Vec<Value> {
         let lines = self.lines.lock().unwrap();
