@@ -1,6 +1,7 @@
 //! The graph: operators chained in order, one page. The same on every worker.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use model::{LogicalTime, Output};
 use timely::dataflow::Scope;
@@ -35,6 +36,8 @@ pub struct SinkInlet {
     pub name: &'static str,
     pub feed: Feed,
     pub port: Box<dyn SinkPort>,
+    /// Outputs of times below this have left, from all workers.
+    pub completed: Arc<AtomicU64>,
 }
 
 /// Builds a worker's part of the graph.
@@ -89,11 +92,18 @@ pub(crate) fn build(
     ]);
     let history = scope.concatenate([changes.clone(), outputs(batches.clone(), Output::Samples)]);
     let latest = scope.concatenate([changes, outputs(live(batches), Output::Samples)]);
-    for SinkInlet { name, feed, port } in inlets {
-        match feed {
-            Feed::History => egress(history.clone(), name, port),
-            Feed::Live => egress(latest.clone(), name, port),
-        }
+    for SinkInlet {
+        name,
+        feed,
+        port,
+        completed,
+    } in inlets
+    {
+        let offered = match feed {
+            Feed::History => history.clone(),
+            Feed::Live => latest.clone(),
+        };
+        egress(offered, name, port, completed);
     }
 }
 

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use model::dataflow::Stopped;
-use model::{Dataflow, LogicalTime, Output, Stamped};
+use model::{Dataflow, LogicalTime, Stamped};
 use runtime::queue::{self, QueueStats, Sender, WhenFull};
 use timely::communication::WorkerGuards;
 
@@ -42,7 +42,8 @@ pub struct Handle {
     queues: Vec<Sender<Stamped>>,
     bells: Vec<Arc<Doorbell>>,
     sealed: Arc<AtomicU64>,
-    completed: Arc<AtomicU64>,
+    /// Of each sink.
+    completed: Vec<Arc<AtomicU64>>,
     counters: Vec<Arc<Counters>>,
 }
 
@@ -58,7 +59,7 @@ pub struct Running {
 pub fn start(settings: &Settings, sinks: &[SinkSpec], gate: Gate) -> Result<(Arc<Handle>, Running), PipelineError> {
     let workers = settings.workers.max(1);
     let sealed = Arc::new(AtomicU64::new(0));
-    let completed = Arc::new(AtomicU64::new(0));
+    let completed: Vec<Arc<AtomicU64>> = sinks.iter().map(|_| Arc::default()).collect();
     let (mut queues, mut bells, mut counters, mut parts) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for worker in 0..workers {
         let (sender, queue) = queue::bounded("worker", settings.queue_records_max, WhenFull::Block);
@@ -70,20 +71,13 @@ pub fn start(settings: &Settings, sinks: &[SinkSpec], gate: Gate) -> Result<(Arc
             gate: Arc::clone(&gate),
             counters: Arc::clone(&counts),
         };
-        let mut inlets: Vec<SinkInlet> = sinks
-            .iter()
-            .map(|s| SinkInlet {
-                name: s.name,
-                feed: s.feed,
-                port: (s.port)(worker),
-            })
-            .collect();
-        let progress = Box::new(ProgressPort(Arc::clone(&completed)));
-        inlets.push(SinkInlet {
-            name: "completed",
-            feed: Feed::History,
-            port: progress,
+        let inlets = sinks.iter().zip(&completed).map(|(sink, completed)| SinkInlet {
+            name: sink.name,
+            feed: sink.feed,
+            port: (sink.port)(worker),
+            completed: Arc::clone(completed),
         });
+        let inlets: Vec<SinkInlet> = inlets.collect();
         queues.push(sender);
         bells.push(bell);
         counters.push(counts);
@@ -143,9 +137,10 @@ impl Handle {
         self.sealed.load(Ordering::Acquire)
     }
 
-    /// Outputs of times below this have left the graph.
+    /// Outputs of times below this have left the graph, for every sink.
     pub fn completed(&self) -> LogicalTime {
-        self.completed.load(Ordering::Acquire)
+        let completed = self.completed.iter().map(|sink| sink.load(Ordering::Acquire));
+        completed.min().unwrap_or(LogicalTime::MAX)
     }
 
     /// One set per worker.
@@ -200,19 +195,5 @@ impl Running {
             .collect::<Result<Vec<()>, String>>()
             .map_err(PipelineError::Worker)?;
         Ok(())
-    }
-}
-
-/// The sink that only looks at progress.
-struct ProgressPort(Arc<AtomicU64>);
-
-impl SinkPort for ProgressPort {
-    fn output(&mut self, _t: LogicalTime, _output: Output) {}
-    fn flush(&mut self) {}
-    fn progress(&mut self, before: LogicalTime) {
-        self.0.fetch_max(before, Ordering::AcqRel);
-    }
-    fn complete(&mut self) {
-        self.0.store(LogicalTime::MAX, Ordering::Release);
     }
 }

@@ -4,6 +4,9 @@
 //! State: none. It never waits: a port takes what it is given, and the source's gate bounds how far that may go.
 //! Loss: none here; what a sink does not want is left out by its own choice.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use model::{Egress, LogicalTime, Output};
 use timely::dataflow::channels::pact::Pipeline;
 use timely::dataflow::operators::generic::operator::Operator;
@@ -25,7 +28,13 @@ pub trait SinkPort: Send {
     fn complete(&mut self);
 }
 
-pub fn egress<'s>(outputs: Records<'s, Output>, name: &'static str, mut port: Box<dyn SinkPort>) {
+/// `completed` follows the frontier, behind the port: outputs below it have left.
+pub fn egress<'s>(
+    outputs: Records<'s, Output>,
+    name: &'static str,
+    mut port: Box<dyn SinkPort>,
+    completed: Arc<AtomicU64>,
+) {
     outputs.sink(Pipeline, name, move |(input, frontier)| {
         input.for_each(|_, records| {
             for At { t, item } in records.drain(..) {
@@ -34,8 +43,14 @@ pub fn egress<'s>(outputs: Records<'s, Output>, name: &'static str, mut port: Bo
         });
         port.flush();
         match frontier.frontier().first() {
-            Some(before) => port.progress(*before),
-            None => port.complete(),
+            Some(before) => {
+                port.progress(*before);
+                completed.fetch_max(*before, Ordering::AcqRel);
+            }
+            None => {
+                port.complete();
+                completed.store(LogicalTime::MAX, Ordering::Release);
+            }
         }
     });
 }

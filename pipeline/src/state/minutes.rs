@@ -191,11 +191,10 @@ impl Minutes {
 
     /// Index of the minute that `time` falls into, made where it is missing. Nearly always the last one.
     fn minute_of(&mut self, time: Timestamp, pool: &mut Pool) -> usize {
-        if let Some(last) = self.minutes.back()
-            && last.start <= time.micros()
-            && time.micros() < last.end()
-        {
-            return self.minutes.len() - 1;
+        // The last minute, or for a late sample mostly the one before it.
+        let holds = |minute: &Minute| minute.start <= time.micros() && time.micros() < minute.end();
+        if let Some(behind) = self.minutes.iter().rev().take(2).position(holds) {
+            return self.minutes.len() - 1 - behind;
         }
         let start = Window::containing(time, Width::Minute).start.micros();
         let at = self.minutes.partition_point(|m| m.start < start);

@@ -10,6 +10,9 @@ use model::Slot;
 /// Distinct times remembered per machine: ten minutes at 100 a second. Beyond it the oldest are forgotten, as if beyond the horizon.
 const TIMES_MAX: usize = 60_000;
 
+/// Times at the back that are looked through one by one.
+const NEAR: usize = 8;
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Slots {
     /// All slots below this one: a dense frame.
@@ -55,7 +58,7 @@ impl Seen {
         let at = match self.times.back() {
             Some((newest, _)) if *newest == time => self.times.len() - 1,
             Some((newest, _)) if *newest < time => self.times.len(),
-            _ => self.times.partition_point(|(t, _)| *t < time),
+            _ => self.position(time),
         };
         match self.times.get_mut(at) {
             Some((t, slots)) if *t == time => slots.insert(slot.0),
@@ -66,6 +69,16 @@ impl Seen {
                 true
             }
         }
+    }
+
+    /// Where `time` is or belongs. A late sample is mostly a few ticks late, so the newest are looked at first.
+    fn position(&self, time: i64) -> usize {
+        let near = self.times.len().saturating_sub(NEAR);
+        if self.times.get(near).is_none_or(|(t, _)| *t >= time) {
+            return self.times.partition_point(|(t, _)| *t < time);
+        }
+        let later = self.times.range(near..).rev().take_while(|(t, _)| *t >= time).count();
+        self.times.len() - later
     }
 
     /// Forgets times before `horizon`.
