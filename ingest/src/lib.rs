@@ -23,6 +23,7 @@ mod meters;
 mod metrics_service;
 mod preamble;
 mod push;
+mod reflection;
 mod replay;
 mod samples;
 mod sequencer;

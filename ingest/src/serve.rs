@@ -22,7 +22,7 @@ use crate::context::Context;
 use crate::control_service::{Collectors, Control};
 use crate::metrics_service::Metrics;
 use crate::start::Ingest;
-use crate::{accept, health};
+use crate::{accept, health, reflection};
 
 /// Larger header lists are no collector's.
 const HEADER_BYTES_MAX: u32 = 16 << 10;
@@ -63,7 +63,9 @@ pub async fn serve(
         .add_service(health_service)
         .add_service(metrics(&context, services.hot))
         .add_service(control(&context, services.collectors))
-        .add_service(config(&context, services.config, services.rules));
+        .add_service(config(&context, services.config, services.rules))
+        .add_optional_service(streams.reflection.then(reflection::v1))
+        .add_optional_service(streams.reflection.then(reflection::v1alpha));
     let incoming = accept::connections(listener, streams.connections_max, streams.hello_within);
     let began = drain.clone();
     let serving = router.serve_with_incoming_shutdown(incoming, async move { began.draining().await });

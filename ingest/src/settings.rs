@@ -63,6 +63,8 @@ pub struct StreamSettings {
     pub machines_per_stream_max: usize,
     /// From the beginning of a drain to the end of serving.
     pub drain_within: Duration,
+    /// Whether the server describes its services to whoever asks, for `grpcurl` and its like. A collector never asks.
+    pub reflection: bool,
 }
 
 impl Default for Limits {
@@ -107,6 +109,7 @@ impl Default for StreamSettings {
             batch_wait: Duration::from_millis(50),
             machines_per_stream_max: 256,
             drain_within: Duration::from_secs(8),
+            reflection: false,
         }
     }
 }

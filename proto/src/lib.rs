@@ -19,3 +19,6 @@ pub mod monitoring {
 
 pub use error::WireError;
 pub use monitoring as pb;
+
+/// The protobuf files, as an encoded `FileDescriptorSet`: what reflection answers from.
+pub const FILE_DESCRIPTOR_SET: &[u8] = tonic::include_file_descriptor_set!("monitoring");

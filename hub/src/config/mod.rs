@@ -139,6 +139,13 @@ mod tests {
     }
 
     #[test]
+    fn the_services_are_described_only_when_asked_for() {
+        let described = |variables| sources(variables, &[]).load().unwrap().ingest.streams.reflection;
+        assert!(!described(&[]));
+        assert!(described(&[("HUB_GRPC_REFLECTION", "true")]));
+    }
+
+    #[test]
     fn a_cluster_s_service_addresses_are_not_taken_for_settings() {
         let cluster = [
             ("HUB_PORT", "tcp://10.0.0.1:80"),

@@ -156,6 +156,7 @@ fn ingest(settings: &mut Settings, raw_kept: Duration) -> ingest::Settings {
         },
         streams: ingest::StreamSettings {
             message_bytes_max: bytes(settings, "ingest.message_max", 64 * 1_024..=64 * MIB),
+            reflection: settings.flag("grpc.reflection"),
             ..ingest::StreamSettings::default()
         },
     }
