@@ -36,7 +36,7 @@ use crate::figures::{Figures, Rates};
 use crate::graph::{Graph, Outlets};
 use crate::part::Part;
 use crate::program::VERSION;
-use crate::rules::{Location, Rules, Watcher};
+use crate::rules::{Location, OwnRules, Rules, Watcher};
 use crate::stores::Stores;
 use crate::{health, listen, upkeep};
 
@@ -91,7 +91,8 @@ impl Hub {
         let grpc = listen::on(base.config.grpc_address, "grpc.address").await?;
         let (http_address, grpc_address) = (http.local_addr()?, grpc.local_addr()?);
         let stores = Stores::open(&base).await?;
-        let watcher = Watcher::start(Location::of(&base.config), base.clock(), &base.registry)?;
+        let (location, own) = (Location::of(&base.config), OwnRules::of(&base.config)?);
+        let watcher = Watcher::start(location, own, base.clock(), &base.registry)?;
         let hot = hot_store(&base, &stores);
         let (graph, outlets) = Graph::start(&base, &stores)?;
         let queues = vec![outlets.history.stats(), outlets.hot.stats()];

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use expect_test::{Expect, expect};
-use hub::rules::{BUILT_IN, Location, Watcher, parse, to_toml};
+use hub::rules::{BUILT_IN, Location, OwnRules, Watcher, parse, to_toml};
 use model::command::RuleStore;
 use model::{Catalogue, RuleSet};
 use runtime::clock::ManualClock;
@@ -154,7 +154,8 @@ async fn a_valid_edit_is_published_and_an_invalid_one_keeps_the_rules() {
     };
     let path = location.path.clone();
     let registry = Registry::new();
-    let watcher = Watcher::start(location, ManualClock::at(7).shared(), &registry).unwrap();
+    let own = OwnRules::open(folder.path().join("rules.json")).unwrap();
+    let watcher = Watcher::start(location, own, ManualClock::at(7).shared(), &registry).unwrap();
     let rules = watcher.rules();
     let first = rules.rules();
     assert!(first.rules.len() > 5 && first.version >= 7, "the built-in rules");

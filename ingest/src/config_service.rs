@@ -1,20 +1,23 @@
-//! ConfigService: the collectors' configuration as it changes, what they say of it, and the rules in force.
+//! ConfigService: the collectors' configuration as it changes, what they say of it, the rules in force and their changes.
 
 use std::pin::Pin;
 use std::sync::Arc;
 
 use futures_util::{Stream, stream};
-use model::command::RuleStore;
+use model::command::{RuleChange, RuleError, RuleSource, RuleStore};
+use model::{Rule, RuleSet};
 use proto::pb::config_service_server::ConfigService;
-use proto::{encode, pb};
+use proto::{pb, rule};
 use tokio::sync::watch;
-use tonic::{Request, Response, Status};
+use tonic::{Code, Request, Response, Status};
 use tracing::{info, warn};
 
 use crate::context::Context;
 use crate::metrics_service::parse;
 
 const DETAIL_CHARS_MAX: usize = 200;
+/// Of a refusal: it travels in a header, and it may quote what was sent.
+const REFUSAL_CHARS_MAX: usize = 2_000;
 
 /// Configuration of all collectors. A collector keeps the last one that it could use.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -105,6 +108,65 @@ impl ConfigService for Config {
     }
 
     async fn list_rules(&self, _request: Request<pb::ListRulesRequest>) -> Result<Response<pb::RuleList>, Status> {
-        Ok(Response::new(encode::rules(&self.rules.rules())))
+        Ok(Response::new(rule::encode_all(&self.rules.listing())))
     }
+
+    async fn create_rule(&self, request: Request<pb::CreateRuleRequest>) -> Result<Response<pb::RuleReply>, Status> {
+        self.put(request.into_inner().rule, RuleChange::Create).await
+    }
+
+    async fn update_rule(&self, request: Request<pb::UpdateRuleRequest>) -> Result<Response<pb::RuleReply>, Status> {
+        self.put(request.into_inner().rule, RuleChange::Update).await
+    }
+
+    async fn delete_rule(
+        &self,
+        request: Request<pb::DeleteRuleRequest>,
+    ) -> Result<Response<pb::DeleteRuleReply>, Status> {
+        let set = self.change(RuleChange::Delete(request.into_inner().name)).await?;
+        Ok(Response::new(pb::DeleteRuleReply { version: set.version }))
+    }
+}
+
+impl Config {
+    async fn put(
+        &self,
+        message: Option<pb::Rule>,
+        change: fn(Rule) -> RuleChange,
+    ) -> Result<Response<pb::RuleReply>, Status> {
+        let message = message.ok_or_else(|| Status::invalid_argument("the request has no rule; fill in `rule`"))?;
+        let wanted = rule::decode(message).map_err(|error| refusal(Code::InvalidArgument, &error))?;
+        let name = wanted.name.clone();
+        let set = self.change(change(wanted)).await?;
+        let kept = set.rules.iter().find(|rule| rule.name == name);
+        Ok(Response::new(pb::RuleReply {
+            version: set.version,
+            rule: kept.map(|kept| rule::encode(kept, RuleSource::Own)),
+        }))
+    }
+
+    async fn change(&self, change: RuleChange) -> Result<Arc<RuleSet>, Status> {
+        self.rules
+            .change(change)
+            .await
+            .map_err(|error| refusal(code(&error), &error))
+    }
+}
+
+/// What a client does next about a change that was not made.
+fn code(error: &RuleError) -> Code {
+    match error {
+        RuleError::Invalid(_) => Code::InvalidArgument,
+        RuleError::FromFile(_) => Code::FailedPrecondition,
+        RuleError::Exists(_) => Code::AlreadyExists,
+        RuleError::NotFound(_) => Code::NotFound,
+        RuleError::TooMany(_) => Code::ResourceExhausted,
+        RuleError::Store(_) => Code::Internal,
+        RuleError::Stopping => Code::Unavailable,
+    }
+}
+
+fn refusal(code: Code, error: &dyn std::error::Error) -> Status {
+    let said: String = error.to_string().chars().take(REFUSAL_CHARS_MAX).collect();
+    Status::new(code, said)
 }

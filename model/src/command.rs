@@ -1,13 +1,93 @@
-//! What the web orders: rules and collectors, as traits that the hub implements.
+//! What the web and gRPC order: rules and collectors, as traits that the hub implements.
 
+use std::collections::BTreeSet;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use crate::ids::MachineId;
-use crate::rule::RuleSet;
+use crate::rule::{Rule, RuleSet};
 
-/// The rules in force.
+/// Who keeps a rule.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RuleSource {
+    /// The rule file, or the built-in rules where there is none: changed in the file and nowhere else.
+    File,
+    /// The hub itself: made at run time, and changed the same way.
+    Own,
+}
+
+/// The rules in force, and who keeps each.
+#[derive(Debug, Clone, Default)]
+pub struct RuleListing {
+    pub set: Arc<RuleSet>,
+    /// Names of the set's rules that the hub keeps itself.
+    pub own: Arc<BTreeSet<String>>,
+}
+
+impl RuleListing {
+    pub fn source(&self, name: &str) -> RuleSource {
+        if self.own.contains(name) {
+            RuleSource::Own
+        } else {
+            RuleSource::File
+        }
+    }
+}
+
+/// One change of the hub's own rules.
+#[derive(Debug, Clone, PartialEq)]
+pub enum RuleChange {
+    Create(Rule),
+    /// Replaces the rule of this name whole.
+    Update(Rule),
+    Delete(String),
+}
+
+impl RuleChange {
+    /// The name of the rule that it is about.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Create(rule) | Self::Update(rule) => &rule.name,
+            Self::Delete(name) => name,
+        }
+    }
+}
+
+/// Why a change was not made.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RuleError {
+    /// Every problem, each a sentence that says what to do.
+    #[error("{}", .0.join("; "))]
+    Invalid(Vec<String>),
+    #[error("rule {0} comes from the rule file (or is built in where there is none), which wins; change it there")]
+    FromFile(String),
+    #[error("a rule is called {0} already; update it, or choose another name")]
+    Exists(String),
+    #[error("no rule is called {0}; the list of rules has their names")]
+    NotFound(String),
+    #[error("the hub keeps at most {0}; delete a rule first, or put rules into the rule file")]
+    TooMany(&'static str),
+    /// Nothing changed.
+    #[error("the rules could not be written to disk: {0}; free space or mend the data folder, then try again")]
+    Store(String),
+    #[error("the hub is stopping; see in the list of rules, once it is back, whether the change was made")]
+    Stopping,
+}
+
+/// The set with the change in it, in force and durable.
+pub type Changed<'a> = Pin<Box<dyn Future<Output = Result<Arc<RuleSet>, RuleError>> + Send + 'a>>;
+
+/// The rules in force, and the way to change them while the hub runs.
 pub trait RuleStore: Send + Sync {
-    fn rules(&self) -> Arc<RuleSet>;
+    fn listing(&self) -> RuleListing;
+
+    fn rules(&self) -> Arc<RuleSet> {
+        self.listing().set
+    }
+
+    /// One change at a time, whole or not at all. A dropped call's change is made all the same once it was handed over.
+    fn change(&self, change: RuleChange) -> Changed<'_>;
 }
 
 /// The closed, harmless list of what a hub may ask of a collector: never a shell, a file or an update.

@@ -5,8 +5,7 @@ use std::collections::BTreeMap;
 use model::catalogue::seed_alias;
 use model::command::CollectorCommand;
 use model::query::MachineView;
-use model::rule::{Input, Operator, Rule};
-use model::{Labels, MachineInfo, Process, Processes, RuleSet, SeriesKey, SessionId, Severity, Status, Timestamp};
+use model::{Labels, MachineInfo, Process, Processes, SeriesKey, SessionId, Status, Timestamp};
 
 use crate::pb;
 
@@ -107,13 +106,6 @@ pub fn machine_summary(view: &MachineView) -> pb::MachineSummary {
     }
 }
 
-pub fn rules(rules: &RuleSet) -> pb::RuleList {
-    pb::RuleList {
-        version: rules.version,
-        rules: rules.rules.iter().map(|r| rule(r)).collect(),
-    }
-}
-
 pub fn command(id: u64, command: CollectorCommand) -> pb::Command {
     let kind = match command {
         CollectorCommand::Pause => pb::CommandKind::Pause,
@@ -145,53 +137,6 @@ fn health(view: &MachineView) -> pb::HealthStatus {
         (_, 1.., 0) => pb::HealthStatus::Warning,
         (Status::Up, 0, 0) => pb::HealthStatus::Healthy,
         (Status::Stale | Status::Down, 0, 0) => pb::HealthStatus::Unknown,
-    }
-}
-
-fn rule(rule: &Rule) -> pb::Rule {
-    pb::Rule {
-        name: rule.name.clone(),
-        metric: rule.metric.clone(),
-        input: input(rule.input).to_owned(),
-        operator: operator(rule.operator).to_owned(),
-        threshold: rule.threshold,
-        clear: rule.clear,
-        for_s: rule.for_s,
-        severity: severity(rule.severity).to_owned(),
-        enabled: rule.enabled,
-        machines: rule.machines.clone(),
-        tags: rule.tags.clone(),
-        labels: rule.labels.clone(),
-        summary: rule.summary.clone(),
-    }
-}
-
-fn input(input: Input) -> &'static str {
-    match input {
-        Input::Sample => "sample",
-        Input::MinuteMean => "minute_mean",
-        Input::MinuteSum => "minute_sum",
-        Input::MinuteCount => "minute_count",
-        Input::MinuteMax => "minute_max",
-    }
-}
-
-fn operator(operator: Operator) -> &'static str {
-    match operator {
-        Operator::Gt => "gt",
-        Operator::Gte => "gte",
-        Operator::Lt => "lt",
-        Operator::Lte => "lte",
-        Operator::Eq => "eq",
-        Operator::Ne => "ne",
-    }
-}
-
-fn severity(severity: Severity) -> &'static str {
-    match severity {
-        Severity::Info => "info",
-        Severity::Warning => "warning",
-        Severity::Critical => "critical",
     }
 }
 

@@ -16,4 +16,7 @@ pub enum WireError {
     /// The frame and its layout do not fit each other: that frame is refused, the stream goes on.
     #[error("the frame does not fit its layout: {0}")]
     Misfit(&'static str),
+    /// A rule that cannot be used: every problem, each a sentence that says what to do.
+    #[error("{}", .0.join("; "))]
+    Rule(Vec<String>),
 }

@@ -3,6 +3,7 @@
 pub mod decode;
 pub mod encode;
 pub mod error;
+pub mod rule;
 
 /// Generated messages, clients and servers.
 #[allow(

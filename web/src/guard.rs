@@ -16,8 +16,8 @@ use crate::state::Shared;
 
 /// Path and query; hyper's own ceiling is the size of the whole head.
 const URI_BYTES_MAX: usize = 8 * 1024;
-/// No request of the API has a body; a small one is tolerated and not read.
-const BODY_BYTES_MAX: u64 = 64 * 1024;
+/// A rule is the largest that anybody sends; where nothing is to be sent, a small body is tolerated and not read.
+pub(crate) const BODY_BYTES_MAX: usize = 64 * 1024;
 
 const CONTENT_SECURITY_POLICY: &str = "default-src 'self'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
      connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'";
@@ -63,7 +63,7 @@ fn admit(shared: &Shared, request: &Request) -> Result<(), Problem> {
     let body_bytes = length
         .and_then(|text| text.to_str().ok()?.parse::<u64>().ok())
         .unwrap_or(0);
-    if BODY_BYTES_MAX < body_bytes {
+    if (BODY_BYTES_MAX as u64) < body_bytes {
         let detail = format!("the body has {body_bytes} bytes; send at most {BODY_BYTES_MAX}");
         return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", detail));
     }

@@ -11,6 +11,18 @@ pub(crate) static DOCUMENT: LazyLock<String> = LazyLock::new(|| document().to_st
 
 const SCHEMAS: &str = include_str!("openapi/schemas.json");
 
+/// A change, of a path that is also read with GET.
+struct Write {
+    path: &'static str,
+    method: &'static str,
+    summary: &'static str,
+    /// Takes a rule.
+    has_body: bool,
+    /// Status and meaning of success.
+    status: &'static str,
+    problems: &'static [&'static str],
+}
+
 /// A path that is read with GET.
 struct Path {
     path: &'static str,
@@ -100,6 +112,7 @@ const PATHS: &[Path] = &[
         &["limit", "cursor"],
         Json("RulePage"),
     ),
+    path("/api/v1/rules/{name}", "One rule in force", &[], Json("Rule")),
     stored(path(
         "/api/v1/dead-letters",
         "Refused samples, newest first",
@@ -153,15 +166,47 @@ const PATHS: &[Path] = &[
     ),
 ];
 
+const WRITES: &[Write] = &[
+    Write {
+        path: "/api/v1/rules",
+        method: "post",
+        summary: "Make a rule of the hub's own",
+        has_body: true,
+        status: "201",
+        problems: &["400", "403", "409", "413", "415", "422", "500", "503"],
+    },
+    Write {
+        path: "/api/v1/rules/{name}",
+        method: "put",
+        summary: "Replace a rule of the hub's own whole",
+        has_body: true,
+        status: "200",
+        problems: &["400", "403", "404", "409", "413", "415", "422", "500", "503"],
+    },
+    Write {
+        path: "/api/v1/rules/{name}",
+        method: "delete",
+        summary: "Delete a rule of the hub's own; its alerts resolve",
+        has_body: false,
+        status: "204",
+        problems: &["400", "403", "404", "409", "500", "503"],
+    },
+];
+
 fn document() -> Value {
     let mut components: Value = serde_json::from_str(SCHEMAS).expect("schemas.json is valid JSON, as a test shows");
     let machine_id =
         json!({"name": "id", "in": "path", "required": true, "schema": {"$ref": "#/components/schemas/MachineId"}});
     components["parameters"]["id"] = machine_id;
-    let paths: Map<String, Value> = PATHS
+    components["parameters"]["name"] =
+        json!({"name": "name", "in": "path", "required": true, "schema": {"type": "string"}});
+    let mut paths: Map<String, Value> = PATHS
         .iter()
         .map(|path| (path.path.to_owned(), path.document()))
         .collect();
+    for write in WRITES {
+        paths[write.path][write.method] = write.document();
+    }
     json!({
         "openapi": "3.1.0",
         "info": {
@@ -176,18 +221,40 @@ fn document() -> Value {
     })
 }
 
+/// References to what a path and its query say.
+fn parameters(path: &str, query: &[&str]) -> Vec<Value> {
+    let in_path = ["id", "name"]
+        .into_iter()
+        .filter(|name| path.contains(&format!("{{{name}}}")));
+    in_path
+        .chain(query.iter().copied())
+        .map(|name| json!({"$ref": format!("#/components/parameters/{name}")}))
+        .collect()
+}
+
+impl Write {
+    fn document(&self) -> Value {
+        let content =
+            |schema: &str| json!({"application/json": {"schema": {"$ref": format!("#/components/schemas/{schema}")}}});
+        let mut responses = json!({self.status: {"description": self.summary}});
+        let parameters = parameters(self.path, &[]);
+        for status in self.problems {
+            responses[*status] = json!({"$ref": "#/components/responses/Problem"});
+        }
+        let mut document = json!({"summary": self.summary, "parameters": parameters});
+        if self.has_body {
+            responses[self.status]["content"] = content("Rule");
+            document["requestBody"] = json!({"required": true, "content": content("NewRule")});
+        }
+        document["responses"] = responses;
+        document
+    }
+}
+
 impl Path {
     fn document(&self) -> Value {
-        let names = self
-            .path
-            .contains("{id}")
-            .then_some("id")
-            .into_iter()
-            .chain(self.params.iter().copied());
-        let params: Vec<Value> = names
-            .map(|name| json!({"$ref": format!("#/components/parameters/{name}")}))
-            .collect();
-        json!({"get": {"summary": self.summary, "parameters": params, "responses": self.responses()}})
+        let parameters = parameters(self.path, self.params);
+        json!({"get": {"summary": self.summary, "parameters": parameters, "responses": self.responses()}})
     }
 
     fn responses(&self) -> Value {
@@ -201,7 +268,7 @@ impl Path {
         if self.path.starts_with("/api/") || !self.params.is_empty() {
             may_answer("400");
         }
-        if self.path.contains("{id}") {
+        if self.path.contains('{') {
             may_answer("404");
         }
         if self.asks_history {

@@ -93,4 +93,16 @@ impl ConfigService for Orders {
     async fn list_rules(&self, _: Request<pb::ListRulesRequest>) -> Result<Response<pb::RuleList>, Status> {
         Err(Status::unimplemented(""))
     }
+
+    async fn create_rule(&self, _: Request<pb::CreateRuleRequest>) -> Result<Response<pb::RuleReply>, Status> {
+        Err(Status::unimplemented(""))
+    }
+
+    async fn update_rule(&self, _: Request<pb::UpdateRuleRequest>) -> Result<Response<pb::RuleReply>, Status> {
+        Err(Status::unimplemented(""))
+    }
+
+    async fn delete_rule(&self, _: Request<pb::DeleteRuleRequest>) -> Result<Response<pb::DeleteRuleReply>, Status> {
+        Err(Status::unimplemented(""))
+    }
 }

@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{self, Write};
 use std::path::Path;
 
-use super::{LoadError, Location, Parsed, read, to_toml};
+use super::{LoadError, Location, OwnRules, Parsed, read, to_toml};
 use crate::config::Config;
 use crate::exit::Exit;
 use crate::program::{complain, print};
@@ -18,10 +18,13 @@ pub fn validate(path: &Path) -> Exit {
     })
 }
 
-/// Checks the file that the hub would use.
+/// Checks the rules that the hub would use.
 #[must_use]
 pub fn validate_used(config: &Config) -> Exit {
-    report(&Location::of(config))
+    match OwnRules::of(config) {
+        Ok(_own) => report(&Location::of(config)),
+        Err(error) => refuse(&error),
+    }
 }
 
 /// Checks a file and puts it where the hub looks. A file with problems changes nothing.
@@ -57,12 +60,13 @@ pub fn import(from: &Path, config: &Config) -> Exit {
     }
 }
 
-/// Prints the rules that the hub would use.
+/// Prints the rules that the hub would use, the file's first.
 #[must_use]
 pub fn export(config: &Config) -> Exit {
-    match Location::of(config).load() {
-        Ok(parsed) => {
-            print(to_toml(&parsed.rules));
+    let file = Location::of(config).load();
+    match file.and_then(|file| Ok(OwnRules::of(config)?.behind(&file.rules))) {
+        Ok(rules) => {
+            print(to_toml(&rules));
             Exit::Fine
         }
         Err(error) => refuse(&error),

@@ -179,7 +179,7 @@ fn read_rule(table: &mut RuleTable<'_, '_>) -> Option<Rule> {
 }
 
 /// A rule on an older metric name, as one on the name it stands for.
-fn in_base_units(mut rule: Rule) -> Rule {
+pub(super) fn in_base_units(mut rule: Rule) -> Rule {
     if let Some(alias) = ALIASES.iter().find(|alias| alias.name == rule.metric) {
         rule.metric = alias.metric.to_owned();
         // By the same multiplication as the samples, so that a value at the threshold is still at it; a number of samples has no unit.

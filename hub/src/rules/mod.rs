@@ -1,10 +1,11 @@
-//! Rules: the threshold rules that the hub runs, from a file that may change while it runs.
+//! Rules: the threshold rules that the hub runs, from a file that may change while it runs, and own ones that are made at run time.
 //!
 //! One file at a time: the one that was asked for, or `rules.toml` in the data folder, or the built-in pack. A file that cannot be used
-//! never takes rules away: the ones in force stay.
+//! never takes rules away: the ones in force stay. Its rules win by name over the hub's own. One task makes every change.
 
 pub mod command;
 mod file;
+mod own;
 mod problems;
 mod table;
 mod watch;
@@ -15,12 +16,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use model::command::RuleStore;
+use model::command::{Changed, RuleChange, RuleError, RuleListing, RuleStore};
 use model::rule::{Rule, RuleSet};
 use runtime::clock::Clock;
+use runtime::queue::{self, Receiver, Sender, WhenFull};
 use thiserror::Error;
+use tokio::sync::oneshot;
 
 pub use file::{FILE_BYTES_MAX, Parsed, RULES_MAX, parse, to_toml};
+pub use own::OwnRules;
 pub use problems::Note;
 pub use watch::Watcher;
 
@@ -30,6 +34,8 @@ use crate::config::Config;
 pub const BUILT_IN: &str = include_str!("../../default_rules.toml");
 
 const FILE_NAME: &str = "rules.toml";
+/// People make rules; a program that makes many waits.
+const ORDERS_MAX: usize = 16;
 
 /// Where the rules come from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,12 +53,23 @@ pub enum LoadError {
     TooLong(PathBuf),
     #[error("{}", several(path, problems))]
     Invalid { path: PathBuf, problems: Vec<Note> },
+    #[error(
+        "cannot use the rules made at run time in {}: {problem}; mend the file, or move it away to start without them",
+        path.display()
+    )]
+    Own { path: PathBuf, problem: String },
 }
 
-/// The rules in force, for whoever shows them.
-#[derive(Debug)]
+/// The rules in force, for whoever shows them, and the way to the task that changes them.
 pub struct Rules {
-    current: ArcSwap<RuleSet>,
+    current: ArcSwap<RuleListing>,
+    orders: Sender<Order>,
+}
+
+/// A change on its way to that task: also when whoever asked has gone, it is made whole.
+struct Order {
+    change: RuleChange,
+    answer: oneshot::Sender<Result<Arc<RuleSet>, RuleError>>,
 }
 
 impl Location {
@@ -112,21 +129,29 @@ fn read(path: &Path) -> Result<String, LoadError> {
 }
 
 impl Rules {
-    #[must_use]
-    pub fn starting_with(rules: RuleSet) -> Self {
-        Self {
-            current: ArcSwap::from_pointee(rules),
-        }
+    fn starting_with(rules: RuleListing) -> (Self, Receiver<Order>) {
+        let (orders, waiting) = queue::bounded("rule changes", ORDERS_MAX, WhenFull::Block);
+        let current = ArcSwap::from_pointee(rules);
+        (Self { current, orders }, waiting)
     }
 
-    fn replace(&self, rules: Arc<RuleSet>) {
-        self.current.store(rules);
+    fn replace(&self, rules: RuleListing) {
+        self.current.store(Arc::new(rules));
     }
 }
 
 impl RuleStore for Rules {
-    fn rules(&self) -> Arc<RuleSet> {
-        self.current.load_full()
+    fn listing(&self) -> RuleListing {
+        self.current.load().as_ref().clone()
+    }
+
+    fn change(&self, change: RuleChange) -> Changed<'_> {
+        Box::pin(async move {
+            let (answer, answered) = oneshot::channel();
+            let handed_over = self.orders.send(Order { change, answer }).await;
+            handed_over.map_err(|_closed| RuleError::Stopping)?;
+            answered.await.unwrap_or(Err(RuleError::Stopping))
+        })
     }
 }
 

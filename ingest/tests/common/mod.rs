@@ -3,7 +3,7 @@
 #![allow(dead_code, reason = "each test program uses its part")]
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use ingest::{CollectorConfig, Collectors, Foundations, Ingest, Replayed, Services, Settings};
 use journal::{Journal, Options};
+use model::command::{Changed, RuleChange, RuleError, RuleListing, RuleStore};
 use model::dataflow::Stopped;
 use model::query::{Changes, HotState, MachineView};
 use model::{
@@ -149,11 +150,31 @@ impl HotState for Hot {
     }
 }
 
-pub(crate) struct Rules(pub(crate) Arc<RuleSet>);
+/// Knows the newest rule that was put; it answers with `refusal` where that is set.
+#[derive(Default)]
+pub(crate) struct Rules {
+    pub(crate) ordered: Mutex<Vec<RuleChange>>,
+    pub(crate) refusal: Mutex<Option<RuleError>>,
+}
 
-impl model::command::RuleStore for Rules {
-    fn rules(&self) -> Arc<RuleSet> {
-        Arc::clone(&self.0)
+impl RuleStore for Rules {
+    fn listing(&self) -> RuleListing {
+        let mut listing = RuleListing::default();
+        if let Some(RuleChange::Create(rule) | RuleChange::Update(rule)) = self.ordered.lock().unwrap().last() {
+            listing.own = Arc::new(BTreeSet::from([rule.name.clone()]));
+            listing.set = Arc::new(RuleSet::new(7, vec![rule.clone()]).unwrap());
+        }
+        listing
+    }
+
+    fn change(&self, change: RuleChange) -> Changed<'_> {
+        Box::pin(async move {
+            if let Some(refusal) = self.refusal.lock().unwrap().clone() {
+                return Err(refusal);
+            }
+            self.ordered.lock().unwrap().push(change);
+            Ok(self.rules())
+        })
     }
 }
 
@@ -163,6 +184,7 @@ pub(crate) struct Front {
     pub(crate) clock: ManualClock,
     pub(crate) registry: Registry,
     pub(crate) collectors: Arc<Collectors>,
+    pub(crate) rules: Arc<Rules>,
     pub(crate) config: watch::Sender<CollectorConfig>,
     pub(crate) address: std::net::SocketAddr,
     pub(crate) drain: Drain,
@@ -203,9 +225,10 @@ impl Front {
         let address = listener.local_addr().unwrap();
         let (drain, collectors) = (Drain::new(), Arc::new(Collectors::new(100, ingest.meters().clone())));
         let config = watch::Sender::new(CollectorConfig::default());
+        let rules = Arc::new(Rules::default());
         let services = Services {
             hot: Arc::new(Hot(Vec::new())),
-            rules: Arc::new(Rules(Arc::default())),
+            rules: Arc::<Rules>::clone(&rules),
             config: config.subscribe(),
             collectors: Arc::<Collectors>::clone(&collectors),
         };
@@ -219,6 +242,7 @@ impl Front {
             clock,
             registry,
             collectors,
+            rules,
             config,
             address,
             drain,

@@ -12,6 +12,7 @@ mod machines;
 mod metrics;
 mod openapi;
 mod pipeline;
+mod rule_body;
 mod rules;
 
 use std::sync::Arc;
@@ -50,7 +51,11 @@ pub(crate) fn all() -> Router<Arc<Shared>> {
         .route("/api/v1/metrics", get(catalogue::list))
         .route("/api/v1/alerts", get(alerts::active))
         .route("/api/v1/alerts/history", get(alerts::history))
-        .route("/api/v1/rules", get(rules::list))
+        .route("/api/v1/rules", get(rules::list).post(rules::create))
+        .route(
+            "/api/v1/rules/{name}",
+            get(rules::one).put(rules::update).delete(rules::delete),
+        )
         .route("/api/v1/dead-letters", get(dead_letters::list))
         .route("/api/v1/pipeline", get(pipeline::figures))
         .route("/api/v1/openapi.json", get(openapi::document));

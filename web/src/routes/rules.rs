@@ -1,13 +1,17 @@
-//! Rules: those in force, in name order.
+//! Rules: those in force, in name order, and changes of the hub's own ones.
 
 use std::sync::Arc;
 
-use axum::extract::State;
-use axum::response::Response;
-use http::Uri;
+use axum::extract::{FromRequestParts, Path, State};
+use axum::response::{IntoResponse, Response};
+use http::request::Parts;
+use http::{HeaderMap, StatusCode, Uri};
+use model::RuleSet;
+use model::command::{RuleChange, RuleError, RuleSource};
 use serde::Serialize;
 
 use super::json;
+use super::rule_body::Sent;
 use crate::error::Problem;
 use crate::params::{LIMIT_MAX, Params, next_offset};
 use crate::shapes::rule::RuleShape;
@@ -20,14 +24,93 @@ struct Page<'a> {
     version: u64,
 }
 
+/// The rule that a path names.
+pub(super) struct Named(String);
+
+impl<S: Send + Sync> FromRequestParts<S> for Named {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        match Path::<String>::from_request_parts(parts, state).await {
+            Ok(Path(name)) => Ok(Self(name)),
+            Err(_not_text) => Err(Problem::bad_query("the path is not valid UTF-8")),
+        }
+    }
+}
+
 pub(super) async fn list(State(shared): State<Arc<Shared>>, uri: Uri) -> Result<Response, Problem> {
     let params = Params::read(&uri, &["limit", "cursor"])?;
     let (limit, offset) = (params.limit(LIMIT_MAX)?, params.offset()?);
-    let set = shared.app.rules.rules();
-    let rest = set.rules.get(offset..).unwrap_or_default();
+    let listing = shared.app.rules.listing();
+    let rest = listing.set.rules.get(offset..).unwrap_or_default();
+    let shape = |rule| RuleShape::of(rule, listing.source(&rule.name));
     Ok(json(&Page {
-        rules: rest.iter().take(limit).map(|rule| RuleShape::of(rule)).collect(),
+        rules: rest.iter().take(limit).map(|rule| shape(rule)).collect(),
         next: next_offset(offset, limit, rest.len()),
-        version: set.version,
+        version: listing.set.version,
     }))
+}
+
+pub(super) async fn one(State(shared): State<Arc<Shared>>, Named(name): Named, uri: Uri) -> Result<Response, Problem> {
+    Params::read(&uri, &[])?;
+    let listing = shared.app.rules.listing();
+    answer(&listing.set, &name, listing.source(&name))
+}
+
+pub(super) async fn create(State(shared): State<Arc<Shared>>, uri: Uri, sent: Sent) -> Result<Response, Problem> {
+    Params::read(&uri, &[])?;
+    let rule = sent.rule(None)?;
+    let name = rule.name.clone();
+    let set = shared.app.rules.change(RuleChange::Create(rule)).await?;
+    Ok((StatusCode::CREATED, answer(&set, &name, RuleSource::Own)?).into_response())
+}
+
+pub(super) async fn update(
+    State(shared): State<Arc<Shared>>,
+    Named(name): Named,
+    uri: Uri,
+    sent: Sent,
+) -> Result<Response, Problem> {
+    Params::read(&uri, &[])?;
+    let rule = sent.rule(Some(&name))?;
+    let set = shared.app.rules.change(RuleChange::Update(rule)).await?;
+    answer(&set, &name, RuleSource::Own)
+}
+
+pub(super) async fn delete(
+    State(shared): State<Arc<Shared>>,
+    Named(name): Named,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Result<StatusCode, Problem> {
+    Params::read(&uri, &[])?;
+    shared.app.settings.hosts.check_origin(&uri, &headers)?;
+    shared.app.rules.change(RuleChange::Delete(name)).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+fn answer(set: &RuleSet, name: &str, source: RuleSource) -> Result<Response, Problem> {
+    match set.rules.iter().find(|rule| rule.name == name) {
+        Some(rule) => Ok(json(&RuleShape::of(rule, source))),
+        None => Err(RuleError::NotFound(name.to_owned()).into()),
+    }
+}
+
+impl From<RuleError> for Problem {
+    fn from(error: RuleError) -> Self {
+        let said = error.to_string();
+        match error {
+            RuleError::Invalid(_) => Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_rule", said),
+            RuleError::FromFile(_) => Self::new(StatusCode::CONFLICT, "rule_from_file", said),
+            RuleError::Exists(_) => Self::new(StatusCode::CONFLICT, "rule_exists", said),
+            RuleError::NotFound(_) => Self::not_found("unknown_rule", said),
+            RuleError::TooMany(_) => Self::new(StatusCode::CONFLICT, "too_many_rules", said),
+            RuleError::Store(_) => {
+                // The cause names a file: it is in the log, not for whoever asked.
+                let said = "the rules could not be written to disk, nothing changed; the hub's log says why";
+                Self::new(StatusCode::INTERNAL_SERVER_ERROR, "rules_not_stored", said)
+            }
+            RuleError::Stopping => Self::unavailable("stopping", said),
+        }
+    }
 }

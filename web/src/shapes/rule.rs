@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use model::command::RuleSource;
 use model::rule::{Input, Operator};
 use model::{Rule, Severity};
 
@@ -16,8 +17,8 @@ pub(crate) struct RuleShape<'a> {
     for_s: u32,
     severity: Severity,
     enabled: bool,
-    /// Who keeps it: rules come from the rule file until the API may write them.
-    source: &'static str,
+    /// Who keeps it: a file's rules are changed in the file only.
+    source: RuleSource,
     summary: &'a str,
     machines: &'a [String],
     tags: &'a BTreeMap<String, String>,
@@ -25,7 +26,7 @@ pub(crate) struct RuleShape<'a> {
 }
 
 impl<'a> RuleShape<'a> {
-    pub(crate) fn of(rule: &'a Rule) -> Self {
+    pub(crate) fn of(rule: &'a Rule, source: RuleSource) -> Self {
         Self {
             name: &rule.name,
             metric: &rule.metric,
@@ -36,7 +37,7 @@ impl<'a> RuleShape<'a> {
             for_s: rule.for_s,
             severity: rule.severity,
             enabled: rule.enabled,
-            source: "file",
+            source,
             summary: &rule.summary,
             machines: &rule.machines,
             tags: &rule.tags,

@@ -13,4 +13,6 @@ mod openapi;
 #[cfg(test)]
 mod rest;
 #[cfg(test)]
+mod rules;
+#[cfg(test)]
 mod service;

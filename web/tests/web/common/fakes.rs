@@ -1,10 +1,10 @@
 //! Fakes of the traits that the hub implements.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use model::command::RuleStore;
+use model::command::{Changed, RuleChange, RuleError, RuleListing, RuleStore};
 use model::query::{
     AlertQuery, Answer, Changes, History, HotState, MachineView, QueryError, RangeAnswer, RangeQuery, Tier,
 };
@@ -176,13 +176,32 @@ impl History for FakeHistory {
     }
 }
 
-pub(crate) struct FakeRules;
+/// Two rules of a file, and the change that was ordered last; it answers with `refusal` where that is set.
+#[derive(Default)]
+pub(crate) struct FakeRules {
+    pub(crate) ordered: Mutex<Option<RuleChange>>,
+    pub(crate) refusal: Mutex<Option<RuleError>>,
+}
 
 impl RuleStore for FakeRules {
-    fn rules(&self) -> Arc<RuleSet> {
-        Arc::new(RuleSet {
-            version: 7,
-            rules: vec![fleet::rule("cpu-busy"), fleet::rule("disk-full")],
+    fn listing(&self) -> RuleListing {
+        let mut listing = RuleListing::default();
+        let mut rules = vec![fleet::rule("cpu-busy"), fleet::rule("disk-full")];
+        if let Some(RuleChange::Create(rule) | RuleChange::Update(rule)) = &*self.ordered.lock().unwrap() {
+            listing.own = Arc::new(BTreeSet::from([rule.name.clone()]));
+            rules.push(Arc::new(rule.clone()));
+        }
+        listing.set = Arc::new(RuleSet { version: 7, rules });
+        listing
+    }
+
+    fn change(&self, change: RuleChange) -> Changed<'_> {
+        Box::pin(async move {
+            if let Some(refusal) = self.refusal.lock().unwrap().clone() {
+                return Err(refusal);
+            }
+            *self.ordered.lock().unwrap() = Some(change);
+            Ok(self.rules())
         })
     }
 }

@@ -31,6 +31,7 @@ pub(crate) const LONG: Duration = Duration::from_secs(10);
 pub(crate) struct Hub {
     pub(crate) hot: Arc<FakeHot>,
     pub(crate) history: Arc<FakeHistory>,
+    pub(crate) rules: Arc<FakeRules>,
     pub(crate) state: AppState,
 }
 
@@ -48,12 +49,13 @@ impl Hub {
     pub(crate) fn with(settings: WebSettings) -> Self {
         let hot = Arc::new(FakeHot::new());
         let history = Arc::new(FakeHistory::default());
+        let rules = Arc::new(FakeRules::default());
         let clock = ManualClock::at(NOW_S * 1_000_000);
         let state = AppState {
             hot: Arc::clone(&hot) as _,
             hot_versions: hot.versions(),
             history: Arc::clone(&history) as _,
-            rules: Arc::new(FakeRules),
+            rules: Arc::clone(&rules) as _,
             clock: clock.shared(),
             metrics: Registry::new(),
             readiness: Arc::new(Vec::<Health>::new),
@@ -61,7 +63,12 @@ impl Hub {
             version: "0.1.0",
             settings,
         };
-        Self { hot, history, state }
+        Self {
+            hot,
+            history,
+            rules,
+            state,
+        }
     }
 
     pub(crate) fn router(&self) -> Router {

@@ -1,0 +1,74 @@
+//! Rule body: a rule as a client sends it, read strictly.
+//!
+//! Only as JSON, and from no foreign page: a web page that somebody visits may send a form to this hub, but neither a JSON type nor an
+//! `Origin` of ours with it.
+
+use std::sync::Arc;
+
+use axum::body::to_bytes;
+use axum::extract::{FromRequest, Request};
+use http::{HeaderMap, StatusCode, header};
+use model::Rule;
+use serde_json::{Map, Value};
+
+use crate::error::Problem;
+use crate::guard::BODY_BYTES_MAX;
+use crate::state::Shared;
+
+const MEDIA: &str = "application/json";
+
+/// A request's JSON object.
+pub(super) struct Sent(Map<String, Value>);
+
+impl FromRequest<Arc<Shared>> for Sent {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, shared: &Arc<Shared>) -> Result<Self, Problem> {
+        shared
+            .app
+            .settings
+            .hosts
+            .check_origin(request.uri(), request.headers())?;
+        if !is_json(request.headers()) {
+            let detail = format!("send the rule as {MEDIA}");
+            let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
+            return Err(Problem::new(status, "not_json", detail));
+        }
+        // A body without a length passes the guard: it is counted here.
+        let Ok(bytes) = to_bytes(request.into_body(), BODY_BYTES_MAX).await else {
+            let detail = format!("the body was cut off, or has more than {BODY_BYTES_MAX} bytes");
+            return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", detail));
+        };
+        match serde_json::from_slice(&bytes) {
+            Ok(fields) => Ok(Self(fields)),
+            Err(error) => Err(bad_body(format!("the body is not a JSON object: {error}"))),
+        }
+    }
+}
+
+impl Sent {
+    /// The rule; under the path's name where there is one.
+    pub(super) fn rule(mut self, name: Option<&str>) -> Result<Rule, Problem> {
+        // A rule that was read and is sent back says who keeps it, which is not the sender's to say.
+        self.0.remove("source");
+        if let Some(name) = name {
+            let given = self.0.insert("name".to_owned(), name.into());
+            if given.is_some_and(|given| given != name) {
+                return Err(bad_body(
+                    "a rule keeps its name; create one of the new name and delete the old one",
+                ));
+            }
+        }
+        serde_json::from_value(Value::Object(self.0)).map_err(|error| bad_body(format!("this is not a rule: {error}")))
+    }
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    let given = headers.get(header::CONTENT_TYPE).and_then(|media| media.to_str().ok());
+    let media = given.and_then(|media| media.split(';').next());
+    media.is_some_and(|media| media.trim().eq_ignore_ascii_case(MEDIA))
+}
+
+fn bad_body(detail: impl Into<String>) -> Problem {
+    Problem::new(StatusCode::BAD_REQUEST, "bad_body", detail)
+}
