@@ -111,7 +111,12 @@ pub const METRICS: &[Metric] = &[
     gauge("system.network.connection.count", "1", 1e9, "TCP connections"),
     gauge("system.process.count", "1", 1e9, "Processes"),
     gauge("system.file_descriptor.count", "1", 1e12, "Open files"),
-    gauge("system.file_descriptor.utilization", "1", RATIO, "Open files, share of the limit"),
+    gauge(
+        "system.file_descriptor.utilization",
+        "1",
+        RATIO,
+        "Open files, share of the limit",
+    ),
     gauge("system.pressure.cpu.some", "1", 1.05, "CPU pressure"),
     gauge("system.pressure.memory.some", "1", 1.05, "Memory pressure"),
     gauge("system.pressure.memory.full", "1", 1.05, "Memory pressure, full"),
