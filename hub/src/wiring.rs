@@ -270,12 +270,22 @@ fn start_upkeep(base: &Base, inside: &Inside, graph: &Graph, watched: (Watcher, 
     upkeep
 }
 
+/// What collectors are told. Version 0 is nothing; otherwise it rises from start to start, so that a changed setting reaches them.
+fn collector_config(base: &Base) -> CollectorConfig {
+    let interval_ms = u32::try_from(base.config.collectors_interval.as_millis()).unwrap_or(u32::MAX);
+    let started_ms = u64::try_from(base.clock.now_us() / 1_000).unwrap_or(1);
+    CollectorConfig {
+        version: if interval_ms == 0 { 0 } else { started_ms },
+        interval_ms,
+    }
+}
+
 fn start_grpc(base: &Base, inside: &Inside, listener: TcpListener) -> Part {
     let mut grpc = Part::default();
     let ingest = Arc::clone(&inside.ingest);
     let machines_max = base.config.ingest.limits.machines_max;
-    // Version 0 lets each collector use its own interval; the sender keeps their watch open.
-    let (configs, config) = watch::channel(CollectorConfig::default());
+    // The sender keeps the collectors' watch open.
+    let (configs, config) = watch::channel(collector_config(base));
     let services = Services {
         hot: Arc::clone(&inside.hot) as Arc<dyn HotState>,
         rules: Arc::clone(&inside.rules) as Arc<dyn RuleStore>,

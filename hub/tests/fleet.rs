@@ -165,3 +165,22 @@ async fn an_edit_of_the_rule_file_takes_effect_without_a_restart() {
     assert_eq!(hub.terminate().code(), Some(0));
     assert_eq!(hub.errors(), Vec::<Value>::new());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn collectors_are_told_the_interval_of_the_hubs_settings() {
+    let dir = private_dir().unwrap();
+    let settings = dir.path().join("hub.toml");
+    std::fs::write(&settings, "[ingest]\ncollectors_interval = \"2s\"\n").unwrap();
+    let hub = Program::start("hub", dir.path(), &["--config", settings.to_str().unwrap()]);
+    let mut client = proto::pb::config_service_client::ConfigServiceClient::connect(hub.grpc.clone())
+        .await
+        .unwrap();
+    let request = proto::pb::WatchConfigRequest {
+        machine_id: "web-1".to_owned(),
+        version: 0,
+    };
+    let mut configs = client.watch_config(request).await.unwrap().into_inner();
+    let config = configs.message().await.unwrap().unwrap();
+    assert_eq!(config.interval_ms, 2_000);
+    assert!(config.version > 0);
+}

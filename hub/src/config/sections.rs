@@ -37,6 +37,8 @@ pub struct Config {
     /// What only a start knows (the alerts that fire, where the replay ends) is still to be filled in.
     pub pipeline: pipeline::Settings,
     pub stuck_after: Duration,
+    /// Zero lets each collector keep its own.
+    pub collectors_interval: Duration,
     pub history: HistoryConfig,
     pub web: WebSettings,
     /// Its hub is not known yet: it is this one.
@@ -78,6 +80,7 @@ impl Config {
             },
             pipeline: pipeline(settings, ingest.limits.series_per_machine_max),
             stuck_after: settings.duration("pipeline.stuck_after", 10 * SECOND..=HOUR),
+            collectors_interval: settings.duration("ingest.collectors_interval", Duration::ZERO..=HOUR),
             web: web(settings, http_address),
             collector: collector(settings, &data_dir),
             unused: unused(settings),
