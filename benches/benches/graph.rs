@@ -16,19 +16,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let is_test = std::env::args().any(|argument| argument == "--test");
     let (machines, minutes) = if is_test { (10, 2) } else { (500, 30) };
     let workload = workload::generate(machines, minutes, 7)?;
-    println!(
-        "workload: {machines} machines x 60 series x {minutes} min = {} samples",
-        workload.samples
-    );
+    println!("workload: {machines} machines x 60 series x {minutes} min = {} samples", workload.samples);
     let mut plain: Vec<f64> = (0..RUNS).map(|_| baseline::run(&workload).0).collect();
     let plain = median(&mut plain);
     #[expect(clippy::cast_precision_loss, reason = "far below 2^53")]
     let samples = workload.samples as f64;
-    println!(
-        "{:<24} {:>8.1} M samples/s",
-        "plain loop, 1 core",
-        samples / plain / 1e6
-    );
+    println!("{:<24} {:>8.1} M samples/s", "plain loop, 1 core", samples / plain / 1e6);
     for workers in [1, 2] {
         let report = replay::measure(&workload, workers, RUNS, 0.0)?;
         let (wall, cpu) = (median(&mut report.walls.clone()), median(&mut report.cpu_s.clone()));

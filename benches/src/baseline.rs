@@ -20,31 +20,19 @@ struct Cell {
     last_ms: i64,
 }
 
-const EMPTY: Cell = Cell {
-    count: 0,
-    sum: 0.0,
-    min: f64::INFINITY,
-    max: f64::NEG_INFINITY,
-    last: 0.0,
-    last_ms: i64::MIN,
-};
+const EMPTY: Cell =
+    Cell { count: 0, sum: 0.0, min: f64::INFINITY, max: f64::NEG_INFINITY, last: 0.0, last_ms: i64::MIN };
 
 /// Seconds that the loop takes, and the sum over all minutes, so that no compiler leaves the work out.
 pub fn run(workload: &Workload) -> (f64, f64) {
-    let frames: Vec<(usize, &Batch)> = workload
-        .records
-        .iter()
-        .filter_map(|stamped| frame(&stamped.record))
-        .collect();
+    let frames: Vec<(usize, &Batch)> = workload.records.iter().filter_map(|stamped| frame(&stamped.record)).collect();
     let newest = frames.iter().map(|(_, batch)| ms(batch)).max().unwrap_or(0);
     let (minutes, hours) = (index(newest / 60_000) + 1, index(newest / 3_600_000) + 1);
     let series = workload.machines as usize * WIDTH;
     let mut minute_cells = vec![EMPTY; series * minutes];
     let mut hour_cells = vec![EMPTY; series * hours];
     let mut latest = vec![(i64::MIN, 0.0_f64, false); series];
-    let thresholds: Vec<f64> = (0..SERIES_PER_MACHINE)
-        .map(|slot| threshold(slot).unwrap_or(f64::INFINITY))
-        .collect();
+    let thresholds: Vec<f64> = (0..SERIES_PER_MACHINE).map(|slot| threshold(slot).unwrap_or(f64::INFINITY)).collect();
     let mut changes = 0_u64;
     let started = Instant::now();
     for (machine, batch) in &frames {
@@ -65,23 +53,14 @@ pub fn run(workload: &Workload) -> (f64, f64) {
             }
         };
         match &batch.positions {
-            Positions::All => batch
-                .values
-                .iter()
-                .enumerate()
-                .for_each(|(slot, value)| one(slot, *value)),
-            Positions::List(list) => list
-                .iter()
-                .zip(&batch.values)
-                .for_each(|(slot, value)| one(usize::from(*slot), *value)),
+            Positions::All => batch.values.iter().enumerate().for_each(|(slot, value)| one(slot, *value)),
+            Positions::List(list) => {
+                list.iter().zip(&batch.values).for_each(|(slot, value)| one(usize::from(*slot), *value))
+            }
         }
     }
     let seconds = started.elapsed().as_secs_f64();
-    let total: f64 = minute_cells
-        .iter()
-        .filter(|cell| cell.count > 0)
-        .map(|cell| cell.sum)
-        .sum();
+    let total: f64 = minute_cells.iter().filter(|cell| cell.count > 0).map(|cell| cell.sum).sum();
     assert!(changes > 0, "a workload crosses thresholds");
     (seconds, total)
 }

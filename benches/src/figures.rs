@@ -142,13 +142,7 @@ pub struct HistoryFigures {
 
 impl HistoryFigures {
     pub fn new(done: SyncSender<Figures>) -> Self {
-        Self {
-            done,
-            figures: Figures::default(),
-            minutes: HashMap::new(),
-            hours: HashMap::new(),
-            is_complete: false,
-        }
+        Self { done, figures: Figures::default(), minutes: HashMap::new(), hours: HashMap::new(), is_complete: false }
     }
 
     fn transition(&mut self, transition: &Transition) {
@@ -172,16 +166,9 @@ impl SinkPort for HistoryFigures {
     fn output(&mut self, _t: LogicalTime, output: Output) {
         match output {
             Output::Minute(rows) => {
-                self.minutes
-                    .entry(rows.roster.index)
-                    .or_default()
-                    .take(rows, &mut self.figures.m1);
+                self.minutes.entry(rows.roster.index).or_default().take(rows, &mut self.figures.m1);
             }
-            Output::Hour(rows) => self
-                .hours
-                .entry(rows.roster.index)
-                .or_default()
-                .take(rows, &mut self.figures.h1),
+            Output::Hour(rows) => self.hours.entry(rows.roster.index).or_default().take(rows, &mut self.figures.h1),
             // The end of the file is no machine's fault: presence is not a figure of the workload.
             Output::Transition(transition) if transition.rule.name != pipeline::MACHINE_DOWN => {
                 self.transition(&transition)
@@ -204,17 +191,12 @@ impl SinkPort for HistoryFigures {
         if std::mem::replace(&mut self.is_complete, true) {
             return;
         }
-        for (pending, figures) in [
-            (&self.minutes, &mut self.figures.m1),
-            (&self.hours, &mut self.figures.h1),
-        ] {
+        for (pending, figures) in [(&self.minutes, &mut self.figures.m1), (&self.hours, &mut self.figures.h1)] {
             for machine in pending.values() {
                 machine.0.values().for_each(|revisions| fold(revisions, figures));
             }
         }
-        self.done
-            .send(self.figures)
-            .expect("the replay waits for every worker's figures");
+        self.done.send(self.figures).expect("the replay waits for every worker's figures");
     }
 }
 
@@ -228,11 +210,7 @@ pub struct LatestFigures {
 
 impl LatestFigures {
     pub fn new(done: SyncSender<Figures>) -> Self {
-        Self {
-            done,
-            machines: Vec::new(),
-            is_complete: false,
-        }
+        Self { done, machines: Vec::new(), is_complete: false }
     }
 }
 
@@ -273,8 +251,6 @@ impl SinkPort for LatestFigures {
             figures.latest.value += value;
             figures.latest.ts += ms(Timestamp::from_micros(*at));
         }
-        self.done
-            .send(figures)
-            .expect("the replay waits for every worker's figures");
+        self.done.send(figures).expect("the replay waits for every worker's figures");
     }
 }

@@ -74,26 +74,14 @@ pub fn measure(workload: &Workload, workers: usize, runs: usize, prepare_s: f64)
         walls.push(started.elapsed().as_secs_f64());
         cpu_s.push(cpu_seconds() - cpu_before);
         if *result.get_or_insert(figures) != figures {
-            return Err(ReplayError::Differs(
-                Box::new(result.unwrap_or_default()),
-                Box::new(figures),
-            ));
+            return Err(ReplayError::Differs(Box::new(result.unwrap_or_default()), Box::new(figures)));
         }
     }
     let fastest = walls.iter().copied().fold(f64::INFINITY, f64::min);
     #[expect(clippy::cast_precision_loss, reason = "a workload has far fewer than 2^53 samples")]
     let samples_per_s = (workload.samples as f64 / fastest).round();
     let (samples, result) = (workload.samples, result.unwrap_or_default());
-    Ok(Report {
-        samples,
-        workers,
-        walls,
-        cpu_s,
-        peak_rss_mb: peak_rss_mb(),
-        prepare_s,
-        samples_per_s,
-        result,
-    })
+    Ok(Report { samples, workers, walls, cpu_s, peak_rss_mb: peak_rss_mb(), prepare_s, samples_per_s, result })
 }
 
 fn one(workload: &Workload, workers: usize) -> Result<Figures, ReplayError> {
@@ -138,15 +126,8 @@ fn one(workload: &Workload, workers: usize) -> Result<Figures, ReplayError> {
 fn cpu_seconds() -> f64 {
     let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
     // Fields 14 and 15, counted behind the name, which may hold spaces; in ticks of 10 ms on Linux.
-    let fields: Vec<&str> = stat
-        .rsplit_once(')')
-        .map_or_else(Vec::new, |(_, rest)| rest.split_whitespace().collect());
-    let ticks = |at: usize| {
-        fields
-            .get(at)
-            .and_then(|field| field.parse::<f64>().ok())
-            .unwrap_or(0.0)
-    };
+    let fields: Vec<&str> = stat.rsplit_once(')').map_or_else(Vec::new, |(_, rest)| rest.split_whitespace().collect());
+    let ticks = |at: usize| fields.get(at).and_then(|field| field.parse::<f64>().ok()).unwrap_or(0.0);
     (ticks(11) + ticks(12)) / 100.0
 }
 

@@ -79,21 +79,14 @@ pub fn load(path: &Path) -> Result<Workload, WorkloadError> {
             Err(source) => return Err(failed(source)),
         }
         let [s0, s1, s2, s3, t0, t1, t2, t3, value @ ..] = chunk;
-        let (series, ms) = (
-            u32::from_le_bytes([s0, s1, s2, s3]),
-            u32::from_le_bytes([t0, t1, t2, t3]),
-        );
+        let (series, ms) = (u32::from_le_bytes([s0, s1, s2, s3]), u32::from_le_bytes([t0, t1, t2, t3]));
         if series / SERIES_PER_MACHINE >= machines {
             return Err(malformed("a series lies beyond its machines"));
         }
         grouping.add(series, ms, f64::from_le_bytes(value));
     }
     grouping.flush();
-    Ok(Workload {
-        records: grouping.records,
-        samples: grouping.samples,
-        machines,
-    })
+    Ok(Workload { records: grouping.records, samples: grouping.samples, machines })
 }
 
 /// Makes a workload of the same shape in memory: a random walk per series, 1 % of the samples late, 0.1 % twice. The same seed gives the same samples.
@@ -135,11 +128,7 @@ pub fn generate(machines: u32, minutes: u32, seed: u64) -> Result<Workload, Work
         }
     }
     grouping.flush();
-    Ok(Workload {
-        records: grouping.records,
-        samples: grouping.samples,
-        machines,
-    })
+    Ok(Workload { records: grouping.records, samples: grouping.samples, machines })
 }
 
 /// Alert threshold of a slot.
@@ -156,11 +145,7 @@ fn layout(machine: u32) -> Result<Arc<Layout>, WorkloadError> {
     for (metric, count, label, _) in KINDS {
         for number in 0..count {
             let number = number.to_string();
-            let labels = if label.is_empty() {
-                Labels::none()
-            } else {
-                Labels::parse([(label, number.as_str())])?
-            };
+            let labels = if label.is_empty() { Labels::none() } else { Labels::parse([(label, number.as_str())])? };
             series.push(SeriesKey::parse(metric, labels)?);
         }
     }
@@ -194,10 +179,7 @@ struct Grouping {
 
 impl Grouping {
     fn new(layouts: Vec<Arc<Layout>>) -> Self {
-        let first = Stamped {
-            t: micros(0),
-            record: Record::Rules(Arc::new(rules())),
-        };
+        let first = Stamped { t: micros(0), record: Record::Rules(Arc::new(rules())) };
         Self {
             layouts,
             records: vec![first],
@@ -217,8 +199,7 @@ impl Grouping {
             (self.machine, self.ms) = (machine, ms);
         }
         // Below SERIES_PER_MACHINE.
-        self.positions
-            .push(u16::try_from(series % SERIES_PER_MACHINE).unwrap_or(u16::MAX));
+        self.positions.push(u16::try_from(series % SERIES_PER_MACHINE).unwrap_or(u16::MAX));
         self.values.push(value);
     }
 
@@ -229,11 +210,7 @@ impl Grouping {
         self.samples += self.values.len() as u64;
         self.newest_ms = self.newest_ms.max(self.ms);
         let is_all = self.positions.len() == SERIES_PER_MACHINE as usize
-            && self
-                .positions
-                .iter()
-                .zip(0..)
-                .all(|(position, index)| *position == index);
+            && self.positions.iter().zip(0..).all(|(position, index)| *position == index);
         let positions = std::mem::take(&mut self.positions);
         let t = micros(self.newest_ms);
         let batch = Batch {
@@ -242,18 +219,11 @@ impl Grouping {
             sequence: self.records.len() as u64,
             arrival: Timestamp::from_logical(t),
             age_ms: 0,
-            positions: if is_all {
-                Positions::All
-            } else {
-                Positions::List(positions.into())
-            },
+            positions: if is_all { Positions::All } else { Positions::List(positions.into()) },
             times: Times::One(Timestamp::from_logical(micros(self.ms))),
             values: std::mem::take(&mut self.values).into(),
         };
-        self.records.push(Stamped {
-            t,
-            record: Record::Batch(Arc::new(batch)),
-        });
+        self.records.push(Stamped { t, record: Record::Batch(Arc::new(batch)) });
     }
 }
 

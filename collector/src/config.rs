@@ -77,10 +77,7 @@ impl Settings {
         flags: &[(&str, &str, String)],
     ) -> Result<(Self, LogSettings), Problems> {
         let mut layers = Layers::new(include_str!("default.toml"), &[])?;
-        let names = EnvNames {
-            pairs: ENV,
-            prefixes: &["COLLECTOR_"],
-        };
+        let names = EnvNames { pairs: ENV, prefixes: &["COLLECTOR_"] };
         layers.env(names, variables.into_iter().filter(|(name, _)| !is_of_kubernetes(name)));
         for (name, key, text) in flags {
             layers.flag(name, key, text);
@@ -127,26 +124,15 @@ pub fn this_machine() -> MachineId {
 /// What a machine id cannot hold becomes a hyphen.
 fn lawful(name: &str) -> Option<MachineId> {
     let plain = |c: char| {
-        if c.is_ascii_alphanumeric() || "._:-".contains(c) {
-            c
-        } else {
-            '-'
-        }
+        if c.is_ascii_alphanumeric() || "._:-".contains(c) { c } else { '-' }
     };
-    let name: String = name
-        .trim()
-        .chars()
-        .map(plain)
-        .take(model::ids::MACHINE_ID_BYTES_MAX)
-        .collect();
+    let name: String = name.trim().chars().map(plain).take(model::ids::MACHINE_ID_BYTES_MAX).collect();
     MachineId::parse(name.trim_start_matches(['.', '_', ':', '-'])).ok()
 }
 
 /// Kubernetes gives every pod the addresses of services; of one named `collector` they start as our settings do.
 fn is_of_kubernetes(variable: &str) -> bool {
-    ["COLLECTOR_SERVICE_", "COLLECTOR_PORT"]
-        .iter()
-        .any(|prefix| variable.starts_with(prefix))
+    ["COLLECTOR_SERVICE_", "COLLECTOR_PORT"].iter().any(|prefix| variable.starts_with(prefix))
 }
 
 /// `host`, `host:port`, `http://host:port/`, `[::1]:50051`.
@@ -178,16 +164,11 @@ fn hub_address(url: &str) -> Result<String, &'static str> {
 fn tags(list: &str) -> Result<BTreeMap<String, String>, String> {
     let mut pairs = Vec::new();
     for pair in list.split(',').map(str::trim).filter(|pair| !pair.is_empty()) {
-        let (name, value) = pair
-            .split_once('=')
-            .ok_or_else(|| format!("{pair:?} is not name=value"))?;
+        let (name, value) = pair.split_once('=').ok_or_else(|| format!("{pair:?} is not name=value"))?;
         pairs.push((name.trim(), value.trim()));
     }
     Labels::parse(pairs.iter().copied()).map_err(|error| error.to_string())?;
-    Ok(pairs
-        .into_iter()
-        .map(|(name, value)| (name.to_owned(), value.to_owned()))
-        .collect())
+    Ok(pairs.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
 }
 
 #[cfg(test)]
@@ -197,12 +178,8 @@ mod tests {
     use super::*;
 
     fn read(variables: &[(&str, &str)]) -> Result<Settings, String> {
-        let variables = variables
-            .iter()
-            .map(|(name, text)| ((*name).to_owned(), (*text).to_owned()));
-        Settings::read(variables, &[])
-            .map(|(settings, _)| settings)
-            .map_err(|problems| problems.to_string())
+        let variables = variables.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned()));
+        Settings::read(variables, &[]).map(|(settings, _)| settings).map_err(|problems| problems.to_string())
     }
 
     #[test]
@@ -218,19 +195,9 @@ mod tests {
             ("PATH", "/bin"),
         ])
         .unwrap();
-        assert_eq!(
-            (settings.machine.as_str(), settings.hub_address.as_str()),
-            ("db-1", "hub.example:50051")
-        );
+        assert_eq!((settings.machine.as_str(), settings.hub_address.as_str()), ("db-1", "hub.example:50051"));
         assert_eq!(settings.interval, Duration::from_secs(10));
-        assert_eq!(
-            settings
-                .tags
-                .iter()
-                .map(|(n, v)| format!("{n}={v}"))
-                .collect::<Vec<_>>(),
-            ["role=db", "site=eu"]
-        );
+        assert_eq!(settings.tags.iter().map(|(n, v)| format!("{n}={v}")).collect::<Vec<_>>(), ["role=db", "site=eu"]);
         assert_eq!(settings.allow, AllowList::parse("").unwrap());
     }
 
@@ -276,30 +243,14 @@ mod tests {
         ] {
             assert_eq!(hub_address(given).as_deref(), Ok(address));
         }
-        for bad in [
-            "",
-            "http://",
-            "hub:",
-            "hub:x",
-            "hub:0",
-            "::1",
-            "a b",
-            "ftp://hub",
-            "hub/path",
-            "user@hub",
-        ] {
+        for bad in ["", "http://", "hub:", "hub:x", "hub:0", "::1", "a b", "ftp://hub", "hub/path", "user@hub"] {
             assert!(hub_address(bad).is_err(), "{bad:?}");
         }
     }
 
     #[test]
     fn any_host_name_becomes_a_lawful_machine_id() {
-        for (name, id) in [
-            ("web-1\n", "web-1"),
-            ("my host", "my-host"),
-            ("_x", "x"),
-            ("büro", "b-ro"),
-        ] {
+        for (name, id) in [("web-1\n", "web-1"), ("my host", "my-host"), ("_x", "x"), ("büro", "b-ro")] {
             assert_eq!(lawful(name).unwrap().as_str(), id);
         }
         assert_eq!(lawful(&"x".repeat(500)).unwrap().as_str().len(), 128);

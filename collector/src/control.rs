@@ -56,18 +56,13 @@ impl AllowList {
         let names = list.split(',').map(str::trim).filter(|name| !name.is_empty());
         let known = |given: &str| match NAMES.iter().find(|(name, _)| *name == given) {
             Some((name, _)) => Ok(*name),
-            None => Err(format!(
-                "{given:?} is none of {}",
-                NAMES.map(|(name, _)| name).join(", ")
-            )),
+            None => Err(format!("{given:?} is none of {}", NAMES.map(|(name, _)| name).join(", "))),
         };
         names.map(known).collect::<Result<_, _>>().map(Self)
     }
 
     fn allows(&self, kind: CommandKind) -> bool {
-        NAMES
-            .iter()
-            .any(|(name, known)| *known == kind && self.0.contains(name))
+        NAMES.iter().any(|(name, known)| *known == kind && self.0.contains(name))
     }
 }
 
@@ -93,12 +88,8 @@ impl Control {
 
     async fn stream(&self, backoff: &mut Backoff) -> Result<(), Status> {
         let (results, requests) = mpsc::channel(RESULTS);
-        let send = async |result: CommandResult| {
-            results
-                .send(result)
-                .await
-                .map_err(|_gone| Status::new(Code::Cancelled, ""))
-        };
+        let send =
+            async |result: CommandResult| results.send(result).await.map_err(|_gone| Status::new(Code::Cancelled, ""));
         send(self.result(0, Outcome::Done, String::new())).await?;
         let mut client = ControlServiceClient::new(self.channel.clone());
         let mut commands = client.control(ReceiverStream::new(requests)).await?.into_inner();
@@ -113,10 +104,7 @@ impl Control {
     /// Never waits: what cannot be taken at once fails, and the hub may ask again.
     fn obey(&self, command: &Command) -> (Outcome, String) {
         let Ok(kind) = CommandKind::try_from(command.kind) else {
-            return (
-                Outcome::Refused,
-                format!("this collector knows no command {}", command.kind),
-            );
+            return (Outcome::Refused, format!("this collector knows no command {}", command.kind));
         };
         if !self.allow.allows(kind) {
             return (Outcome::Refused, "COLLECTOR_ALLOW does not name it".to_owned());
@@ -139,12 +127,7 @@ impl Control {
     }
 
     fn result(&self, id: u64, outcome: Outcome, detail: String) -> CommandResult {
-        CommandResult {
-            machine_id: self.machine.as_str().to_owned(),
-            id,
-            outcome: outcome.into(),
-            detail,
-        }
+        CommandResult { machine_id: self.machine.as_str().to_owned(), id, outcome: outcome.into(), detail }
     }
 }
 
@@ -171,19 +154,13 @@ mod tests {
         assert_eq!(obey(CommandKind::Focus.into()), Outcome::Done);
         assert_eq!(obey(CommandKind::CollectNow.into()), Outcome::Done);
         assert_eq!(obey(CommandKind::Focus.into()), Outcome::Failed, "the queue is full");
-        assert_eq!(
-            (taken.try_recv(), taken.try_recv()),
-            (Ok(Order::Focus), Ok(Order::CollectNow))
-        );
+        assert_eq!((taken.try_recv(), taken.try_recv()), (Ok(Order::Focus), Ok(Order::CollectNow)));
     }
 
     #[test]
     fn a_list_names_commands_only() {
         assert!(AllowList::parse("pause,shell").unwrap_err().contains("shell"));
         assert!(!AllowList::parse("").unwrap().allows(CommandKind::Pause));
-        assert_eq!(
-            AllowList::parse("pause,resume,collect_now,resend_layout,focus").unwrap(),
-            AllowList::all()
-        );
+        assert_eq!(AllowList::parse("pause,resume,collect_now,resend_layout,focus").unwrap(), AllowList::all());
     }
 }

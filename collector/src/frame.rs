@@ -55,11 +55,7 @@ impl Frame {
             sequence: frame.sequence,
             time_ms: frame.time_ms,
             taken,
-            row: Row {
-                layout: Arc::clone(layout),
-                values: frame.values,
-                present: frame.present,
-            },
+            row: Row { layout: Arc::clone(layout), values: frame.values, present: frame.present },
         }
     }
 
@@ -81,17 +77,11 @@ pub(crate) mod testing {
 
     pub(crate) fn layout(names: &[&str]) -> Arc<Layout> {
         let key = |name: &&str| SeriesKey::parse(name, Labels::none()).unwrap();
-        Arc::new(Layout {
-            series: names.iter().map(key).collect(),
-        })
+        Arc::new(Layout { series: names.iter().map(key).collect() })
     }
 
     pub(crate) fn row(layout: &Arc<Layout>, value: f64) -> Row {
-        Row {
-            layout: Arc::clone(layout),
-            values: vec![value; layout.series.len()],
-            present: Vec::new(),
-        }
+        Row { layout: Arc::clone(layout), values: vec![value; layout.series.len()], present: Vec::new() }
     }
 }
 
@@ -104,12 +94,7 @@ mod tests {
     use super::*;
 
     fn frame(taken: Taken) -> Frame {
-        Frame {
-            sequence: 1,
-            time_ms: 10_000,
-            taken,
-            row: testing::row(&testing::layout(&["a"]), 1.0),
-        }
+        Frame { sequence: 1, time_ms: 10_000, taken, row: testing::row(&testing::layout(&["a"]), 1.0) }
     }
 
     #[test]
@@ -120,12 +105,8 @@ mod tests {
         let mut row = testing::row(&layout, 0.123_4);
         row.values.pop();
         row.present = vec![0xff; 8];
-        let frame = Frame {
-            sequence: 1_000_000,
-            time_ms: 1_763_696_400_000,
-            taken: Taken::Earlier { age_ms: 300 },
-            row,
-        };
+        let frame =
+            Frame { sequence: 1_000_000, time_ms: 1_763_696_400_000, taken: Taken::Earlier { age_ms: 300 }, row };
         let clock = ManualClock::at(1_763_696_400_000_000);
         let message = crate::link::message(pb::push_request::Message::Frame(frame.to_pb(1, &clock)));
         let bytes = prost::Message::encoded_len(&message) + GRPC_AND_HTTP2_BYTES;

@@ -49,12 +49,7 @@ impl Layout {
     /// `None` when a name is not lawful, which a layout of ours never is.
     pub(crate) fn from_pb(layout: &pb::Layout) -> Option<Self> {
         let key = |series: &pb::Series| {
-            let labels = Labels::parse(
-                series
-                    .labels
-                    .iter()
-                    .map(|(name, value)| (name.as_str(), value.as_str())),
-            );
+            let labels = Labels::parse(series.labels.iter().map(|(name, value)| (name.as_str(), value.as_str())));
             SeriesKey::parse(&series.metric, labels.ok()?).ok()
         };
         let series: Option<Vec<SeriesKey>> = layout.series.iter().map(key).collect();
@@ -122,12 +117,7 @@ impl LayoutKeeper {
         self.refused += kept.len().saturating_sub(self.series_max) as u64;
         kept.truncate(self.series_max);
         let (series, named_us): (Vec<SeriesKey>, Vec<u64>) = kept.into_iter().unzip();
-        self.places = series
-            .iter()
-            .cloned()
-            .enumerate()
-            .map(|(place, key)| (key, place))
-            .collect();
+        self.places = series.iter().cloned().enumerate().map(|(place, key)| (key, place)).collect();
         self.named_us = named_us;
         self.layout = Arc::new(Layout { series: series.into() });
     }
@@ -158,12 +148,7 @@ mod tests {
     }
 
     fn names(row: &Row) -> String {
-        row.layout
-            .series
-            .iter()
-            .map(|key| key.metric.as_ref())
-            .collect::<Vec<_>>()
-            .join(" ")
+        row.layout.series.iter().map(|key| key.metric.as_ref()).collect::<Vec<_>>().join(" ")
     }
 
     #[test]
@@ -183,10 +168,7 @@ mod tests {
         let without = keeper.fit(5, &samples(&["a", "c"]));
         assert!(Arc::ptr_eq(&first.layout, &without.layout));
         assert_eq!((without.values.len(), without.present.as_slice()), (2, &[0b101][..]));
-        assert!(Arc::ptr_eq(
-            &first.layout,
-            &keeper.fit(HOUR_US, &samples(&["a", "b", "c"])).layout
-        ));
+        assert!(Arc::ptr_eq(&first.layout, &keeper.fit(HOUR_US, &samples(&["a", "b", "c"])).layout));
     }
 
     #[test]

@@ -93,12 +93,7 @@ pub async fn run(
     metrics: Registry,
     drain: DrainToken,
 ) -> Result<(), CollectorError> {
-    let collector = Collector {
-        settings,
-        sources: sources::standard(),
-        clock,
-        metrics,
-    };
+    let collector = Collector { settings, sources: sources::standard(), clock, metrics };
     collector.run(drain).await
 }
 
@@ -117,20 +112,12 @@ impl Collector {
         drain.draining().await;
         // First no more frames, then the last of them on their way, then what is left to disk.
         sampling.begin();
-        report(
-            samplers
-                .join_all(sampler::SOURCE_DEADLINE + Duration::from_millis(500))
-                .await,
-        );
+        report(samplers.join_all(sampler::SOURCE_DEADLINE + Duration::from_millis(500)).await);
         sending.begin();
         report(senders.join_all(DRAIN_WITHIN - sampler::SOURCE_DEADLINE).await);
         let lost = mailbox.on_disk(Outbox::spill_all).await.unwrap_or(0);
         if lost > 0 {
-            warn!(
-                frames = lost,
-                hint = "set COLLECTOR_SPOOL_DIR",
-                "frames lost at the end"
-            );
+            warn!(frames = lost, hint = "set COLLECTOR_SPOOL_DIR", "frames lost at the end");
         }
         info!("collector ended");
         Ok(())
@@ -146,10 +133,7 @@ impl Collector {
                 Some(spool.map_err(CollectorError::Spool)?)
             }
             None => {
-                info!(
-                    hint = "set COLLECTOR_SPOOL_DIR to keep waiting frames over a restart",
-                    "no spool folder"
-                );
+                info!(hint = "set COLLECTOR_SPOOL_DIR to keep waiting frames over a restart", "no spool folder");
                 None
             }
         };
@@ -165,16 +149,9 @@ impl Collector {
         (samplers, sampling): (&mut TaskSet, &Drain),
         (senders, sending): (&mut TaskSet, &Drain),
     ) -> Result<(), CollectorError> {
-        let Self {
-            settings,
-            sources,
-            clock,
-            metrics,
-        } = self;
-        let channel = uplink::channel(&settings.hub_address).map_err(|source| CollectorError::Address {
-            address: settings.hub_address.clone(),
-            source,
-        })?;
+        let Self { settings, sources, clock, metrics } = self;
+        let channel = uplink::channel(&settings.hub_address)
+            .map_err(|source| CollectorError::Address { address: settings.hub_address.clone(), source })?;
         let sampler = Sampler::start(sources, SharedClock::clone(&clock), &metrics).map_err(CollectorError::Threads)?;
         let (interval, interval_rx) = watch::channel(settings.interval);
         let (processes, processes_rx) = watch::channel(None);
@@ -211,14 +188,8 @@ impl Collector {
             resend_layout,
             rng: rng.fork(),
         };
-        let remote = Remote {
-            machine: settings.machine,
-            channel,
-            own_interval: settings.interval,
-            interval,
-            version: 0,
-            rng,
-        };
+        let remote =
+            Remote { machine: settings.machine, channel, own_interval: settings.interval, interval, version: 0, rng };
         let (sampled, sent) = (sampling.token(), sending.token());
         spawn(samplers, "ticker", ticker.run(sampled.clone()));
         spawn(samplers, "control", control.run(sampled.clone()));

@@ -210,8 +210,7 @@ impl<'a> Link<'a> {
         for frame in frames {
             let (id, is_new) = self.layouts.id_of(&frame.row.layout);
             if is_new {
-                self.ready
-                    .push_back(message(Message::Layout(frame.row.layout.to_pb(id))));
+                self.ready.push_back(message(Message::Layout(frame.row.layout.to_pb(id))));
             }
             packed.push(frame.to_pb(id, self.clock.as_ref()));
             self.under_way.push_back(frame.sequence);
@@ -290,11 +289,7 @@ impl LayoutBook {
         if self.known.len() == LAYOUTS_KNOWN {
             self.known.pop_front();
         }
-        self.known.push_back(Known {
-            id: self.last_id,
-            layout: Arc::clone(layout),
-            is_sent: true,
-        });
+        self.known.push_back(Known { id: self.last_id, layout: Arc::clone(layout), is_sent: true });
         (self.last_id, true)
     }
 

@@ -16,10 +16,7 @@ pub(crate) struct Mailbox {
 
 impl Mailbox {
     pub(crate) fn new(outbox: Outbox) -> Self {
-        Self {
-            outbox: Arc::new(Mutex::new(outbox)),
-            filled: Arc::default(),
-        }
+        Self { outbox: Arc::new(Mutex::new(outbox)), filled: Arc::default() }
     }
 
     /// For what touches memory only. Others wait, so hold it briefly.
@@ -57,8 +54,6 @@ impl Mailbox {
     ) -> Option<R> {
         let mut outbox = Arc::clone(&self.outbox).lock_owned().await;
         let joined = tokio::task::spawn_blocking(move || work(&mut outbox)).await;
-        joined
-            .inspect_err(|failure| error!(error = %failure, "spool work broke off"))
-            .ok()
+        joined.inspect_err(|failure| error!(error = %failure, "spool work broke off")).ok()
     }
 }

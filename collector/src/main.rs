@@ -10,11 +10,7 @@ use collector::program::{self, Flags};
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 #[derive(Debug, Parser)]
-#[command(
-    name = "sysmonstm-collector",
-    version,
-    about = "Sends this machine's metrics to a sysmonstm hub"
-)]
+#[command(name = "sysmonstm-collector", version, about = "Sends this machine's metrics to a sysmonstm hub")]
 struct Arguments {
     #[command(flatten)]
     flags: Flags,

@@ -58,18 +58,12 @@ impl Flags {
         let all = [
             ("--machine-id", "machine_id", &self.machine_id),
             ("--aggregator-url", "aggregator_url", &self.aggregator_url),
-            (
-                "--collection-interval",
-                "collection_interval",
-                &self.collection_interval,
-            ),
+            ("--collection-interval", "collection_interval", &self.collection_interval),
             ("--spool-dir", "spool_dir", &self.spool_dir),
             ("--log-level", "log_level", &self.log_level),
             ("--log-format", "log_format", &self.log_format),
         ];
-        let given = all
-            .into_iter()
-            .filter_map(|(name, key, text)| Some((name, key, text.clone()?)));
+        let given = all.into_iter().filter_map(|(name, key, text)| Some((name, key, text.clone()?)));
         given.collect()
     }
 }
@@ -123,10 +117,7 @@ fn start(settings: Settings, log: &LogSettings, is_once: bool) -> anyhow::Result
         say(io::stdout(), text.trim_end());
         return Ok(());
     }
-    let service = Service {
-        name: "sysmonstm-collector",
-        version: env!("CARGO_PKG_VERSION"),
-    };
+    let service = Service { name: "sysmonstm-collector", version: env!("CARGO_PKG_VERSION") };
     init_logs(log.format, &log.level, service, SharedClock::clone(&clock)).context("set up logs")?;
     let ended = runtime.block_on(until_signal(settings, clock));
     // A source that hangs must not hold up the end of the process.
@@ -146,9 +137,7 @@ async fn until_signal(settings: Settings, clock: SharedClock) -> anyhow::Result<
     }
     drain.begin();
     let drained = tokio::time::timeout(DRAIN_MAX, collecting).await;
-    drained
-        .context("the drain took too long and was broken off")?
-        .context("drain the collector")
+    drained.context("the drain took too long and was broken off")?.context("drain the collector")
 }
 
 /// The name of the first signal that asks the process to end.

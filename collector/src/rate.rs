@@ -27,10 +27,7 @@ impl<T> Last<T> {
     pub(crate) fn replace(&mut self, at_us: u64, reading: T) -> Option<Earlier<T>> {
         let (before_us, before) = self.reading.replace((at_us, reading))?;
         let elapsed_us = at_us.checked_sub(before_us).filter(|elapsed| *elapsed > 0)?;
-        Some(Earlier {
-            elapsed_us,
-            reading: before,
-        })
+        Some(Earlier { elapsed_us, reading: before })
     }
 
     pub(crate) fn get(&self) -> Option<&T> {

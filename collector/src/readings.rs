@@ -73,10 +73,7 @@ mod tests {
         readings.plain("system.uptime", f64::NAN);
         readings.put("system.disk.busy", &[("device", "sda")], 0.5);
         readings.put("system.disk.busy", &[("device", "bad\nname")], 0.5);
-        assert_eq!(
-            readings.to_text(),
-            "system.disk.busy{device=\"sda\"} 0.5\nsystem.uptime -\n"
-        );
+        assert_eq!(readings.to_text(), "system.disk.busy{device=\"sda\"} 0.5\nsystem.uptime -\n");
         assert_eq!(readings.refused(), 1);
     }
 

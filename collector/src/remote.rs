@@ -51,10 +51,7 @@ impl Remote {
 
     async fn watch(&mut self, backoff: &mut Backoff) -> Result<(), Status> {
         let mut client = ConfigServiceClient::new(self.channel.clone());
-        let request = WatchConfigRequest {
-            machine_id: self.machine.as_str().to_owned(),
-            version: self.version,
-        };
+        let request = WatchConfigRequest { machine_id: self.machine.as_str().to_owned(), version: self.version };
         let mut configs = client.watch_config(request).await?.into_inner();
         while let Some(config) = configs.message().await? {
             backoff.reset();
@@ -72,15 +69,10 @@ impl Remote {
         match &decided {
             Ok(interval) => {
                 self.version = config.version;
-                let is_news = self
-                    .interval
-                    .send_if_modified(|current| std::mem::replace(current, *interval) != *interval);
+                let is_news =
+                    self.interval.send_if_modified(|current| std::mem::replace(current, *interval) != *interval);
                 if is_news {
-                    info!(
-                        version = config.version,
-                        interval_ms = config.interval_ms,
-                        "configuration applied"
-                    );
+                    info!(version = config.version, interval_ms = config.interval_ms, "configuration applied");
                 }
             }
             Err(reason) => warn!(version = config.version, reason, "configuration rejected"),
@@ -107,10 +99,7 @@ fn decide(interval_ms: u32, own: Duration) -> Result<Duration, String> {
 
 /// Whether trying again soon is of no use.
 pub(crate) fn retry_slowly(code: Code) -> bool {
-    matches!(
-        code,
-        Code::Unimplemented | Code::Unauthenticated | Code::PermissionDenied | Code::InvalidArgument
-    )
+    matches!(code, Code::Unimplemented | Code::Unauthenticated | Code::PermissionDenied | Code::InvalidArgument)
 }
 
 /// Waits before the next try; `true` when draining began meanwhile.

@@ -52,11 +52,7 @@ impl Sampler {
             keeper: LayoutKeeper::new(),
             clock,
             deadline: SOURCE_DEADLINE,
-            refused: metrics.counter(
-                "collector_refused_series_total",
-                "Series without a place or a lawful name",
-                &[],
-            ),
+            refused: metrics.counter("collector_refused_series_total", "Series without a place or a lawful name", &[]),
             refused_by_keeper: 0,
         })
     }
@@ -65,20 +61,11 @@ impl Sampler {
     pub(crate) async fn sample(&mut self) -> Tick {
         let (time_ms, taken_us) = (self.clock.now_us().div_euclid(1_000), self.clock.monotonic_us());
         let mut readings = self.read_all(taken_us).await;
-        let processes = readings
-            .processes
-            .take()
-            .map(|table| pb::ProcessTable { time_ms, ..table });
+        let processes = readings.processes.take().map(|table| pb::ProcessTable { time_ms, ..table });
         let row = self.keeper.fit(taken_us, readings.samples());
         let refused_before = std::mem::replace(&mut self.refused_by_keeper, self.keeper.refused());
-        self.refused
-            .add(readings.refused() + self.refused_by_keeper - refused_before);
-        Tick {
-            time_ms,
-            taken_us,
-            row,
-            processes,
-        }
+        self.refused.add(readings.refused() + self.refused_by_keeper - refused_before);
+        Tick { time_ms, taken_us, row, processes }
     }
 
     /// What all sources read by now, as text.
@@ -163,25 +150,13 @@ mod tests {
 
     fn present(tick: &Tick) -> String {
         let row = &tick.row;
-        let is_present = |place: usize| {
-            row.present
-                .get(place / 8)
-                .is_none_or(|byte| byte & (1 << (place % 8)) != 0)
-        };
-        let keys = row
-            .layout
-            .series
-            .iter()
-            .enumerate()
-            .filter(|(place, _)| is_present(*place));
+        let is_present = |place: usize| row.present.get(place / 8).is_none_or(|byte| byte & (1 << (place % 8)) != 0);
+        let keys = row.layout.series.iter().enumerate().filter(|(place, _)| is_present(*place));
         keys.map(|(_, key)| key.metric.as_ref()).collect::<Vec<_>>().join(" ")
     }
 
     fn sampler(sources: Vec<Box<dyn Source>>, clock: SharedClock, metrics: &Registry) -> Sampler {
-        Sampler {
-            deadline: Duration::from_millis(50),
-            ..Sampler::start(sources, clock, metrics).unwrap()
-        }
+        Sampler { deadline: Duration::from_millis(50), ..Sampler::start(sources, clock, metrics).unwrap() }
     }
 
     #[tokio::test]
@@ -213,9 +188,7 @@ mod tests {
     async fn a_tick_carries_wall_time_and_monotonic_time() {
         let clock = ManualClock::at(1_700_000_000_123_456);
         clock.advance(Duration::from_secs(2));
-        let tick = sampler(vec![Box::new(Good)], clock.shared(), &Registry::new())
-            .sample()
-            .await;
+        let tick = sampler(vec![Box::new(Good)], clock.shared(), &Registry::new()).sample().await;
         assert_eq!((tick.time_ms, tick.taken_us), (1_700_000_002_123, 2_000_000));
     }
 
@@ -223,10 +196,7 @@ mod tests {
     fn ticks_lie_on_the_grid_and_never_close_together() {
         const S: Duration = Duration::from_secs(1);
         let next = |now_ms: i64| until_next(now_ms * 1_000, 5 * S, 2 * S, S).as_millis();
-        assert_eq!(
-            [next(0), next(1_000), next(2_000), next(3_500)],
-            [2_000, 1_000, 5_000, 3_500]
-        );
+        assert_eq!([next(0), next(1_000), next(2_000), next(3_500)], [2_000, 1_000, 5_000, 3_500]);
         assert_eq!(next(1_999), 5_001, "a sleep that ended early");
         assert_eq!(next(-1_000), 3_000, "a clock before 1970");
     }
@@ -237,20 +207,12 @@ mod tests {
         let metrics = Registry::new();
         let mut sampler = Sampler::start(crate::sources::standard(), SystemClock::shared(), &metrics).unwrap();
         let text = sampler.print().await;
-        for metric in [
-            "system.cpu.utilization",
-            "system.memory.used",
-            "system.filesystem.limit",
-            "system.uptime",
-        ] {
+        for metric in ["system.cpu.utilization", "system.memory.used", "system.filesystem.limit", "system.uptime"] {
             assert!(text.contains(metric), "{metric} in {text}");
         }
         for line in text.lines() {
             let name = line.split(['{', ' ']).next().unwrap();
-            assert!(
-                model::Catalogue::standard().find(name).is_some(),
-                "{name} is not in the catalogue"
-            );
+            assert!(model::Catalogue::standard().find(name).is_some(), "{name} is not in the catalogue");
         }
     }
 }

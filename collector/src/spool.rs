@@ -84,12 +84,7 @@ impl Spool {
             spool.set_session(rng.u64(1..=u64::MAX))?;
         }
         spool.index()?;
-        info!(
-            session = spool.session,
-            frames = spool.frames(),
-            bytes = spool.bytes(),
-            "spool opened"
-        );
+        info!(session = spool.session, frames = spool.frames(), bytes = spool.bytes(), "spool opened");
         Ok(spool)
     }
 
@@ -109,10 +104,7 @@ impl Spool {
 
     /// The number of the next new frame, above all that were ever given.
     pub(crate) fn first_sequence(&self) -> u64 {
-        self.reserved
-            .max(self.journal.newest_t().unwrap_or(0))
-            .max(self.acknowledged)
-            .saturating_add(1)
+        self.reserved.max(self.journal.newest_t().unwrap_or(0)).max(self.acknowledged).saturating_add(1)
     }
 
     /// Whether numbers up to `sequence` will soon need another reservation.
@@ -167,9 +159,7 @@ impl Spool {
         if self.chunks.is_empty() {
             self.save_acknowledged(sequence)?;
         }
-        self.journal
-            .truncate_before(sequence.saturating_add(1))
-            .map(|_dropped| ())
+        self.journal.truncate_before(sequence.saturating_add(1)).map(|_dropped| ())
     }
 
     /// Writes down how far the hub is.
@@ -210,10 +200,7 @@ impl Spool {
             let Some((_, frames)) = decode_messages(record.payload) else {
                 continue;
             };
-            let chunk = Chunk {
-                frames: frames.frames.len() as u64,
-                written_us: None,
-            };
+            let chunk = Chunk { frames: frames.frames.len() as u64, written_us: None };
             self.chunks.insert(record.t, chunk);
         }
         Ok(())
@@ -228,10 +215,7 @@ impl Spool {
             self.journal.rotate()?;
         }
         self.journal.append(last, &encode(frames, &self.clock))?;
-        let chunk = Chunk {
-            frames: frames.len() as u64,
-            written_us: Some(self.clock.monotonic_us()),
-        };
+        let chunk = Chunk { frames: frames.len() as u64, written_us: Some(self.clock.monotonic_us()) };
         self.chunks.insert(last, chunk);
         Ok(())
     }
@@ -248,14 +232,9 @@ impl Spool {
 }
 
 fn encode(frames: &[Arc<Frame>], clock: &SharedClock) -> Vec<u8> {
-    let layout = frames
-        .first()
-        .map(|frame| frame.row.layout.to_pb(0))
-        .unwrap_or_default();
+    let layout = frames.first().map(|frame| frame.row.layout.to_pb(0)).unwrap_or_default();
     let mut record = layout.encode_length_delimited_to_vec();
-    let frames = pb::Frames {
-        frames: frames.iter().map(|frame| frame.to_pb(0, clock.as_ref())).collect(),
-    };
+    let frames = pb::Frames { frames: frames.iter().map(|frame| frame.to_pb(0, clock.as_ref())).collect() };
     record.extend_from_slice(&frames.encode_length_delimited_to_vec());
     record
 }

@@ -48,11 +48,7 @@ impl Ticker {
     /// Ticks until draining begins; a tick under way is finished.
     pub(crate) async fn run(mut self, drain: DrainToken) {
         // The first look at once: it is what later rates are counted from.
-        let mut plan = Plan {
-            next: Instant::now(),
-            focus_until: None,
-            is_paused: false,
-        };
+        let mut plan = Plan { next: Instant::now(), focus_until: None, is_paused: false };
         let mut is_first = true;
         loop {
             tokio::select! {
@@ -99,17 +95,9 @@ impl Ticker {
         let now = Instant::now();
         plan.focus_until = plan.focus_until.filter(|until| now < *until);
         let own = *self.interval.borrow_and_update();
-        let interval = if plan.focus_until.is_some() {
-            own.min(FOCUS_INTERVAL)
-        } else {
-            own
-        };
+        let interval = if plan.focus_until.is_some() { own.min(FOCUS_INTERVAL) } else { own };
         // A rate over a second is good enough for the first screen; later ones are spaced evenly.
-        let gap = if was_first {
-            interval.min(FOCUS_INTERVAL) / 2
-        } else {
-            interval / 2
-        };
+        let gap = if was_first { interval.min(FOCUS_INTERVAL) / 2 } else { interval / 2 };
         now + until_next(self.clock.now_us(), interval, phase(&self.machine, interval), gap)
     }
 }
@@ -156,17 +144,9 @@ mod tests {
     impl Ticking {
         fn start() -> Self {
             let (jump, jumps) = watch::channel(Duration::ZERO);
-            let clock: SharedClock = Arc::new(PausedClock {
-                start: Instant::now(),
-                jump: jumps,
-            });
+            let clock: SharedClock = Arc::new(PausedClock { start: Instant::now(), jump: jumps });
             let metrics = Registry::new();
-            let outbox = Outbox::new(
-                None,
-                Telemetry::new(&metrics),
-                SharedClock::clone(&clock),
-                Rng::with_seed(1),
-            );
+            let outbox = Outbox::new(None, Telemetry::new(&metrics), SharedClock::clone(&clock), Rng::with_seed(1));
             let (orders, orders_rx) = queue::bounded("orders", 4, WhenFull::Shed);
             let (interval, interval_rx) = watch::channel(Duration::from_secs(5));
             let (mailbox, drain) = (Mailbox::new(outbox), Drain::new());
@@ -180,13 +160,7 @@ mod tests {
                 processes: watch::Sender::new(None),
             };
             tokio::spawn(ticker.run(drain.token()));
-            Self {
-                orders,
-                interval,
-                jump,
-                mailbox,
-                drain,
-            }
+            Self { orders, interval, jump, mailbox, drain }
         }
 
         /// Frames that are sampled in the next seconds.

@@ -74,11 +74,7 @@ impl Uplink {
                 return;
             }
             let waits = backoff.next_delay();
-            let waits = if connection.end(&end, &self.machine) {
-                waits.max(SLOW).min(CAP)
-            } else {
-                waits
-            };
+            let waits = if connection.end(&end, &self.machine) { waits.max(SLOW).min(CAP) } else { waits };
             tokio::select! {
                 () = tokio::time::sleep(waits) => {}
                 () = drain.draining() => return,
@@ -105,12 +101,7 @@ impl Uplink {
             Err(_elapsed) => return (End::Silent, false),
         };
         let mut link = Link::new(&self.mailbox, &self.telemetry, outgoing, responses).await;
-        let wakes = Wakes {
-            processes: &mut self.processes,
-            resend_layout: &self.resend_layout,
-            drain,
-            connection,
-        };
+        let wakes = Wakes { processes: &mut self.processes, resend_layout: &self.resend_layout, drain, connection };
         let end = link.run(wakes).await;
         (end, link.is_acknowledged())
     }

@@ -63,17 +63,10 @@ impl Worker {
                 let result = source.read(at_us, &mut readings);
                 let took_us = clock.monotonic_us().saturating_sub(at_us);
                 // A receiver that is gone missed its deadline long ago.
-                drop(job.reply.send(Done {
-                    readings,
-                    result,
-                    took_us,
-                }));
+                drop(job.reply.send(Done { readings, result, took_us }));
             }
         };
-        std::thread::Builder::new()
-            .name(format!("source-{name}"))
-            .stack_size(STACK_BYTES)
-            .spawn(work)?;
+        std::thread::Builder::new().name(format!("source-{name}")).stack_size(STACK_BYTES).spawn(work)?;
         Ok(Self {
             name,
             jobs,
@@ -129,9 +122,7 @@ impl Worker {
     }
 
     fn note(&mut self, done: Done) -> Option<Readings> {
-        self.counters
-            .duration_seconds
-            .set(Duration::from_micros(done.took_us).as_secs_f64());
+        self.counters.duration_seconds.set(Duration::from_micros(done.took_us).as_secs_f64());
         match done.result {
             Ok(()) => {
                 self.backoff.reset();
@@ -171,11 +162,7 @@ impl Counters {
         let labels = &[("source", source)];
         Self {
             success: metrics.gauge("collector_source_success", "1 when the last read was good", labels),
-            duration_seconds: metrics.gauge(
-                "collector_source_duration_seconds",
-                "How long the last read took",
-                labels,
-            ),
+            duration_seconds: metrics.gauge("collector_source_duration_seconds", "How long the last read took", labels),
             failures: metrics.counter("collector_source_failures_total", "Reads that failed or hung", labels),
         }
     }

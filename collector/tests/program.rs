@@ -21,10 +21,7 @@ fn output(arguments: &[&str], variables: &[(&str, &str)]) -> Output {
 
 #[test]
 fn the_exit_code_tells_settings_from_usage() {
-    let bad = output(
-        &["--check-config"],
-        &[("COLLECTOR_TAGS", "x"), ("COLLECTOR_ALLOW", "shell")],
-    );
+    let bad = output(&["--check-config"], &[("COLLECTOR_TAGS", "x"), ("COLLECTOR_ALLOW", "shell")]);
     let said = String::from_utf8_lossy(&bad.stderr).into_owned();
     assert_eq!(bad.status.code(), Some(78), "{said}");
     assert!(said.contains("2 problems") && said.contains("COLLECTOR_TAGS") && said.contains("COLLECTOR_ALLOW"));
@@ -38,11 +35,7 @@ fn once_prints_what_the_sources_read() {
     let printed = output(&["--once"], &[]);
     let text = String::from_utf8_lossy(&printed.stdout).into_owned();
     assert!(printed.status.success());
-    assert!(
-        text.lines()
-            .any(|line| line.starts_with("system.cpu.utilization ") && !line.ends_with('-')),
-        "{text}"
-    );
+    assert!(text.lines().any(|line| line.starts_with("system.cpu.utilization ") && !line.ends_with('-')), "{text}");
 }
 
 #[test]
@@ -72,15 +65,11 @@ fn a_drain_leaves_what_the_hub_did_not_get_in_the_spool() {
 
 #[cfg(unix)]
 fn terminate(collector: &Child) {
-    let killed = Command::new("kill")
-        .args(["-TERM", &collector.id().to_string()])
-        .status();
+    let killed = Command::new("kill").args(["-TERM", &collector.id().to_string()]).status();
     assert!(killed.expect("kill is there").success());
 }
 
 fn has_records(spool: &Path) -> bool {
     let entries = std::fs::read_dir(spool).expect("the spool is a folder");
-    entries
-        .filter_map(Result::ok)
-        .any(|entry| entry.path().extension().is_some_and(|kind| kind == "journal"))
+    entries.filter_map(Result::ok).any(|entry| entry.path().extension().is_some_and(|kind| kind == "journal"))
 }

@@ -21,10 +21,6 @@ impl Base {
 
     pub(crate) fn reach(&self) -> Reach {
         let window = &self.config.pipeline.window;
-        Reach {
-            horizon: window.horizon,
-            lateness: window.lateness,
-            ahead_max: self.config.ingest.limits.ahead_max,
-        }
+        Reach { horizon: window.horizon, lateness: window.lateness, ahead_max: self.config.ingest.limits.ahead_max }
     }
 }

@@ -142,11 +142,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>, variables: Vec<(String, Str
         Err(error) => {
             // Help and version are asked for, everything else is wrong usage; clap knows the stream and the code.
             drop(error.print());
-            let exit = if error.exit_code() == 0 {
-                Exit::Fine
-            } else {
-                Exit::Usage
-            };
+            let exit = if error.exit_code() == 0 { Exit::Fine } else { Exit::Usage };
             return exit.into();
         }
     };
@@ -257,9 +253,7 @@ fn print_config(sources: &Sources) -> Exit {
 fn run_health(url: Option<String>, sources: &Sources) -> Exit {
     match url {
         Some(url) => health::check(&url),
-        None => configured(sources, |config| {
-            health::check(&health::url_of(config.http_address, "/health"))
-        }),
+        None => configured(sources, |config| health::check(&health::url_of(config.http_address, "/health"))),
     }
 }
 
@@ -267,18 +261,13 @@ fn run_dead_letters(url: Option<String>, limit: u16, sources: &Sources) -> Exit 
     let path = format!("/api/v1/dead-letters?limit={limit}");
     match url {
         Some(url) => health::show(&format!("{}{path}", url.trim_end_matches('/'))),
-        None => configured(sources, |config| {
-            health::show(&health::url_of(config.http_address, &path))
-        }),
+        None => configured(sources, |config| health::show(&health::url_of(config.http_address, &path))),
     }
 }
 
 fn run_replay(file: &Path, workers: u16, runs: u16) -> Exit {
     let report = benches::replay::run(file, workers.into(), runs.into());
-    match report
-        .map_err(anyhow::Error::from)
-        .and_then(|report| Ok(serde_json::to_string(&report)?))
-    {
+    match report.map_err(anyhow::Error::from).and_then(|report| Ok(serde_json::to_string(&report)?)) {
         Ok(line) => {
             print(format_args!("{line}\n"));
             Exit::Fine

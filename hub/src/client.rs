@@ -35,14 +35,10 @@ pub struct Answer {
 /// When there is no answer; an answer with any status is none.
 pub fn get(url: &str) -> Result<Answer, AskError> {
     let (authority, path) = parse(url).ok_or_else(|| AskError::Url(url.to_owned()))?;
-    let mut stream = connect(authority).map_err(|source| AskError::Connect {
-        authority: authority.to_owned(),
-        source,
-    })?;
-    let answer = ask(&mut stream, authority, path).map_err(|source| AskError::Answer {
-        authority: authority.to_owned(),
-        source,
-    })?;
+    let mut stream =
+        connect(authority).map_err(|source| AskError::Connect { authority: authority.to_owned(), source })?;
+    let answer = ask(&mut stream, authority, path)
+        .map_err(|source| AskError::Answer { authority: authority.to_owned(), source })?;
     read_answer(&answer).ok_or_else(|| AskError::NotHttp(authority.to_owned()))
 }
 
@@ -80,10 +76,7 @@ fn connect(authority: &str) -> io::Result<TcpStream> {
 fn ask(stream: &mut TcpStream, authority: &str, path: &str) -> io::Result<Vec<u8>> {
     let path = if path.is_empty() { "/" } else { path };
     // HTTP/1.0: the body then ends with the connection and is never chunked.
-    write!(
-        stream,
-        "GET {path} HTTP/1.0\r\nHost: {authority}\r\nAccept: application/json\r\n\r\n"
-    )?;
+    write!(stream, "GET {path} HTTP/1.0\r\nHost: {authority}\r\nAccept: application/json\r\n\r\n")?;
     let mut answer = Vec::new();
     stream.take(ANSWER_BYTES_MAX).read_to_end(&mut answer)?;
     Ok(answer)
@@ -94,10 +87,7 @@ fn read_answer(bytes: &[u8]) -> Option<Answer> {
     let (head, body) = text.split_once("\r\n\r\n")?;
     let mut words = head.lines().next()?.split(' ');
     let status = words.next()?.starts_with("HTTP/").then(|| words.next())??;
-    Some(Answer {
-        status: status.parse().ok()?,
-        body: body.to_owned(),
-    })
+    Some(Answer { status: status.parse().ok()?, body: body.to_owned() })
 }
 
 #[cfg(test)]
@@ -123,12 +113,7 @@ mod tests {
     fn an_answer_is_read_with_its_status_and_body() {
         let answer = read_answer(b"HTTP/1.1 503 Service Unavailable\r\na: b\r\n\r\nno\r\n\r\n").unwrap();
         assert_eq!((answer.status, answer.body.as_str()), (503, "no\r\n\r\n"));
-        for strange in [
-            &b"SSH-2.0-x\r\n\r\n"[..],
-            b"",
-            b"HTTP/1.1\r\n\r\n",
-            b"HTTP/1.1 ok\r\n\r\n",
-        ] {
+        for strange in [&b"SSH-2.0-x\r\n\r\n"[..], b"", b"HTTP/1.1\r\n\r\n", b"HTTP/1.1 ok\r\n\r\n"] {
             assert_eq!(read_answer(strange), None);
         }
     }

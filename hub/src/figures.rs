@@ -65,31 +65,16 @@ impl Figures {
         for (worker, queue) in self.graph.queues().iter().enumerate() {
             let help = "Records waiting for a worker of the graph.";
             let worker = worker.to_string();
-            scrape.gauge(
-                "pipeline_queue_depth",
-                help,
-                &[("worker", &worker)],
-                queue.depth() as f64,
-            );
+            scrape.gauge("pipeline_queue_depth", help, &[("worker", &worker)], queue.depth() as f64);
         }
         let help = "Logical time between what is durable and what has left the graph.";
-        scrape.gauge(
-            "pipeline_frontier_lag_seconds",
-            help,
-            &[],
-            self.graph_lag_us() as f64 / 1e6,
-        );
+        scrape.gauge("pipeline_frontier_lag_seconds", help, &[], self.graph_lag_us() as f64 / 1e6);
     }
 
     /// Summed over the workers.
     fn graph_totals(&self) -> BTreeMap<&'static str, u64> {
         let mut totals = BTreeMap::new();
-        for (name, count) in self
-            .graph
-            .counters()
-            .iter()
-            .flat_map(|worker: &Arc<Counters>| worker.list())
-        {
+        for (name, count) in self.graph.counters().iter().flat_map(|worker: &Arc<Counters>| worker.list()) {
             *totals.entry(name).or_default() += count;
         }
         totals
@@ -110,10 +95,8 @@ impl Figures {
     /// In flow order.
     fn queues(&self) -> Vec<QueueView> {
         let workers = self.graph.queues().into_iter().enumerate();
-        let workers = workers.map(|(worker, queue)| QueueView {
-            name: format!("worker {worker}"),
-            ..QueueView::from(&queue)
-        });
+        let workers =
+            workers.map(|(worker, queue)| QueueView { name: format!("worker {worker}"), ..QueueView::from(&queue) });
         workers.chain(self.sink_queues.iter().map(QueueView::from)).collect()
     }
 
@@ -148,21 +131,12 @@ impl Figures {
 
 impl HubStatsSource for Figures {
     fn stats(&self) -> HubStats {
-        HubStats {
-            samples_per_s: self.rates().0,
-            latency_p50_ms: None,
-            latency_p99_ms: None,
-        }
+        HubStats { samples_per_s: self.rates().0, latency_p50_ms: None, latency_p99_ms: None }
     }
 
     fn pipeline(&self) -> PipelineView {
         let (samples_per_s, frames_per_s) = self.rates();
-        PipelineView {
-            samples_per_s,
-            frames_per_s,
-            stages: self.stages(),
-            queues: self.queues(),
-        }
+        PipelineView { samples_per_s, frames_per_s, stages: self.stages(), queues: self.queues() }
     }
 }
 
@@ -197,11 +171,7 @@ mod tests {
         for second in 1..=30_u64 {
             let samples = second.min(20) * 60;
             let (per_s, _) = rates.over((second * 1_000_000, samples, 0));
-            let expected = if second <= 20 {
-                60.0
-            } else {
-                60.0 * (30.0 - second as f64) / 10.0
-            };
+            let expected = if second <= 20 { 60.0 } else { 60.0 * (30.0 - second as f64) / 10.0 };
             assert!((per_s - expected).abs() < 1e-9, "{second}: {per_s}");
         }
         assert!(rates.0.len() < 15);

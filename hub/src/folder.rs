@@ -58,10 +58,7 @@ mod tests {
         fs::write(&path, "").unwrap();
         for wrong in [path.clone(), path.join("inside")] {
             let message = prepare(&wrong).unwrap_err().to_string();
-            assert!(
-                message.contains("is a file, or lies in one; choose a folder"),
-                "{message}"
-            );
+            assert!(message.contains("is a file, or lies in one; choose a folder"), "{message}");
         }
     }
 }

@@ -62,10 +62,7 @@ impl Graph {
                 }
             }));
         }
-        let graph = Self {
-            handle,
-            running: Some(running),
-        };
+        let graph = Self { handle, running: Some(running) };
         Ok((graph, Outlets { history, hot }))
     }
 
@@ -80,10 +77,7 @@ impl Graph {
             let replayed = ingest::replay(&journal, from_t, handle.as_ref(), &mut progress);
             replayed.map(|replayed| (journal, replayed))
         });
-        replaying
-            .await
-            .context("replay the journal")?
-            .context("replay the journal")
+        replaying.await.context("replay the journal")?.context("replay the journal")
     }
 
     /// Ends when all that is durable by now has left the graph, so that the stores can commit it: the graph moves on with the sequencer's
@@ -118,11 +112,7 @@ impl Drop for Graph {
 }
 
 fn spec(name: &'static str, feed: Feed, queue: Sender<Egress>, wants: fn(&Output) -> bool) -> SinkSpec {
-    SinkSpec {
-        name,
-        feed,
-        port: Box::new(move |_worker| Box::new(QueuePort::new(queue.clone(), wants))),
-    }
+    SinkSpec { name, feed, port: Box::new(move |_worker| Box::new(QueuePort::new(queue.clone(), wants))) }
 }
 
 /// What the hot store has a place for.

@@ -27,11 +27,7 @@ pub fn own_address(listener: SocketAddr) -> SocketAddr {
 #[must_use]
 pub fn check(url: &str) -> Exit {
     let has_path = url.split_once("://").map_or(url, |(_, rest)| rest).contains('/');
-    let url = if has_path {
-        url.to_owned()
-    } else {
-        format!("{url}/health")
-    };
+    let url = if has_path { url.to_owned() } else { format!("{url}/health") };
     show(&url)
 }
 
@@ -39,10 +35,7 @@ pub fn check(url: &str) -> Exit {
 #[must_use]
 pub fn show(url: &str) -> Exit {
     match client::get(url) {
-        Ok(Answer {
-            status: 200..=299,
-            body,
-        }) => {
+        Ok(Answer { status: 200..=299, body }) => {
             print(format_args!("{}\n", body.trim_end()));
             Exit::Fine
         }

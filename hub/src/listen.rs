@@ -34,10 +34,7 @@ mod tests {
         let first = on(SocketAddr::from(([127, 0, 0, 1], 0)), "http.address").await.unwrap();
         let address = first.local_addr().unwrap();
         let message = on(address, "http.address").await.unwrap_err().to_string();
-        assert!(
-            message.starts_with(&format!("cannot listen on {address}: ")),
-            "{message}"
-        );
+        assert!(message.starts_with(&format!("cannot listen on {address}: ")), "{message}");
         assert!(
             message.contains("another program") && message.ends_with("(--http-address, setting http.address)"),
             "{message}"

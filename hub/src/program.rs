@@ -47,10 +47,7 @@ impl StopSignals {
     /// # Errors
     /// When the system refuses a handler.
     pub fn listen() -> Result<Self, BoxError> {
-        Ok(Self {
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-        })
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
     }
 
     /// The next signal's name; cancel safe.

@@ -52,15 +52,10 @@ impl Reach {
     #[must_use]
     pub(crate) fn recover(self, found: Found, stored: LogicalTime) -> Recovery {
         let (Some(oldest), Some(newest)) = (found.oldest_t, found.newest_t) else {
-            return Recovery {
-                from_t: 0,
-                covered_from: Timestamp::MIN,
-            };
+            return Recovery { from_t: 0, covered_from: Timestamp::MIN };
         };
         let from_t = self.needed_from(newest).min(stored.saturating_add(1));
-        let is_first_segment = found
-            .genesis
-            .is_some_and(|genesis| oldest <= genesis.saturating_add(GENESIS_SLACK_US));
+        let is_first_segment = found.genesis.is_some_and(|genesis| oldest <= genesis.saturating_add(GENESIS_SLACK_US));
         let covered_from = if from_t <= oldest && is_first_segment {
             Timestamp::MIN
         } else {
@@ -87,11 +82,7 @@ mod tests {
     }
 
     fn recover(oldest: LogicalTime, newest: LogicalTime, genesis: LogicalTime, stored: LogicalTime) -> Recovery {
-        let found = Found {
-            oldest_t: Some(oldest),
-            newest_t: Some(newest),
-            genesis: Some(genesis),
-        };
+        let found = Found { oldest_t: Some(oldest), newest_t: Some(newest), genesis: Some(genesis) };
         REACH.recover(found, stored)
     }
 
@@ -114,10 +105,7 @@ mod tests {
     fn a_store_that_is_behind_is_caught_up_with() {
         assert_eq!(recover(at(3, 0), at(11, 30), at(1, 0), at(9, 0)).from_t, at(9, 0) + 1);
         let lost = recover(at(3, 0), at(11, 30), at(1, 0), 0);
-        assert_eq!(
-            (lost.from_t, lost.covered_from),
-            (1, Timestamp::from_logical(at(3, 10)))
-        );
+        assert_eq!((lost.from_t, lost.covered_from), (1, Timestamp::from_logical(at(3, 10))));
     }
 
     #[test]
@@ -130,11 +118,7 @@ mod tests {
 
     #[test]
     fn an_empty_journal_has_nothing_to_replay() {
-        let found = Found {
-            oldest_t: None,
-            newest_t: None,
-            genesis: None,
-        };
+        let found = Found { oldest_t: None, newest_t: None, genesis: None };
         let recovery = REACH.recover(found, 77);
         assert_eq!((recovery.from_t, recovery.covered_from), (0, Timestamp::MIN));
     }

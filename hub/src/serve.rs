@@ -34,19 +34,13 @@ pub fn serve(role: Role, config: Config) -> Exit {
         Err(failure) => {
             error!(error = format!("{failure:#}"), "hub failed");
             // A supervisor that restarts it would only see the same again.
-            if failure.is::<LoadError>() {
-                Exit::Config
-            } else {
-                Exit::Failed
-            }
+            if failure.is::<LoadError>() { Exit::Config } else { Exit::Failed }
         }
     }
 }
 
 async fn until_stopped(role: Role, config: Config, clock: SharedClock) -> Result<()> {
-    let mut signals = StopSignals::listen()
-        .map_err(anyhow::Error::from_boxed)
-        .context("listen for signals")?;
+    let mut signals = StopSignals::listen().map_err(anyhow::Error::from_boxed).context("listen for signals")?;
     info!(data_dir = %config.data_dir.display(), pid = std::process::id(), "hub starts");
     for setting in &config.unused {
         warn!(setting, "setting has no effect in this program");

@@ -49,31 +49,12 @@ impl Stores {
         };
         if opened.newest_t.is_none() {
             let now = u64::try_from(base.clock.now_us()).unwrap_or(0);
-            journal
-                .set_cursor(GENESIS, now)
-                .context("mark the journal's beginning")?;
+            journal.set_cursor(GENESIS, now).context("mark the journal's beginning")?;
         }
-        let found = Found {
-            oldest_t: opened.oldest_t,
-            newest_t: opened.newest_t,
-            genesis: journal.cursor(GENESIS),
-        };
+        let found = Found { oldest_t: opened.oldest_t, newest_t: opened.newest_t, genesis: journal.cursor(GENESIS) };
         let recovery = base.reach().recover(found, cursors.oldest());
-        info!(
-            machines = known.machines.len(),
-            firing = known.alerts.len(),
-            ?recovery,
-            "stores opened"
-        );
-        Ok(Self {
-            journal,
-            sink,
-            history,
-            spill,
-            known,
-            recovery,
-            t_floor: cursors.rows.max(cursors.raw),
-        })
+        info!(machines = known.machines.len(), firing = known.alerts.len(), ?recovery, "stores opened");
+        Ok(Self { journal, sink, history, spill, known, recovery, t_floor: cursors.rows.max(cursors.raw) })
     }
 }
 

@@ -82,11 +82,7 @@ impl Hub {
     /// # Errors
     /// What cannot be opened, read or bound, and what to do about it.
     pub async fn start(config: Config, role: Role, clock: SharedClock) -> Result<Self> {
-        let base = Base {
-            config: bounded(config),
-            clock,
-            registry: Registry::new(),
-        };
+        let base = Base { config: bounded(config), clock, registry: Registry::new() };
         let http = listen::on(base.config.http_address, "http.address").await?;
         let grpc = listen::on(base.config.grpc_address, "grpc.address").await?;
         let (http_address, grpc_address) = (http.local_addr()?, grpc.local_addr()?);
@@ -96,15 +92,7 @@ impl Hub {
         let hot = hot_store(&base, &stores);
         let (graph, outlets) = Graph::start(&base, &stores)?;
         let queues = vec![outlets.history.stats(), outlets.hot.stats()];
-        let Stores {
-            journal,
-            sink,
-            history,
-            spill,
-            recovery,
-            t_floor,
-            ..
-        } = stores;
+        let Stores { journal, sink, history, spill, recovery, t_floor, .. } = stores;
         let (sinks, driver) = start_sinks(&base, (sink, spill), &hot, outlets);
         let replayed = graph.replay(journal, recovery.from_t).await?;
         let rules_known = replayed.1.state.rules().cloned();
@@ -112,28 +100,12 @@ impl Hub {
         let ingest = Arc::new(start_ingest(&base, replayed, t_floor, &graph, &keep_from)?);
         publish_rules(&ingest, &watcher, rules_known).await?;
         let figures = figures(&base, &graph, &driver, &ingest, queues);
-        let inside = Inside {
-            hot,
-            history,
-            driver,
-            rules: watcher.rules(),
-            ingest,
-        };
+        let inside = Inside { hot, history, driver, rules: watcher.rules(), ingest };
         let upkeep = start_upkeep(&base, &inside, &graph, (watcher, keep_from));
         let grpc = start_grpc(&base, &inside, grpc);
         let web = start_web(&base, &inside, figures, http);
         let collector = start_collector(&base, role, grpc_address);
-        Ok(Self {
-            http_address,
-            grpc_address,
-            collector,
-            grpc,
-            upkeep,
-            ingest: inside.ingest,
-            graph,
-            sinks,
-            web,
-        })
+        Ok(Self { http_address, grpc_address, collector, grpc, upkeep, ingest: inside.ingest, graph, sinks, web })
     }
 
     /// Ends when a part of the hub ends by itself, which is a fault. Cancel safe.
@@ -177,10 +149,7 @@ fn bounded(mut config: Config) -> Config {
 }
 
 fn hot_store(base: &Base, stores: &Stores) -> Arc<HotStore> {
-    let settings = HotSettings {
-        machines_max: base.config.ingest.limits.machines_max,
-        ..HotSettings::default()
-    };
+    let settings = HotSettings { machines_max: base.config.ingest.limits.machines_max, ..HotSettings::default() };
     let hot = Arc::new(HotStore::new(settings, base.clock()));
     hot.seed(stores.known.machines.clone(), stores.known.alerts.clone());
     hot.watch(&base.registry);
@@ -189,11 +158,8 @@ fn hot_store(base: &Base, stores: &Stores) -> Arc<HotStore> {
 
 fn start_sinks(base: &Base, store: (SqliteSink, Spill), hot: &Arc<HotStore>, outlets: Outlets) -> (Part, DriverHandle) {
     let (sink, spill) = store;
-    let context = DriverContext {
-        settings: base.config.history.driver.clone(),
-        clock: base.clock(),
-        registry: &base.registry,
-    };
+    let context =
+        DriverContext { settings: base.config.history.driver.clone(), clock: base.clock(), registry: &base.registry };
     let (driver, handle) = Driver::new(sink, outlets.history, spill, context);
     let mut sinks = Part::default();
     sinks.spawn("history", driver.run());
@@ -263,10 +229,7 @@ fn start_upkeep(base: &Base, inside: &Inside, graph: &Graph, watched: (Watcher, 
     let keeping = upkeep::keep_journal(keep_from, driver, handle, base.reach(), upkeep.token());
     upkeep.spawn("journal retention", keeping);
     let (handle, patience) = (Arc::clone(&graph.handle), base.config.stuck_after);
-    upkeep.spawn(
-        "watchdog",
-        upkeep::watch_graph(handle, base.clock(), patience, upkeep.token()),
-    );
+    upkeep.spawn("watchdog", upkeep::watch_graph(handle, base.clock(), patience, upkeep.token()));
     upkeep
 }
 
@@ -274,10 +237,7 @@ fn start_upkeep(base: &Base, inside: &Inside, graph: &Graph, watched: (Watcher, 
 fn collector_config(base: &Base) -> CollectorConfig {
     let interval_ms = u32::try_from(base.config.collectors_interval.as_millis()).unwrap_or(u32::MAX);
     let started_ms = u64::try_from(base.clock.now_us() / 1_000).unwrap_or(1);
-    CollectorConfig {
-        version: if interval_ms == 0 { 0 } else { started_ms },
-        interval_ms,
-    }
+    CollectorConfig { version: if interval_ms == 0 { 0 } else { started_ms }, interval_ms }
 }
 
 fn start_grpc(base: &Base, inside: &Inside, listener: TcpListener) -> Part {
@@ -328,14 +288,10 @@ fn start_web(base: &Base, inside: &Inside, figures: Arc<Figures>, listener: TcpL
 fn start_collector(base: &Base, role: Role, hub: SocketAddr) -> Part {
     let mut part = Part::default();
     if role == Role::Up {
-        let settings = collector::Settings {
-            hub_address: health::own_address(hub).to_string(),
-            ..base.config.collector.clone()
-        };
+        let settings =
+            collector::Settings { hub_address: health::own_address(hub).to_string(), ..base.config.collector.clone() };
         let (clock, registry, drain) = (base.clock(), base.registry.clone(), part.token());
-        part.spawn("collector", async move {
-            Ok(collector::run(settings, clock, registry, drain).await?)
-        });
+        part.spawn("collector", async move { Ok(collector::run(settings, clock, registry, drain).await?) });
     }
     part
 }

@@ -17,9 +17,7 @@ fn refused(dir: &Path, args: &[&str]) -> (Option<i32>, String) {
     let mut program = Program::spawn("hub", dir, args);
     let code = program.wait().code();
     let failed = program.events("hub_failed");
-    let reason = failed
-        .first()
-        .map_or_else(String::new, |line| line["error"].as_str().unwrap().to_owned());
+    let reason = failed.first().map_or_else(String::new, |line| line["error"].as_str().unwrap().to_owned());
     (code, reason)
 }
 
@@ -44,9 +42,7 @@ async fn with_frames(dir: &Path) -> (Program, Machine) {
 
 /// The newest segment of the journal.
 fn newest_segment(dir: &Path) -> PathBuf {
-    let files = fs::read_dir(dir.join("journal"))
-        .unwrap()
-        .map(|file| file.unwrap().path());
+    let files = fs::read_dir(dir.join("journal")).unwrap().map(|file| file.unwrap().path());
     let segments = files.filter(|path| path.extension().is_some_and(|end| end == "journal"));
     segments.max().unwrap()
 }
@@ -62,10 +58,7 @@ fn a_port_in_use_is_named_with_its_setting() {
     let dir = private_dir().unwrap();
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
-    for (key, flag) in [
-        ("HUB_HTTP_ADDRESS", "--http-address"),
-        ("HUB_GRPC_ADDRESS", "--grpc-address"),
-    ] {
+    for (key, flag) in [("HUB_HTTP_ADDRESS", "--http-address"), ("HUB_GRPC_ADDRESS", "--grpc-address")] {
         let mut program = Program::spawn_with(dir.path(), &[(key, &address)]);
         assert_eq!(program.wait().code(), Some(1));
         let reason = program.events("hub_failed")[0]["error"].as_str().unwrap().to_owned();
@@ -81,10 +74,7 @@ fn a_data_folder_that_is_a_file_is_refused() {
     fs::write(&path, "").unwrap();
     let (code, reason) = refused(&path, &[]);
     assert_eq!(code, Some(1));
-    assert!(
-        reason.contains("is a file, or lies in one; choose a folder with --data-dir"),
-        "{reason}"
-    );
+    assert!(reason.contains("is a file, or lies in one; choose a folder with --data-dir"), "{reason}");
 }
 
 #[test]
@@ -141,9 +131,7 @@ async fn a_torn_journal_tail_is_cut_and_what_was_acknowledged_stays() {
     machine.measure(now_ms(), &[0.5]);
     let mut push = machine.connect(&hub.grpc).await.unwrap();
     machine.deliver(&mut push).await.unwrap();
-    hub.eventually(HISTORY, |body| {
-        body["series"][0]["t"].as_array().is_some_and(|t| t.len() == 101)
-    });
+    hub.eventually(HISTORY, |body| body["series"][0]["t"].as_array().is_some_and(|t| t.len() == 101));
     assert_eq!(hub.terminate().code(), Some(0));
     assert_eq!(hub.errors(), Vec::<Value>::new());
 }
@@ -167,8 +155,6 @@ async fn a_journal_damaged_after_a_clean_end_costs_nothing_that_the_history_has(
     machine.acknowledged = 0;
     let mut push = machine.connect(&hub.grpc).await.unwrap();
     machine.deliver(&mut push).await.unwrap();
-    hub.eventually(HISTORY, |body| {
-        body["series"][0]["t"].as_array().is_some_and(|t| t.len() == 101)
-    });
+    hub.eventually(HISTORY, |body| body["series"][0]["t"].as_array().is_some_and(|t| t.len() == 101));
     assert_eq!(hub.terminate().code(), Some(0));
 }

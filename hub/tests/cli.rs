@@ -56,14 +56,8 @@ fn config_print_shows_values_with_their_sources_and_hides_secrets() {
     let folder = private_dir().unwrap();
     let settings = file(folder.path(), "hub.toml", "[journal]\nquota = \"2GiB\"\n");
     let secret = file(folder.path(), "redis", "redis://me:s3cret@cache\n");
-    let variables = [
-        ("REDIS_URL_FILE", secret.as_str()),
-        ("COLLECTOR_TAGS", "role=db,site=eu"),
-    ];
-    let (code, out, err) = run(
-        &["config", "print", "--config", &settings, "--data-dir", "/d"],
-        &variables,
-    );
+    let variables = [("REDIS_URL_FILE", secret.as_str()), ("COLLECTOR_TAGS", "role=db,site=eu")];
+    let (code, out, err) = run(&["config", "print", "--config", &settings, "--data-dir", "/d"], &variables);
     assert_eq!(code, 0, "{err}");
     for line in [
         "data_dir = \"/d\"  # flag --data-dir",
@@ -80,16 +74,9 @@ fn config_print_shows_values_with_their_sources_and_hides_secrets() {
 #[test]
 fn every_problem_of_the_settings_is_said_at_once() {
     let folder = private_dir().unwrap();
-    let settings = file(
-        folder.path(),
-        "hub.toml",
-        "[journal]\nqota = \"2GiB\"\n[web]\nclients_max = 0\n",
-    );
+    let settings = file(folder.path(), "hub.toml", "[journal]\nqota = \"2GiB\"\n[web]\nclients_max = 0\n");
     let variables = [("HUB_PIPELINE_WORKERS", "many"), ("COLLECTOR_INTERVAL", "5s")];
-    let (code, _, err) = run(
-        &["config", "check", "--config", &settings, "--http-address", "0.0.0.0:80"],
-        &variables,
-    );
+    let (code, _, err) = run(&["config", "check", "--config", &settings, "--http-address", "0.0.0.0:80"], &variables);
     assert_eq!(code, 78, "{err}");
     for problem in [
         "5 problems with the settings",

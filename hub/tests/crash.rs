@@ -81,9 +81,7 @@ async fn check(workers: &str) {
     let dir = private_dir().unwrap();
     std::fs::write(dir.path().join("rules.toml"), RULE).unwrap();
     let end_ms = end_of_data(now_ms());
-    let mut machines: Vec<Machine> = (0..MACHINES)
-        .map(|number| simulated(number, end_ms, &mut rng))
-        .collect();
+    let mut machines: Vec<Machine> = (0..MACHINES).map(|number| simulated(number, end_ms, &mut rng)).collect();
     let mut kills = 0;
     // Killed at moments that nobody chose, until enough was delivered.
     while kills < 6 {
@@ -122,11 +120,7 @@ fn check_raw(hub: &Program, machine: &Machine, end_ms: i64) {
         let path = range(machine, metric, end_ms, "&tier=raw");
         let answer = hub.eventually(&path, |body| len(&body["series"][0]["t"]) >= FRAMES);
         let series = &answer["series"][0];
-        let expected: Vec<(i64, f64)> = machine
-            .frames
-            .iter()
-            .map(|(time, values)| (*time, values[at]))
-            .collect();
+        let expected: Vec<(i64, f64)> = machine.frames.iter().map(|(time, values)| (*time, values[at])).collect();
         let times = series["t"].as_array().unwrap().iter().map(|t| t.as_i64().unwrap());
         let values = series["v"].as_array().unwrap().iter().map(|v| v.as_f64().unwrap());
         let found: Vec<(i64, f64)> = times.zip(values).collect();
@@ -154,13 +148,7 @@ fn minutes_of(series: &Value) -> Minutes {
     let rows = column("t").into_iter().enumerate();
     rows.map(|(at, start)| {
         let count = column("count")[at].as_u64().unwrap();
-        let row = (
-            count,
-            number("sum", at),
-            number("min", at),
-            number("max", at),
-            number("last", at),
-        );
+        let row = (count, number("sum", at), number("min", at), number("max", at), number("last", at));
         (start.as_i64().unwrap(), row)
     })
     .collect()
@@ -187,16 +175,10 @@ fn check_closed_hours(hub: &Program, machine: &Machine, end_ms: i64) {
             values.entry(start).or_default().push(frame[at]);
         }
         for (start, values) in values.into_iter().filter(|(start, _)| start + 3_600_000 < end_ms) {
-            let (min, max) = (
-                values.iter().copied().fold(1.0, f64::min),
-                values.iter().copied().fold(0.0, f64::max),
-            );
+            let (min, max) = (values.iter().copied().fold(1.0, f64::min), values.iter().copied().fold(0.0, f64::max));
             expected.insert(start, (values.iter().sum::<f64>() / values.len() as f64, min, max));
         }
-        let path = format!(
-            "/api/machines/{}/history?metric={metric}&from=now-3h&tier=hour",
-            machine.name
-        );
+        let path = format!("/api/machines/{}/history?metric={metric}&from=now-3h&tier=hour", machine.name);
         // The mean went through decimal text; one sample more or less would change it by far more than that does.
         let is_same = |a: &(f64, f64, f64), b: &(f64, f64, f64)| {
             (a.0 - b.0).abs() < 1e-12 && (a.1 - b.1).abs() < 1e-12 && (a.2 - b.2).abs() < 1e-12
@@ -213,29 +195,18 @@ fn hours_of(series: &Value) -> Hours {
     let (mean, min, max) = (column("v"), column("min"), column("max"));
     let rows = column("t").into_iter().zip(mean).zip(min.into_iter().zip(max));
     let number = |value: Value| value.as_f64().unwrap();
-    rows.map(|((t, mean), (min, max))| (t.as_i64().unwrap(), (number(mean), number(min), number(max))))
-        .collect()
+    rows.map(|((t, mean), (min, max))| (t.as_i64().unwrap(), (number(mean), number(min), number(max)))).collect()
 }
 
 /// Fired and resolved alternate: as many alerts as breaches, and no two of one beginning.
 fn check_alerts(hub: &Program, machine: &Machine) {
-    let breaches = machine
-        .frames
-        .windows(2)
-        .filter(|pair| pair[0].1[0] <= THRESHOLD && THRESHOLD < pair[1].1[0]);
+    let breaches = machine.frames.windows(2).filter(|pair| pair[0].1[0] <= THRESHOLD && THRESHOLD < pair[1].1[0]);
     let begins_in_breach = usize::from(THRESHOLD < machine.frames[0].1[0]);
     let expected = breaches.count() + begins_in_breach;
-    let path = format!(
-        "/api/v1/alerts/history?machine={}&rule=busy&from=now-3h&limit=1000",
-        machine.name
-    );
+    let path = format!("/api/v1/alerts/history?machine={}&rule=busy&from=now-3h&limit=1000", machine.name);
     let alerts = hub.eventually(&path, |body| expected <= len(&body["alerts"]));
-    let mut since: Vec<i64> = alerts["alerts"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|a| a["since"].as_i64().unwrap())
-        .collect();
+    let mut since: Vec<i64> =
+        alerts["alerts"].as_array().unwrap().iter().map(|a| a["since"].as_i64().unwrap()).collect();
     assert_eq!(since.len(), expected, "{}", machine.name);
     since.sort_unstable();
     since.dedup();

@@ -24,12 +24,7 @@ fn five_minutes(machine: &mut Machine) -> i64 {
 }
 
 fn numbers(column: &Value) -> Vec<f64> {
-    column
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|number| number.as_f64().unwrap())
-        .collect()
+    column.as_array().unwrap().iter().map(|number| number.as_f64().unwrap()).collect()
 }
 
 fn first<'a>(answer: &'a Value, list: &str) -> &'a Value {
@@ -67,10 +62,7 @@ async fn a_machine_shows_up_with_raw_and_minute_history_and_a_restart_keeps_both
     assert_eq!(hub.errors(), Vec::<Value>::new());
     let mut again = Program::hub(dir.path());
     let after = again.eventually(&path, has_all);
-    assert_eq!(
-        (&after["series"], &after["minute"]),
-        (&before["series"], &before["minute"])
-    );
+    assert_eq!((&after["series"], &after["minute"]), (&before["series"], &before["minute"]));
     assert_eq!(again.terminate().code(), Some(0));
     assert_eq!(again.errors(), Vec::<Value>::new());
 }
@@ -89,20 +81,14 @@ async fn a_breach_fires_once_and_resolves_once_also_over_a_restart() {
     machine.deliver(&mut push).await.unwrap();
     let fires = |body: &Value| body["alerts"].as_array().is_some_and(|alerts| alerts.len() == 1);
     let active = hub.eventually("/api/v1/alerts", fires);
-    assert_eq!(
-        (&active["alerts"][0]["rule"], &active["alerts"][0]["machine"]),
-        (&"busy".into(), &"db-1".into())
-    );
+    assert_eq!((&active["alerts"][0]["rule"], &active["alerts"][0]["machine"]), (&"busy".into(), &"db-1".into()));
     hub.eventually("/api/v1/alerts/history", fires);
     drop(push);
     assert_eq!(hub.terminate().code(), Some(0), "{:#?}", hub.errors());
 
     let mut hub = Program::hub(dir.path());
     let again = hub.json("/api/v1/alerts");
-    assert_eq!(
-        again["alerts"][0]["id"], active["alerts"][0]["id"],
-        "the same alert, not another one: {again}"
-    );
+    assert_eq!(again["alerts"][0]["id"], active["alerts"][0]["id"], "the same alert, not another one: {again}");
     machine.measure(start + 20_000, &[0.95]);
     machine.measure(start + 25_000, &[0.7]);
     machine.measure(start + 30_000, &[0.6]);

@@ -46,13 +46,7 @@ async fn garbage(grpc: String) {
     }
     let mut push = machine.connect(&grpc).await.unwrap();
     machine.deliver(&mut push).await.unwrap();
-    let unfit = pb::Frame {
-        sequence: 13,
-        layout: 99,
-        time_ms: now_ms(),
-        values: vec![1.0; 7],
-        ..pb::Frame::default()
-    };
+    let unfit = pb::Frame { sequence: 13, layout: 99, time_ms: now_ms(), values: vec![1.0; 7], ..pb::Frame::default() };
     // How the hub ends this stream is its affair; that it answers the others is what counts.
     drop(push.send(Message::Frame(unfit)).await);
     drop(push.answer().await);
@@ -72,10 +66,7 @@ async fn flood(grpc: String) {
 #[tokio::test(flavor = "multi_thread")]
 async fn twenty_machines_show_up_and_those_that_misbehave_harm_none() {
     let dir = private_dir().unwrap();
-    let limits = [
-        ("HUB_INGEST_SAMPLES_BURST", "200"),
-        ("HUB_INGEST_SAMPLES_PER_S_MAX", "10"),
-    ];
+    let limits = [("HUB_INGEST_SAMPLES_BURST", "200"), ("HUB_INGEST_SAMPLES_PER_S_MAX", "10")];
     let mut hub = Program::hub_with(dir.path(), &limits);
     let mut pushing = JoinSet::new();
     for number in 0..20 {
@@ -93,16 +84,12 @@ async fn twenty_machines_show_up_and_those_that_misbehave_harm_none() {
     hub.eventually("/api/machines", honest_up);
     for number in 0..20 {
         let path = format!("/api/machines/web-{number:02}/history?metric={CPU}&from=now-5m&tier=raw");
-        hub.eventually(&path, |body| {
-            body["series"][0]["t"].as_array().is_some_and(|t| t.len() == 12)
-        });
+        hub.eventually(&path, |body| body["series"][0]["t"].as_array().is_some_and(|t| t.len() == 12));
     }
     let reasons = |body: &Value| {
         let letters = body["dead_letters"].as_array().unwrap().iter();
         let reasons: Vec<&str> = letters.filter_map(|letter| letter["reason"].as_str()).collect();
-        ["future", "not_finite", "rate_limited"]
-            .iter()
-            .all(|reason| reasons.contains(reason))
+        ["future", "not_finite", "rate_limited"].iter().all(|reason| reasons.contains(reason))
     };
     hub.eventually("/api/v1/dead-letters", reasons);
     assert_eq!(hub.terminate().code(), Some(0));
@@ -124,21 +111,11 @@ async fn a_collector_of_the_older_kind_works_unchanged() {
     let metrics: Vec<pb::Metric> = (0..12).map(metric).collect();
     for repetition in 0..2 {
         let mut client = MetricsServiceClient::connect(hub.grpc.clone()).await.unwrap();
-        let ack = client
-            .stream_metrics(tokio_stream::iter(metrics.clone()))
-            .await
-            .unwrap()
-            .into_inner();
-        assert_eq!(
-            (ack.received, ack.accepted, ack.rejected),
-            (12, 12, 0),
-            "repetition {repetition}"
-        );
+        let ack = client.stream_metrics(tokio_stream::iter(metrics.clone())).await.unwrap().into_inner();
+        assert_eq!((ack.received, ack.accepted, ack.rejected), (12, 12, 0), "repetition {repetition}");
     }
     let path = "/api/machines/seed-1/history?metric=CPU_PERCENT&from=now-5m&tier=raw";
-    let answer = hub.eventually(path, |body| {
-        body["series"][0]["t"].as_array().is_some_and(|t| t.len() == 12)
-    });
+    let answer = hub.eventually(path, |body| body["series"][0]["t"].as_array().is_some_and(|t| t.len() == 12));
     // Sent as percent, kept as a ratio; sent twice, kept once.
     assert_eq!(answer["series"][0]["v"][0], 0.5);
     assert_eq!(hub.terminate().code(), Some(0));
@@ -172,13 +149,8 @@ async fn collectors_are_told_the_interval_of_the_hubs_settings() {
     let settings = dir.path().join("hub.toml");
     std::fs::write(&settings, "[ingest]\ncollectors_interval = \"2s\"\n").unwrap();
     let hub = Program::start("hub", dir.path(), &["--config", settings.to_str().unwrap()]);
-    let mut client = proto::pb::config_service_client::ConfigServiceClient::connect(hub.grpc.clone())
-        .await
-        .unwrap();
-    let request = proto::pb::WatchConfigRequest {
-        machine_id: "web-1".to_owned(),
-        version: 0,
-    };
+    let mut client = proto::pb::config_service_client::ConfigServiceClient::connect(hub.grpc.clone()).await.unwrap();
+    let request = proto::pb::WatchConfigRequest { machine_id: "web-1".to_owned(), version: 0 };
     let mut configs = client.watch_config(request).await.unwrap().into_inner();
     let config = configs.message().await.unwrap().unwrap();
     assert_eq!(config.interval_ms, 2_000);

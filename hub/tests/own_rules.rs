@@ -64,10 +64,7 @@ async fn a_rule_made_at_run_time_fires_once_survives_a_restart_and_resolves_when
     let refused = client.delete_rule(delete("swap")).await.unwrap_err();
     assert_eq!(refused.code(), Code::FailedPrecondition, "{}", refused.message());
     client.create_rule(create("hot")).await.unwrap();
-    assert_eq!(
-        client.create_rule(create("hot")).await.unwrap_err().code(),
-        Code::AlreadyExists
-    );
+    assert_eq!(client.create_rule(create("hot")).await.unwrap_err().code(), Code::AlreadyExists);
 
     let mut machine = Machine::new("db-1", &[CPU]);
     push(&hub, &mut machine, 0.95).await;
@@ -79,29 +76,18 @@ async fn a_rule_made_at_run_time_fires_once_survives_a_restart_and_resolves_when
 
     let mut hub = start();
     let rules = hub.json("/api/v1/rules");
-    assert_eq!(
-        (&rules["rules"][0]["name"], &rules["rules"][0]["source"]),
-        (&"hot".into(), &"own".into())
-    );
-    assert_eq!(
-        (&rules["rules"][1]["name"], &rules["rules"][1]["source"]),
-        (&"swap".into(), &"file".into())
-    );
+    assert_eq!((&rules["rules"][0]["name"], &rules["rules"][0]["source"]), (&"hot".into(), &"own".into()));
+    assert_eq!((&rules["rules"][1]["name"], &rules["rules"][1]["source"]), (&"swap".into(), &"file".into()));
     push(&hub, &mut machine, 0.97).await;
     let again = hub.json("/api/v1/alerts");
     assert_eq!(again["alerts"][0]["id"], active["alerts"][0]["id"], "{again}");
 
     let mut client = ConfigServiceClient::connect(hub.grpc.clone()).await.unwrap();
     client.delete_rule(delete("hot")).await.unwrap();
-    assert_eq!(
-        client.delete_rule(delete("hot")).await.unwrap_err().code(),
-        Code::NotFound
-    );
+    assert_eq!(client.delete_rule(delete("hot")).await.unwrap_err().code(), Code::NotFound);
     hub.eventually("/api/v1/alerts", has_alerts(0));
     push(&hub, &mut machine, 0.99).await;
-    let past = hub.eventually("/api/v1/alerts/history", |body| {
-        body["alerts"][0]["state"] == "resolved"
-    });
+    let past = hub.eventually("/api/v1/alerts/history", |body| body["alerts"][0]["state"] == "resolved");
     assert_eq!(past["alerts"].as_array().unwrap().len(), 1, "{past}");
     assert_eq!(past["alerts"][0]["id"], active["alerts"][0]["id"]);
     assert_eq!(hub.json("/api/v1/alerts")["alerts"], Value::Array(Vec::new()));
@@ -129,10 +115,7 @@ struct Watched {
 }
 
 fn watch(folder: &Path, can_publish: bool) -> Watched {
-    let location = Location {
-        path: folder.join("rules.toml"),
-        is_required: false,
-    };
+    let location = Location { path: folder.join("rules.toml"), is_required: false };
     let own = OwnRules::open(folder.join("rules.json")).unwrap();
     let watcher = Watcher::start(location, own, ManualClock::at(7).shared(), &Registry::new()).unwrap();
     let (rules, published, drain) = (watcher.rules(), Arc::<Mutex<Vec<_>>>::default(), Drain::new());
@@ -143,12 +126,7 @@ fn watch(folder: &Path, can_publish: bool) -> Watched {
         std::future::ready(can_publish.then_some(()).ok_or_else(closed))
     };
     let task = tokio::spawn(watcher.run(publish, drain.token()));
-    Watched {
-        rules,
-        published,
-        drain,
-        task,
-    }
+    Watched { rules, published, drain, task }
 }
 
 fn own(name: &str) -> Rule {
@@ -175,35 +153,20 @@ async fn a_change_is_answered_when_it_is_published_and_the_file_wins_by_name() {
         () = std::future::ready(()) => {}
     }
     drop(dropped);
-    eventually(SOON, async || rules.rules().rules.len(), |count| *count == 3)
-        .await
-        .unwrap();
+    eventually(SOON, async || rules.rules().rules.len(), |count| *count == 3).await.unwrap();
 
     std::fs::write(folder.path().join("rules.toml"), FROM_FILE.replace("swap", "hot")).unwrap();
     let source = async || rules.listing().source("hot");
-    eventually(SOON, source, |source| *source == RuleSource::File)
-        .await
-        .unwrap();
+    eventually(SOON, source, |source| *source == RuleSource::File).await.unwrap();
     let refused = rules.change(RuleChange::Update(own("hot"))).await;
     assert_eq!(refused, Err(RuleError::FromFile("hot".into())));
     std::fs::write(folder.path().join("rules.toml"), FROM_FILE).unwrap();
-    eventually(SOON, source, |source| *source == RuleSource::Own)
-        .await
-        .unwrap();
+    eventually(SOON, source, |source| *source == RuleSource::Own).await.unwrap();
 
     watched.drain.begin();
     watched.task.await.unwrap().unwrap();
-    assert_eq!(
-        rules.change(RuleChange::Delete("hot".into())).await,
-        Err(RuleError::Stopping)
-    );
-    let versions: Vec<u64> = watched
-        .published
-        .lock()
-        .unwrap()
-        .iter()
-        .map(|set| set.version)
-        .collect();
+    assert_eq!(rules.change(RuleChange::Delete("hot".into())).await, Err(RuleError::Stopping));
+    let versions: Vec<u64> = watched.published.lock().unwrap().iter().map(|set| set.version).collect();
     assert!(versions.is_sorted_by(|one, next| one < next), "{versions:?}");
 }
 

@@ -49,10 +49,7 @@ fn an_older_metric_name_brings_its_unit_along() {
     );
     let rules = parsed.unwrap().rules;
     assert_eq!(rules[0].metric, "system.cpu.utilization");
-    assert_eq!(
-        (rules[0].threshold, rules[0].clear, rules[0].for_s),
-        (0.8, Some(0.75), 60)
-    );
+    assert_eq!((rules[0].threshold, rules[0].clear, rules[0].for_s), (0.8, Some(0.75), 60));
     assert!((rules[1].threshold - 3.0).abs() < f64::EPSILON, "a count has no unit");
 }
 
@@ -135,11 +132,7 @@ fn the_built_in_rules_watch_listed_metrics() {
     let parsed = parse(BUILT_IN).unwrap();
     assert_eq!(parsed.warnings, []);
     for rule in &parsed.rules {
-        assert!(
-            Catalogue::standard().find(&rule.metric).is_some() && !rule.summary.is_empty(),
-            "{}",
-            rule.name
-        );
+        assert!(Catalogue::standard().find(&rule.metric).is_some() && !rule.summary.is_empty(), "{}", rule.name);
     }
     RuleSet::new(1, parsed.rules).unwrap();
 }
@@ -148,10 +141,7 @@ fn the_built_in_rules_watch_listed_metrics() {
 async fn a_valid_edit_is_published_and_an_invalid_one_keeps_the_rules() {
     const WAIT: Duration = Duration::from_secs(60);
     let folder = private_dir().unwrap();
-    let location = Location {
-        path: folder.path().join("rules.toml"),
-        is_required: false,
-    };
+    let location = Location { path: folder.path().join("rules.toml"), is_required: false };
     let path = location.path.clone();
     let registry = Registry::new();
     let own = OwnRules::open(folder.path().join("rules.json")).unwrap();
@@ -170,9 +160,7 @@ async fn a_valid_edit_is_published_and_an_invalid_one_keeps_the_rules() {
 
     let rule = "[[rule]]\nname='a'\nmetric='m'\noperator='gt'\nthreshold=1\nseverity='info'\n";
     std::fs::write(&path, rule).unwrap();
-    eventually(WAIT, async || rules.rules(), |set| set.rules.len() == 1)
-        .await
-        .unwrap();
+    eventually(WAIT, async || rules.rules(), |set| set.rules.len() == 1).await.unwrap();
     assert!(rules.rules().version > first.version);
 
     std::fs::write(&path, "[[rule]]\nname='b'\n").unwrap();
@@ -181,9 +169,7 @@ async fn a_valid_edit_is_published_and_an_invalid_one_keeps_the_rules() {
     assert_eq!(rules.rules().rules[0].name, "a");
 
     std::fs::remove_file(&path).unwrap();
-    eventually(WAIT, async || rules.rules(), |set| set.rules.len() > 5)
-        .await
-        .unwrap();
+    eventually(WAIT, async || rules.rules(), |set| set.rules.len() > 5).await.unwrap();
     drain.begin();
     task.await.unwrap().unwrap();
     let versions: Vec<u64> = published.lock().unwrap().iter().map(|set| set.version).collect();
@@ -192,10 +178,7 @@ async fn a_valid_edit_is_published_and_an_invalid_one_keeps_the_rules() {
 
 #[test]
 fn a_file_that_was_asked_for_must_be_there() {
-    let location = Location {
-        path: "/nowhere/rules.toml".into(),
-        is_required: true,
-    };
+    let location = Location { path: "/nowhere/rules.toml".into(), is_required: true };
     let error = location.load().unwrap_err().to_string();
     assert!(error.contains("cannot read rule file /nowhere/rules.toml"), "{error}");
 }

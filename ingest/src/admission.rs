@@ -68,11 +68,7 @@ pub(crate) fn layout(
     monotonic_us: u64,
     limits: &Limits,
 ) -> (KnownLayout, Vec<Refusal>) {
-    let mut refusals: Vec<Refusal> = sent
-        .dropped
-        .iter()
-        .map(|(at, why)| Refusal::bad_name(*at, why))
-        .collect();
+    let mut refusals: Vec<Refusal> = sent.dropped.iter().map(|(at, why)| Refusal::bad_name(*at, why)).collect();
     let mut kept: Vec<SeriesKey> = Vec::with_capacity(sent.series.len());
     let mut positions = Vec::with_capacity(sent.positions.len());
     let mut series = sent.series.into_iter();
@@ -138,10 +134,7 @@ pub(crate) fn frame(
 
 impl Admitted {
     fn refused(reason: RejectReason, samples: usize, detail: &str) -> Self {
-        Self {
-            refusals: vec![Refusal::new(reason, samples, detail)],
-            ..Self::default()
-        }
+        Self { refusals: vec![Refusal::new(reason, samples, detail)], ..Self::default() }
     }
 
     /// The finite values of series that were admitted; the others are noted as refused.
@@ -186,21 +179,12 @@ mod tests {
     const NOW: Timestamp = Timestamp::from_secs(1_763_700_000);
 
     fn limits() -> Limits {
-        Limits {
-            series_per_machine_max: 3,
-            ..Limits::default()
-        }
+        Limits { series_per_machine_max: 3, ..Limits::default() }
     }
 
     fn learn(door: &mut Door, names: &[&str]) -> (KnownLayout, Vec<Refusal>) {
-        let series = names.iter().map(|name| pb::Series {
-            metric: (*name).to_owned(),
-            labels: BTreeMap::new(),
-        });
-        let sent = decode::layout(&pb::Layout {
-            id: 1,
-            series: series.collect(),
-        });
+        let series = names.iter().map(|name| pb::Series { metric: (*name).to_owned(), labels: BTreeMap::new() });
+        let sent = decode::layout(&pb::Layout { id: 1, series: series.collect() });
         let machine = MachineId::parse("db-1").expect("a valid id");
         layout(sent, &machine, door, 0, &limits())
     }
@@ -225,18 +209,8 @@ mod tests {
             assert!(batch.is_consistent());
             words.extend((0..batch.len()).map(|n| format!("{}={}", batch.position(n), batch.values[n])));
         }
-        words.extend(
-            admitted
-                .refusals
-                .iter()
-                .map(|r| format!("{} x{}", r.reason.as_str(), r.count)),
-        );
-        words.extend(
-            admitted
-                .silent
-                .iter()
-                .map(|(reason, n)| format!("silent {} x{n}", reason.as_str())),
-        );
+        words.extend(admitted.refusals.iter().map(|r| format!("{} x{}", r.reason.as_str(), r.count)));
+        words.extend(admitted.silent.iter().map(|(reason, n)| format!("silent {} x{n}", reason.as_str())));
         words.join(" ")
     }
 
@@ -249,16 +223,8 @@ mod tests {
             (&["a", "b"], sent(&[2.0], &[0b10], 0), "1=2"),
             (&["a", "b"], sent(&[nan, 2.0], &[], 0), "1=2 not_finite x1"),
             (&["a", "b"], sent(&[nan, f64::INFINITY], &[], 0), "not_finite x2"),
-            (
-                &["a", "9", "b"],
-                sent(&[1.0, 2.0, 3.0], &[], 0),
-                "0=1 1=3 silent bad_name x1",
-            ),
-            (
-                &["a", "b", "c", "d"],
-                sent(&[1.0, 2.0, 3.0, 4.0], &[], 0),
-                "0=1 1=2 2=3 silent too_many_series x1",
-            ),
+            (&["a", "9", "b"], sent(&[1.0, 2.0, 3.0], &[], 0), "0=1 1=3 silent bad_name x1"),
+            (&["a", "b", "c", "d"], sent(&[1.0, 2.0, 3.0, 4.0], &[], 0), "0=1 1=2 2=3 silent too_many_series x1"),
             (&["a", "b"], sent(&[1.0], &[], 0), "bad_layout x1"),
             (&["a", "b"], sent(&[1.0, 2.0], &[], ten_minutes), "0=1 1=2"),
             (&["a", "b"], sent(&[1.0, 2.0], &[], ten_minutes + 1), "future x2"),
@@ -275,10 +241,8 @@ mod tests {
     fn a_layout_tells_each_refused_series_once_with_its_position() {
         let (known, refusals) = learn(&mut Door::default(), &["a", "9", "b", "c", "d"]);
         assert_eq!(known.layout.series.len(), 3);
-        let told: Vec<(&str, bool)> = refusals
-            .iter()
-            .map(|r| (r.reason.as_str(), r.detail.starts_with("series")))
-            .collect();
+        let told: Vec<(&str, bool)> =
+            refusals.iter().map(|r| (r.reason.as_str(), r.detail.starts_with("series"))).collect();
         assert_eq!(told, [("bad_name", true), ("too_many_series", true)]);
         assert!(refusals[1].detail.starts_with("series 4, d"), "{}", refusals[1].detail);
     }

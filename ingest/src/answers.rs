@@ -34,10 +34,7 @@ impl Note {
     /// Beyond the limit only the count of the reason grows.
     pub(crate) fn reject(&mut self, rejection: pb::Rejection) {
         let is_full = REJECTIONS_MAX <= self.rejections.len();
-        let same = self
-            .rejections
-            .iter_mut()
-            .rfind(|known| is_full && known.reason == rejection.reason);
+        let same = self.rejections.iter_mut().rfind(|known| is_full && known.reason == rejection.reason);
         match same {
             Some(known) => known.count = known.count.saturating_add(rejection.count),
             None => self.rejections.push(rejection),
@@ -63,12 +60,7 @@ struct State {
 
 impl Answers {
     pub(crate) fn into_stream(self) -> impl Stream<Item = Result<pb::PushResponse, Status>> {
-        let state = State {
-            answers: self,
-            next: None,
-            acknowledged: 0,
-            end: None,
-        };
+        let state = State { answers: self, next: None, acknowledged: 0, end: None };
         stream::unfold(state, async |mut state| {
             let answer = state.next().await?;
             Some((answer, state))
@@ -104,13 +96,7 @@ impl State {
             return Some(Err(end));
         }
         let number = first.number;
-        if self
-            .answers
-            .durable
-            .wait_for(|durable| number <= *durable)
-            .await
-            .is_err()
-        {
+        if self.answers.durable.wait_for(|durable| number <= *durable).await.is_err() {
             return Some(Err(draining()));
         }
         let mut answer = pb::PushResponse::default();

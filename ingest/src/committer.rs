@@ -70,11 +70,7 @@ impl Committer {
 
 /// A stream that is several times in a group hears its newest number only.
 fn acknowledge(group: Commit) {
-    let mut tickets = group
-        .submissions
-        .into_iter()
-        .map(|submission| submission.ticket)
-        .peekable();
+    let mut tickets = group.submissions.into_iter().map(|submission| submission.ticket).peekable();
     while let Some(ticket) = tickets.next() {
         let is_repeated = tickets.peek().is_some_and(|next| next.is_of_same_stream(&ticket));
         if !is_repeated {

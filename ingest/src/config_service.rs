@@ -59,10 +59,7 @@ impl Watch {
             return Some(Err(crate::context::draining()));
         };
         self.version = config.version;
-        Some(Ok(pb::CollectorConfig {
-            version: config.version,
-            interval_ms: config.interval_ms,
-        }))
+        Some(Ok(pb::CollectorConfig { version: config.version, interval_ms: config.interval_ms }))
     }
 }
 
@@ -146,10 +143,7 @@ impl Config {
     }
 
     async fn change(&self, change: RuleChange) -> Result<Arc<RuleSet>, Status> {
-        self.rules
-            .change(change)
-            .await
-            .map_err(|error| refusal(code(&error), &error))
+        self.rules.change(change).await.map_err(|error| refusal(code(&error), &error))
     }
 }
 

@@ -34,10 +34,7 @@ pub(crate) struct Moment {
 
 impl Context {
     pub(crate) fn moment(&self) -> Moment {
-        Moment {
-            arrival: self.now(),
-            monotonic_us: self.clock.monotonic_us(),
-        }
+        Moment { arrival: self.now(), monotonic_us: self.clock.monotonic_us() }
     }
 
     pub(crate) fn now(&self) -> Timestamp {

@@ -45,11 +45,7 @@ pub(crate) struct Control {
 
 impl Collectors {
     pub fn new(collectors_max: usize, meters: Meters) -> Self {
-        Self {
-            connected: Mutex::default(),
-            collectors_max,
-            meters,
-        }
+        Self { connected: Mutex::default(), collectors_max, meters }
     }
 
     fn connect(&self, machine: &MachineId) -> Result<(Sender<pb::Command>, Receiver<pb::Command>), Status> {
@@ -58,10 +54,7 @@ impl Collectors {
         if self.collectors_max <= connected.len() && !connected.contains_key(machine) {
             return Err(Status::resource_exhausted("too many control streams are open"));
         }
-        let stream = Connected {
-            commands: commands.clone(),
-            id: 0,
-        };
+        let stream = Connected { commands: commands.clone(), id: 0 };
         if let Some(older) = connected.insert(machine.clone(), stream) {
             older.commands.close();
         }
@@ -85,9 +78,7 @@ impl Collectors {
 impl CollectorControl for Collectors {
     fn command(&self, machine: &MachineId, command: CollectorCommand) -> Result<(), CommandError> {
         let mut connected = self.lock();
-        let collector = connected
-            .get_mut(machine)
-            .ok_or_else(|| CommandError::NotConnected(machine.clone()))?;
+        let collector = connected.get_mut(machine).ok_or_else(|| CommandError::NotConnected(machine.clone()))?;
         let sent = collector.commands.try_send(encode::command(collector.id + 1, command));
         sent.map_err(|error| match error.is_closed() {
             true => CommandError::NotConnected(machine.clone()),
@@ -121,23 +112,14 @@ impl ControlService for Control {
             first = tokio::time::timeout(within, results.next()) => first,
         };
         let first = first.map_err(|_elapsed| Status::deadline_exceeded("the first message did not come in time"))?;
-        let first = first
-            .transpose()?
-            .ok_or_else(|| Status::invalid_argument("the first message names the machine"))?;
+        let first =
+            first.transpose()?.ok_or_else(|| Status::invalid_argument("the first message names the machine"))?;
         let machine = parse(&first.machine_id)?;
         let (commands, waiting) = self.collectors.connect(&machine)?;
-        let reader = Reader {
-            context: Arc::clone(&self.context),
-            collectors: Arc::clone(&self.collectors),
-            machine,
-            commands,
-        };
+        let reader =
+            Reader { context: Arc::clone(&self.context), collectors: Arc::clone(&self.collectors), machine, commands };
         tokio::spawn(reader.run(results));
-        let outgoing = Outgoing {
-            waiting,
-            drain: self.context.drain.clone(),
-            has_ended: false,
-        };
+        let outgoing = Outgoing { waiting, drain: self.context.drain.clone(), has_ended: false };
         let commands = stream::unfold(outgoing, async |mut outgoing| {
             let command = outgoing.next().await?;
             Some((command, outgoing))

@@ -74,10 +74,7 @@ impl Door {
 
     /// The same content has one `Arc`, however many streams send it.
     pub(crate) fn share_layout(&mut self, layout: Layout) -> Arc<Layout> {
-        let known = self
-            .layouts
-            .iter()
-            .position(|known| known.id == layout.id && **known == layout);
+        let known = self.layouts.iter().position(|known| known.id == layout.id && **known == layout);
         let shared = known.map_or_else(|| Arc::new(layout), |at| self.layouts.remove(at));
         if self.layouts.len() == LAYOUTS_MAX {
             self.layouts.remove(0);
@@ -89,10 +86,7 @@ impl Door {
     /// Takes samples out of the machine's rate, all or none.
     pub(crate) fn take_rate(&mut self, samples: usize, monotonic_us: u64, limits: &Limits) -> bool {
         let burst = f64::from(limits.burst_samples_max);
-        let bucket = self.rate.get_or_insert(Bucket {
-            tokens: burst,
-            filled_us: monotonic_us,
-        });
+        let bucket = self.rate.get_or_insert(Bucket { tokens: burst, filled_us: monotonic_us });
         let passed_s = monotonic_us.saturating_sub(bucket.filled_us) as f64 / 1e6;
         bucket.tokens = (bucket.tokens + passed_s * f64::from(limits.samples_per_second_max)).min(burst);
         bucket.filled_us = monotonic_us;
@@ -106,10 +100,7 @@ impl Door {
 
     /// Newest sequence of the session that was taken; 0 when there is none.
     pub(crate) fn mark(&self, session: SessionId) -> u64 {
-        self.marks
-            .iter()
-            .find(|(known, _)| *known == session)
-            .map_or(0, |(_, sequence)| *sequence)
+        self.marks.iter().find(|(known, _)| *known == session).map_or(0, |(_, sequence)| *sequence)
     }
 
     pub(crate) fn advance(&mut self, session: SessionId, sequence: u64) {
@@ -117,17 +108,10 @@ impl Door {
     }
 
     pub(crate) fn refuse(&mut self, refusal: &Refusal) {
-        match self
-            .refusals
-            .iter_mut()
-            .find(|known| known.refusal.reason == refusal.reason)
-        {
+        match self.refusals.iter_mut().find(|known| known.refusal.reason == refusal.reason) {
             Some(known) if known.refusal.count == 0 => known.refusal = refusal.clone(),
             Some(known) => known.refusal.count = known.refusal.count.saturating_add(refusal.count),
-            None => self.refusals.push(Refused {
-                refusal: refusal.clone(),
-                journalled_us: None,
-            }),
+            None => self.refusals.push(Refused { refusal: refusal.clone(), journalled_us: None }),
         }
     }
 
@@ -139,16 +123,9 @@ impl Door {
         monotonic_us: u64,
         all: bool,
     ) -> Vec<Rejected> {
-        let is_due = |known: &Refused| {
-            known
-                .journalled_us
-                .is_none_or(|at| at + REFUSALS_EVERY_US <= monotonic_us)
-                || all
-        };
-        let due = self
-            .refusals
-            .iter_mut()
-            .filter(|known| 0 < known.refusal.count && is_due(known));
+        let is_due =
+            |known: &Refused| known.journalled_us.is_none_or(|at| at + REFUSALS_EVERY_US <= monotonic_us) || all;
+        let due = self.refusals.iter_mut().filter(|known| 0 < known.refusal.count && is_due(known));
         due.map(|known| {
             known.journalled_us = Some(monotonic_us);
             Rejected {
@@ -166,10 +143,7 @@ impl Door {
     pub(crate) fn restore(info: Option<Arc<MachineInfo>>, layouts: &[Arc<Layout>], marks: &[(SessionId, u64)]) -> Self {
         Self {
             info,
-            series: layouts
-                .iter()
-                .flat_map(|layout| layout.series.iter().map(|key| (key.clone(), 0)))
-                .collect(),
+            series: layouts.iter().flat_map(|layout| layout.series.iter().map(|key| (key.clone(), 0))).collect(),
             marks: marks.to_vec(),
             layouts: layouts.to_vec(),
             ..Self::default()
@@ -212,11 +186,7 @@ mod tests {
 
     #[test]
     fn the_rate_lets_a_burst_through_and_then_the_limit() {
-        let limits = Limits {
-            samples_per_second_max: 100,
-            burst_samples_max: 200,
-            ..Limits::default()
-        };
+        let limits = Limits { samples_per_second_max: 100, burst_samples_max: 200, ..Limits::default() };
         let mut door = Door::default();
         assert!(door.take_rate(200, 0, &limits));
         assert!(!door.take_rate(1, 0, &limits));

@@ -109,10 +109,7 @@ impl Gather {
         let key = decode::labels(labels).and_then(|labels| SeriesKey::parse(name, labels));
         let key = key.map_err(|invalid| Refusal::new(RejectReason::BadName, 1, &invalid.to_string()))?;
         let has_room = self.series.len() < LAYOUT_SERIES_MAX;
-        let is_welcome = has_room
-            && self
-                .machine
-                .with_door(|door| door.admit_series(&key, monotonic_us, series_max));
+        let is_welcome = has_room && self.machine.with_door(|door| door.admit_series(&key, monotonic_us, series_max));
         if !is_welcome {
             let detail = format!("{key}: a machine has at most {series_max} series");
             return Err(Refusal::new(RejectReason::TooManySeries, 1, &detail));

@@ -51,14 +51,8 @@ pub(crate) struct Tickets {
 
 impl Intake {
     pub(crate) fn new(queue: Sender<Submission>, bytes_max: usize) -> Self {
-        let permits_max = u32::try_from(bytes_max.div_ceil(BYTES_PER_PERMIT))
-            .unwrap_or(u32::MAX)
-            .max(1);
-        Self {
-            queue,
-            room: Arc::new(Semaphore::new(permits_max as usize)),
-            permits_max,
-        }
+        let permits_max = u32::try_from(bytes_max.div_ceil(BYTES_PER_PERMIT)).unwrap_or(u32::MAX).max(1);
+        Self { queue, room: Arc::new(Semaphore::new(permits_max as usize)), permits_max }
     }
 
     /// Journals one record and returns when it is durable: for rule edits.
@@ -79,12 +73,8 @@ impl Intake {
         // More than everything is asked for as everything, or it would wait for ever.
         let permits = permits.min(self.permits_max);
         let room = Arc::clone(&self.room).acquire_many_owned(permits).await;
-        let submission = Submission {
-            records,
-            bytes,
-            ticket: tickets.next(),
-            _room: room.map_err(|_closed| IntakeClosed)?,
-        };
+        let submission =
+            Submission { records, bytes, ticket: tickets.next(), _room: room.map_err(|_closed| IntakeClosed)? };
         self.queue.send(submission).await.map_err(|_closed| IntakeClosed)?;
         tickets.issued += 1;
         Ok(tickets.issued)
@@ -101,10 +91,7 @@ impl Intake {
 
 impl Tickets {
     pub(crate) fn new() -> Self {
-        Self {
-            issued: 0,
-            durable: Arc::new(watch::Sender::new(0)),
-        }
+        Self { issued: 0, durable: Arc::new(watch::Sender::new(0)) }
     }
 
     /// The number up to which everything is durable.
@@ -124,10 +111,7 @@ impl Tickets {
     }
 
     fn next(&self) -> Ticket {
-        Ticket {
-            number: self.issued + 1,
-            durable: Arc::clone(&self.durable),
-        }
+        Ticket { number: self.issued + 1, durable: Arc::clone(&self.durable) }
     }
 }
 

@@ -20,11 +20,7 @@ pub(crate) struct KnownLayout {
 impl KnownLayout {
     pub(crate) fn new(layout: Arc<Layout>, positions: Vec<Result<u16, RejectReason>>) -> Self {
         let is_whole = positions.iter().all(Result::is_ok);
-        Self {
-            layout,
-            positions: positions.into(),
-            is_whole,
-        }
+        Self { layout, positions: positions.into(), is_whole }
     }
 }
 
@@ -36,10 +32,7 @@ pub(crate) struct StreamLayouts {
 
 impl StreamLayouts {
     pub(crate) fn new(layouts_max: usize) -> Self {
-        Self {
-            known: VecDeque::new(),
-            layouts_max: layouts_max.max(1),
-        }
+        Self { known: VecDeque::new(), layouts_max: layouts_max.max(1) }
     }
 
     /// A number that is sent again means the new layout from then on.
@@ -53,11 +46,7 @@ impl StreamLayouts {
 
     /// The newest is looked at first: it is nearly always the one.
     pub(crate) fn get(&self, id: u32) -> Option<&Arc<KnownLayout>> {
-        self.known
-            .iter()
-            .rev()
-            .find(|(known, _)| *known == id)
-            .map(|(_, layout)| layout)
+        self.known.iter().rev().find(|(known, _)| *known == id).map(|(_, layout)| layout)
     }
 }
 

@@ -74,17 +74,10 @@ impl Machines {
         for (id, carried) in restored.machines() {
             let door = Door::restore(carried.info.clone(), &carried.layouts, &carried.marks);
             let state = State { door, entered_us };
-            known
-                .machines
-                .insert(id.clone(), Arc::new(Machine::new(id.clone(), state)));
+            known.machines.insert(id.clone(), Arc::new(Machine::new(id.clone(), state)));
         }
         meters.machines.set(known.machines.len() as f64);
-        Self {
-            known: Mutex::new(known),
-            machines_max,
-            clock,
-            meters,
-        }
+        Self { known: Mutex::new(known), machines_max, clock, meters }
     }
 
     /// The machine of this id, known from now on.
@@ -99,14 +92,9 @@ impl Machines {
             known.sweep(now_us);
         }
         if self.machines_max <= known.machines.len() {
-            return Err(HubIsFull {
-                machines_max: self.machines_max,
-            });
+            return Err(HubIsFull { machines_max: self.machines_max });
         }
-        let state = State {
-            entered_us: now_us,
-            ..State::default()
-        };
+        let state = State { entered_us: now_us, ..State::default() };
         let machine = Arc::new(Machine::new(id.clone(), state));
         known.machines.insert(id.clone(), Arc::clone(&machine));
         self.meters.machines.set(known.machines.len() as f64);
@@ -129,12 +117,7 @@ impl Known {
 
 impl Machine {
     fn new(id: MachineId, state: State) -> Self {
-        Self {
-            id,
-            state: Mutex::new(state),
-            seat: Arc::default(),
-            claims: watch::Sender::new(0),
-        }
+        Self { id, state: Mutex::new(state), seat: Arc::default(), claims: watch::Sender::new(0) }
     }
 
     /// The machine's state at the door; hold it only between two waits.
@@ -152,11 +135,7 @@ impl Machine {
         });
         let waiting = tokio::time::timeout(within, Arc::clone(&self.seat).lock_owned());
         let guard = waiting.await.map_err(|_elapsed| SeatIsTaken)?;
-        Ok(Seat {
-            claims,
-            number,
-            _guard: guard,
-        })
+        Ok(Seat { claims, number, _guard: guard })
     }
 }
 

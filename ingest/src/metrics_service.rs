@@ -21,9 +21,7 @@ pub(crate) struct Metrics {
 #[tonic::async_trait]
 impl MetricsService for Metrics {
     async fn stream_metrics(&self, request: Request<Streaming<pb::Metric>>) -> Result<Response<pb::StreamAck>, Status> {
-        samples::serve(Arc::clone(&self.context), request.into_inner())
-            .await
-            .map(Response::new)
+        samples::serve(Arc::clone(&self.context), request.into_inner()).await.map(Response::new)
     }
 
     type PushStream = Pin<Box<dyn Stream<Item = Result<pb::PushResponse, Status>> + Send>>;
@@ -44,12 +42,7 @@ impl MetricsService for Metrics {
     }
 
     async fn get_all_states(&self, _request: Request<pb::AllStatesRequest>) -> Result<Response<pb::AllStates>, Status> {
-        let states = self
-            .hot
-            .machines()
-            .iter()
-            .map(|view| encode::machine_state(view))
-            .collect();
+        let states = self.hot.machines().iter().map(|view| encode::machine_state(view)).collect();
         Ok(Response::new(pb::AllStates { states }))
     }
 
@@ -57,12 +50,7 @@ impl MetricsService for Metrics {
         &self,
         _request: Request<pb::ListMachinesRequest>,
     ) -> Result<Response<pb::MachineList>, Status> {
-        let machines = self
-            .hot
-            .machines()
-            .iter()
-            .map(|view| encode::machine_summary(view))
-            .collect();
+        let machines = self.hot.machines().iter().map(|view| encode::machine_summary(view)).collect();
         Ok(Response::new(pb::MachineList { machines }))
     }
 }

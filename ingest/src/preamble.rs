@@ -51,18 +51,12 @@ impl Preamble {
 
     /// Machine infos in id order.
     pub fn infos(&self) -> Vec<Arc<MachineInfo>> {
-        self.machines()
-            .into_iter()
-            .filter_map(|(_, carried)| carried.info.clone())
-            .collect()
+        self.machines().into_iter().filter_map(|(_, carried)| carried.info.clone()).collect()
     }
 
     /// Whether the machine's info says the same already.
     pub(crate) fn holds(&self, info: &MachineInfo) -> bool {
-        let known = self
-            .machines
-            .get(&info.machine)
-            .and_then(|carried| carried.info.as_ref());
+        let known = self.machines.get(&info.machine).and_then(|carried| carried.info.as_ref());
         known.is_some_and(|known| known.as_ref() == info)
     }
 
@@ -85,11 +79,7 @@ impl Preamble {
         for (id, carried) in self.machines() {
             records.extend(carried.layouts.iter().map(|layout| Record::Layout(Arc::clone(layout))));
             records.extend(carried.marks.iter().map(|(session, sequence)| {
-                Record::Mark(Mark {
-                    machine: id.clone(),
-                    session: *session,
-                    sequence: *sequence,
-                })
+                Record::Mark(Mark { machine: id.clone(), session: *session, sequence: *sequence })
             }));
         }
         records
@@ -196,10 +186,7 @@ mod tests {
     fn the_preamble_rebuilds_itself_from_its_own_records() {
         let mut preamble = Preamble::default();
         preamble.note(1, &Record::Rules(Arc::new(RuleSet::default())));
-        preamble.note(
-            1,
-            &Record::Machine(Arc::new(MachineInfo::unknown(machine("a"), Timestamp::EPOCH))),
-        );
+        preamble.note(1, &Record::Machine(Arc::new(MachineInfo::unknown(machine("a"), Timestamp::EPOCH))));
         preamble.note(2, &batch("a", "m", 5));
         preamble.note(2, &batch("b", "m", 6));
         let mut again = Preamble::default();

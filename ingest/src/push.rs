@@ -39,10 +39,7 @@ where
         let _open = OpenStream::count(&context.meters.push_streams);
         if let Err(status) = read(context, requests, tickets, &notes).await {
             debug!(code = ?status.code(), reason = status.message(), "push stream ends");
-            let end = Note {
-                end: Some(status),
-                ..Note::default()
-            };
+            let end = Note { end: Some(status), ..Note::default() };
             // An error means that the client has gone already.
             drop(notes.send(end).await);
         }
@@ -90,10 +87,7 @@ where
     let refused = &context.meters.refused_streams;
     let Ok(message) = message else {
         refused.no_hello.increment();
-        return Err(Status::deadline_exceeded(format!(
-            "no hello came within {} s",
-            within.as_secs()
-        )));
+        return Err(Status::deadline_exceeded(format!("no hello came within {} s", within.as_secs())));
     };
     let message = message.transpose().map_err(|status| broken(status, context))?;
     let hello = match message.and_then(|request| request.message) {

@@ -120,11 +120,7 @@ impl Replay<'_> {
         }
         let is_news = self.is_news(&record);
         self.found.state.note(t, &record);
-        if is_news {
-            self.push_unless_known(t, record)
-        } else {
-            Ok(())
-        }
+        if is_news { self.push_unless_known(t, record) } else { Ok(()) }
     }
 
     /// Marks are for the door alone, and what a preamble repeats is no news.
@@ -158,11 +154,7 @@ impl Replay<'_> {
     }
 
     fn step(&self, t: LogicalTime) -> Step {
-        Step {
-            t,
-            records: self.found.records,
-            samples: self.found.samples,
-        }
+        Step { t, records: self.found.records, samples: self.found.samples }
     }
 
     fn finish(mut self, progress: &mut dyn FnMut(Step)) -> Replayed {
@@ -180,10 +172,7 @@ impl Replay<'_> {
             );
         }
         if 0 < self.found.undecodable {
-            error!(
-                records = self.found.undecodable,
-                "journal records could not be read and are left out"
-            );
+            error!(records = self.found.undecodable, "journal records could not be read and are left out");
         }
         info!(
             records = self.found.records,

@@ -131,25 +131,19 @@ impl Feed {
         let id = match MachineId::parse(raw) {
             Ok(id) => id,
             Err(invalid) => {
-                self.refuse_nameless(RejectReason::BadName, &invalid.to_string())
-                    .await?;
+                self.refuse_nameless(RejectReason::BadName, &invalid.to_string()).await?;
                 return Ok(false);
             }
         };
         let machine = match self.context.machines.enter(&id) {
             Ok(machine) => machine,
             Err(full) => {
-                self.refuse_nameless(RejectReason::TooManyMachines, &format!("{id}: {full}"))
-                    .await?;
+                self.refuse_nameless(RejectReason::TooManyMachines, &format!("{id}: {full}")).await?;
                 return Ok(false);
             }
         };
         if self.context.streams.machines_per_stream_max <= self.machines.len() {
-            let oldest = self
-                .machines
-                .iter()
-                .min_by_key(|(_, gather)| gather.turn)
-                .map(|(id, _)| id.clone());
+            let oldest = self.machines.iter().min_by_key(|(_, gather)| gather.turn).map(|(id, _)| id.clone());
             if let Some(oldest) = oldest {
                 self.flush(&oldest).await?;
                 self.machines.remove(&oldest);
@@ -171,17 +165,8 @@ impl Feed {
             return Ok(());
         };
         let Refusal { reason, count, detail } = Refusal::new(reason, 1, detail);
-        let rejected = Rejected {
-            machine,
-            reason,
-            count,
-            arrival: self.context.now(),
-            detail,
-        };
-        self.context
-            .intake
-            .submit(vec![Record::Rejected(Arc::new(rejected))], &mut self.tickets)
-            .await?;
+        let rejected = Rejected { machine, reason, count, arrival: self.context.now(), detail };
+        self.context.intake.submit(vec![Record::Rejected(Arc::new(rejected))], &mut self.tickets).await?;
         Ok(())
     }
 
@@ -217,9 +202,7 @@ impl Feed {
             gather.machine.with_door(|door| door.refuse(&refusal));
         }
         let id = gather.machine.id.clone();
-        let due = gather
-            .machine
-            .with_door(|door| door.take_refusals(&id, now, now_us, samples == 0));
+        let due = gather.machine.with_door(|door| door.take_refusals(&id, now, now_us, samples == 0));
         records.extend(due.into_iter().map(|rejected| Record::Rejected(Arc::new(rejected))));
         if records.is_empty() {
             return Ok(());
@@ -239,10 +222,7 @@ pub(crate) fn check(
 ) -> Result<&'static str, Refusal> {
     let refuse = |reason, detail: String| Err(Refusal::new(reason, 1, &detail));
     let Some(name) = decode::metric_name(metric.r#type) else {
-        return refuse(
-            RejectReason::BadName,
-            format!("metric type {} is not known", metric.r#type),
-        );
+        return refuse(RejectReason::BadName, format!("metric type {} is not known", metric.r#type));
     };
     if !metric.value.is_finite() {
         return refuse(RejectReason::NotFinite, format!("{name} is {}", metric.value));

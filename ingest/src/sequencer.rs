@@ -83,11 +83,7 @@ impl Progress {
     /// Everything up to the journal's newest T is durable and sealed.
     pub(crate) fn after(newest: Option<LogicalTime>) -> Self {
         let sealed = newest.map_or(0, |t| t + 1);
-        Self {
-            sealed,
-            beat_at: sealed,
-            ..Self::default()
-        }
+        Self { sealed, beat_at: sealed, ..Self::default() }
     }
 }
 
@@ -106,16 +102,10 @@ impl Sequencer {
     }
 
     fn step(&mut self) -> Result<(), End> {
-        let room = self
-            .settings
-            .group_submissions_max
-            .saturating_sub(self.progress.waiting.len());
+        let room = self.settings.group_submissions_max.saturating_sub(self.progress.waiting.len());
         if self.progress.waiting.is_empty() {
             let wait = self.until_beat();
-            match self
-                .submissions
-                .recv_many_timeout(&mut self.progress.waiting, room.max(1), wait)
-            {
+            match self.submissions.recv_many_timeout(&mut self.progress.waiting, room.max(1), wait) {
                 Ok(_count) => {}
                 Err(RecvError::Empty) => {
                     self.beat();
@@ -147,11 +137,7 @@ impl Sequencer {
 
     fn commit(&mut self, mut group: Vec<Submission>) -> Result<(), End> {
         let records: Vec<Record> = group.iter_mut().flat_map(|s| std::mem::take(&mut s.records)).collect();
-        let mut commit = Commit {
-            t: None,
-            sealed: self.progress.sealed,
-            submissions: group,
-        };
+        let mut commit = Commit { t: None, sealed: self.progress.sealed, submissions: group };
         if !records.is_empty() {
             self.rotate_if_due();
             let t = self.timeline.next();
@@ -285,11 +271,7 @@ impl Sequencer {
         if now < self.progress.beat_at || now <= self.progress.sealed {
             return;
         }
-        let commit = Commit {
-            t: None,
-            sealed: now,
-            submissions: Vec::new(),
-        };
+        let commit = Commit { t: None, sealed: now, submissions: Vec::new() };
         if self.commits.try_send(commit).is_err() {
             // The committer is busy and seals soon by itself.
             return;

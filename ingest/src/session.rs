@@ -59,15 +59,7 @@ impl<'a> Session<'a> {
         notes: &'a mpsc::Sender<Note>,
     ) -> Self {
         let layouts = StreamLayouts::new(context.streams.layouts_per_stream_max);
-        Self {
-            context,
-            machine,
-            id,
-            layouts,
-            missing: None,
-            tickets,
-            notes,
-        }
+        Self { context, machine, id, layouts, missing: None, tickets, notes }
     }
 
     /// Journals what is new about the machine, and tells the collector from where on the hub misses frames.
@@ -129,10 +121,7 @@ impl<'a> Session<'a> {
                 let table = decode::processes(table, self.machine.id.clone());
                 let is_timely = admission::check_time(table.time, self.context.now(), &self.context.limits).is_ok();
                 let record = is_timely.then(|| Record::Processes(Arc::new(table)));
-                Taken {
-                    records: record.into_iter().collect(),
-                    ..Taken::default()
-                }
+                Taken { records: record.into_iter().collect(), ..Taken::default() }
             }
         };
         self.hand_in(taken).await
@@ -165,8 +154,7 @@ impl<'a> Session<'a> {
             taken.note.reject(rejection(0, refusal));
         }
         // The samples of a refused series are counted frame by frame.
-        self.machine
-            .with_door(|door| refusals.iter().for_each(|refusal| door.refuse(refusal)));
+        self.machine.with_door(|door| refusals.iter().for_each(|refusal| door.refuse(refusal)));
         self.journal_refusals(&mut taken, false);
         taken
     }
@@ -200,18 +188,11 @@ impl<'a> Session<'a> {
         if self.missing.is_some_and(|missing| frame.sequence <= missing.sequence) {
             self.missing = None;
         }
-        let known = if self.missing.is_none() {
-            self.layouts.get(frame.layout)
-        } else {
-            None
-        };
+        let known = if self.missing.is_none() { self.layouts.get(frame.layout) } else { None };
         let Some(known) = known else {
             meters.shed.add(samples as u64);
             if self.missing.is_none() {
-                self.missing = Some(Missing {
-                    layout: frame.layout,
-                    sequence: frame.sequence,
-                });
+                self.missing = Some(Missing { layout: frame.layout, sequence: frame.sequence });
                 taken.note.unknown_layouts.push(frame.layout);
             }
             return;
@@ -244,12 +225,8 @@ impl<'a> Session<'a> {
 
     fn journal_refusals(&self, taken: &mut Taken, all: bool) {
         let (now, now_us) = (self.context.now(), self.context.clock.monotonic_us());
-        let due = self
-            .machine
-            .with_door(|door| door.take_refusals(&self.machine.id, now, now_us, all));
-        taken
-            .records
-            .extend(due.into_iter().map(|rejected| Record::Rejected(Arc::new(rejected))));
+        let due = self.machine.with_door(|door| door.take_refusals(&self.machine.id, now, now_us, all));
+        taken.records.extend(due.into_iter().map(|rejected| Record::Rejected(Arc::new(rejected))));
     }
 
     /// Submits, moves the mark and leaves the note. The place for the note comes first: from the submission on nothing waits, so
@@ -269,9 +246,6 @@ impl<'a> Session<'a> {
 
 /// But for when it arrived.
 fn says_the_same(known: &MachineInfo, new: &MachineInfo) -> bool {
-    let new = MachineInfo {
-        arrival: known.arrival,
-        ..new.clone()
-    };
+    let new = MachineInfo { arrival: known.arrival, ..new.clone() };
     *known == new
 }

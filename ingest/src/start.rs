@@ -59,16 +59,7 @@ impl Ingest {
     /// # Errors
     /// The system gives no more threads.
     pub fn start(foundations: Foundations) -> io::Result<Self> {
-        let Foundations {
-            journal,
-            replayed,
-            dataflow,
-            t_floor,
-            keep_from,
-            clock,
-            registry,
-            settings,
-        } = foundations;
+        let Foundations { journal, replayed, dataflow, t_floor, keep_from, clock, registry, settings } = foundations;
         let meters = Meters::new(&registry);
         let machines_max = settings.limits.machines_max;
         let machines = Machines::new(machines_max, &replayed.state, Arc::clone(&clock), meters.clone());
@@ -102,20 +93,8 @@ impl Ingest {
             meters: meters.clone(),
             progress: Progress::after(replayed.newest_t),
         };
-        let threads = vec![
-            spawn("sequencer", move || sequencer.run())?,
-            spawn("committer", move || committer.run())?,
-        ];
-        Ok(Self {
-            intake,
-            machines: Arc::new(machines),
-            settings,
-            clock,
-            meters,
-            state,
-            queue,
-            threads,
-        })
+        let threads = vec![spawn("sequencer", move || sequencer.run())?, spawn("committer", move || committer.run())?];
+        Ok(Self { intake, machines: Arc::new(machines), settings, clock, meters, state, queue, threads })
     }
 
     /// For records that do not come from a collector: rule edits.

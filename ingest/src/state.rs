@@ -21,10 +21,7 @@ impl JournalState {
             latency_ms: None,
             last_error: None,
         };
-        Self {
-            clock,
-            health: Mutex::new(health),
-        }
+        Self { clock, health: Mutex::new(health) }
     }
 
     pub fn health(&self) -> Health {

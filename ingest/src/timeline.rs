@@ -22,11 +22,7 @@ pub(crate) struct Timeline {
 impl Timeline {
     /// Goes on after the newest T of an earlier run; 0 where there was none.
     pub(crate) fn after(newest: LogicalTime, clock: SharedClock) -> Self {
-        Self {
-            clock,
-            last: newest,
-            ahead: None,
-        }
+        Self { clock, last: newest, ahead: None }
     }
 
     /// The next group's T.
@@ -47,10 +43,7 @@ impl Timeline {
         let monotonic = self.clock.monotonic_us();
         let (t, since) = *self.ahead.get_or_insert_with(|| {
             let ahead_s = (self.last - wall) / 1_000_000;
-            error!(
-                ahead_s,
-                "clock is behind the journal: set it right; logical time goes on without it"
-            );
+            error!(ahead_s, "clock is behind the journal: set it right; logical time goes on without it");
             (self.last, monotonic)
         });
         t.saturating_add(monotonic.saturating_sub(since))

@@ -50,9 +50,7 @@ async fn send_raw(front: &Front, method: &'static str, messages: Vec<Vec<u8>>) -
     let mut client = Grpc::new(front.channel().await);
     client.ready().await.expect("connected");
     let path = PathAndQuery::from_static(method);
-    let answer = client
-        .streaming(Request::new(tokio_stream::iter(messages)), path, Bytes)
-        .await;
+    let answer = client.streaming(Request::new(tokio_stream::iter(messages)), path, Bytes).await;
     match answer {
         Err(status) => status,
         Ok(answer) => match answer.into_inner().message().await {
@@ -94,10 +92,7 @@ async fn garbage_on_the_port_ends_its_own_connection() {
 async fn malformed_protobuf_ends_its_own_stream() {
     let dir = folder();
     let front = Front::start(dir.path()).await;
-    for method in [
-        "/monitoring.MetricsService/Push",
-        "/monitoring.MetricsService/StreamMetrics",
-    ] {
+    for method in ["/monitoring.MetricsService/Push", "/monitoring.MetricsService/StreamMetrics"] {
         let end = send_raw(&front, method, vec![vec![0x0a, 0xff, 0xff]]).await;
         assert_eq!(end.code(), Code::InvalidArgument, "{end:?}");
     }
@@ -114,8 +109,7 @@ async fn an_oversized_message_is_refused_and_what_came_before_it_is_kept() {
     push.send(frame(1, 1, 0, &[1.0])).await;
     push.acknowledged(1).await;
     let frames = vec![pb::Frame::default(); 3 << 20];
-    push.send(pb::push_request::Message::Frames(pb::Frames { frames }))
-        .await;
+    push.send(pb::push_request::Message::Frames(pb::Frames { frames })).await;
     let end = push.end().await;
     assert_eq!(end.code(), Code::OutOfRange, "{end:?}");
     assert_eq!(front.graph.sequences(), [1]);

@@ -23,10 +23,7 @@ fn narrow() -> Settings {
             groups_unsynced_max: 2,
             ..SequencerSettings::default()
         },
-        streams: StreamSettings {
-            credit_frames_max: 64,
-            ..StreamSettings::default()
-        },
+        streams: StreamSettings { credit_frames_max: 64, ..StreamSettings::default() },
         ..Settings::default()
     }
 }
@@ -45,10 +42,7 @@ async fn a_hub_that_cannot_commit_stops_reading_and_loses_nothing() {
         for sequence in 1..=2_000 {
             let values: Vec<f64> = vec![1.0];
             let message = Some(Message::Frame(plain_frame(sequence, 1, 0, &values)));
-            sender
-                .send(proto::pb::PushRequest { message })
-                .await
-                .expect("the stream is open");
+            sender.send(proto::pb::PushRequest { message }).await.expect("the stream is open");
         }
     });
     // The way in fills up and stays full; what the hub holds is bounded by its queues.
@@ -80,9 +74,7 @@ async fn a_drain_has_an_end_even_when_the_disk_has_not() {
     push.send(layout(1, &["a"])).await;
     front.graph.shut(true);
     push.send(Message::Frame(plain_frame(1, 1, 0, &[1.0]))).await;
-    eventually(SOON, async || front.graph.sequences().len(), |n| *n == 1)
-        .await
-        .unwrap();
+    eventually(SOON, async || front.graph.sequences().len(), |n| *n == 1).await.unwrap();
     let graph = Arc::clone(&front.graph);
     front.drain.begin();
     let end = push.end().await;
@@ -104,10 +96,7 @@ fn a_full_disk_is_waited_for_and_said() {
     // What the child was told is durable is there, and nothing is torn.
     let graph = common::Remembering::default();
     let found = ingest::replay(&open_journal(dir.path()), 0, &graph, &mut |_| {}).unwrap();
-    let told: u64 = std::fs::read_to_string(dir.path().join("told"))
-        .unwrap()
-        .parse()
-        .unwrap();
+    let told: u64 = std::fs::read_to_string(dir.path().join("told")).unwrap().parse().unwrap();
     assert!(0 < told && told <= found.records, "{told} of {}", found.records);
     assert_eq!((found.undecodable, found.gaps.len()), (0, 0));
 }

@@ -21,10 +21,7 @@ async fn a_frame_is_journalled_pushed_and_acknowledged() {
     push.send(frame(1, 1, -5_000, &[1.0, 2.0])).await;
     push.acknowledged(1).await;
     let batch = &front.graph.batches()[0];
-    assert_eq!(
-        (batch.machine().as_str(), batch.session.0, batch.sequence),
-        ("db-1", 7, 1)
-    );
+    assert_eq!((batch.machine().as_str(), batch.session.0, batch.sequence), ("db-1", 7, 1));
     assert_eq!(batch.values.as_ref(), [1.0, 2.0]);
     assert_eq!(batch.arrival, Timestamp::from_millis(common::START_MS));
     // A machine's records all go to its own worker.
@@ -134,11 +131,8 @@ async fn a_clock_a_day_ahead_costs_only_its_own_frames() {
     right.send(frame(1, 1, 0, &[3.0, 4.0])).await;
     let heard = wrong.acknowledged(2).await;
     right.acknowledged(1).await;
-    let told: Vec<(u64, &str, u32)> = heard
-        .rejections
-        .iter()
-        .map(|r| (r.sequence, r.reason.as_str(), r.count))
-        .collect();
+    let told: Vec<(u64, &str, u32)> =
+        heard.rejections.iter().map(|r| (r.sequence, r.reason.as_str(), r.count)).collect();
     assert_eq!(told, [(1, "future", 2)]);
     assert_eq!(front.graph.rejected(), [(RejectReason::Future, 2)]);
     assert_eq!(front.graph.batches().len(), 2);
@@ -149,11 +143,7 @@ async fn a_clock_a_day_ahead_costs_only_its_own_frames() {
 async fn a_flood_loses_only_its_own_excess() {
     let dir = folder();
     let settings = Settings {
-        limits: Limits {
-            samples_per_second_max: 10,
-            burst_samples_max: 10,
-            ..Limits::default()
-        },
+        limits: Limits { samples_per_second_max: 10, burst_samples_max: 10, ..Limits::default() },
         ..Settings::default()
     };
     let front = Front::start_with(dir.path(), settings).await;
@@ -162,9 +152,7 @@ async fn a_flood_loses_only_its_own_excess() {
     flood.send(layout(1, &["a"])).await;
     calm.send(layout(1, &["a"])).await;
     let frames = (1..=100).map(|sequence| plain_frame(sequence, 1, 0, &[1.0])).collect();
-    flood
-        .send(pb::push_request::Message::Frames(pb::Frames { frames }))
-        .await;
+    flood.send(pb::push_request::Message::Frames(pb::Frames { frames })).await;
     calm.send(frame(1, 1, 0, &[1.0])).await;
     let heard = flood.acknowledged(100).await;
     assert!(calm.acknowledged(1).await.rejections.is_empty());
@@ -173,12 +161,8 @@ async fn a_flood_loses_only_its_own_excess() {
     // Ninety refusals are one dead letter.
     assert_eq!(front.graph.rejected(), [(RejectReason::RateLimited, 90)]);
     front.clock.advance(Duration::from_millis(900));
-    let frames = (101..=120)
-        .map(|sequence| plain_frame(sequence, 1, 1, &[1.0]))
-        .collect();
-    flood
-        .send(pb::push_request::Message::Frames(pb::Frames { frames }))
-        .await;
+    let frames = (101..=120).map(|sequence| plain_frame(sequence, 1, 1, &[1.0])).collect();
+    flood.send(pb::push_request::Message::Frames(pb::Frames { frames })).await;
     assert_eq!(flood.acknowledged(120).await.rejections.len(), 11);
     // The rest of a second's refusals is journalled when the stream ends, however it does.
     drop(flood);
@@ -193,31 +177,15 @@ async fn a_bad_series_costs_itself_and_is_told_once() {
     let dir = folder();
     let front = Front::start(dir.path()).await;
     let (mut push, _) = Push::hello(&front, "db-1", 7).await;
-    let series = ["a", "not a name", "b"].map(|metric| pb::Series {
-        metric: metric.into(),
-        labels: Default::default(),
-    });
-    push.send(pb::push_request::Message::Layout(pb::Layout {
-        id: 1,
-        series: series.into(),
-    }))
-    .await;
+    let series =
+        ["a", "not a name", "b"].map(|metric| pb::Series { metric: metric.into(), labels: Default::default() });
+    push.send(pb::push_request::Message::Layout(pb::Layout { id: 1, series: series.into() })).await;
     push.send(frame(1, 1, 0, &[1.0, 2.0, 3.0])).await;
     push.send(frame(2, 1, 1, &[4.0, 5.0, 6.0])).await;
     let heard = push.acknowledged(2).await;
     assert_eq!(heard.rejections.len(), 1);
-    assert!(
-        heard.rejections[0]
-            .detail
-            .starts_with("series 1: metric name \"not a name\""),
-        "{heard:?}"
-    );
-    let values: Vec<Vec<f64>> = front
-        .graph
-        .batches()
-        .iter()
-        .map(|batch| batch.values.to_vec())
-        .collect();
+    assert!(heard.rejections[0].detail.starts_with("series 1: metric name \"not a name\""), "{heard:?}");
+    let values: Vec<Vec<f64>> = front.graph.batches().iter().map(|batch| batch.values.to_vec()).collect();
     assert_eq!(values, [[1.0, 3.0], [4.0, 6.0]]);
     assert!((front.count("ingest_rejected_samples_total{reason=\"bad_name\"}") - 2.0).abs() < f64::EPSILON);
     assert!(front.stop().await);
@@ -251,14 +219,8 @@ async fn frames_of_an_unknown_layout_wait_for_it_and_nothing_is_acknowledged_pas
 async fn a_stream_that_starts_wrong_is_told_what_to_do() {
     let dir = folder();
     let settings = Settings {
-        limits: Limits {
-            machines_max: 1,
-            ..Limits::default()
-        },
-        streams: StreamSettings {
-            hello_within: Duration::from_secs(1),
-            ..StreamSettings::default()
-        },
+        limits: Limits { machines_max: 1, ..Limits::default() },
+        streams: StreamSettings { hello_within: Duration::from_secs(1), ..StreamSettings::default() },
         ..Settings::default()
     };
     let front = Front::start_with(dir.path(), settings).await;
@@ -299,9 +261,7 @@ async fn the_graphs_clock_goes_on_when_nothing_comes() {
     push.acknowledged(1).await;
     let sealed = front.graph.sealed();
     front.clock.advance(Duration::from_secs(3));
-    eventually(SOON, async || front.graph.sealed(), |now| sealed + 2_900_000 <= *now)
-        .await
-        .unwrap();
+    eventually(SOON, async || front.graph.sealed(), |now| sealed + 2_900_000 <= *now).await.unwrap();
     // And what comes next comes after it: the graph asserts that.
     push.send(frame(2, 1, 0, &[1.0])).await;
     push.acknowledged(2).await;

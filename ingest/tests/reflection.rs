@@ -7,36 +7,21 @@ use ingest::{Settings, StreamSettings};
 use tonic::{Code, Status};
 use tonic_reflection::pb::{v1, v1alpha};
 
-const SERVICES: [&str; 4] = [
-    "grpc.health.v1.Health",
-    "monitoring.ConfigService",
-    "monitoring.ControlService",
-    "monitoring.MetricsService",
-];
+const SERVICES: [&str; 4] =
+    ["grpc.health.v1.Health", "monitoring.ConfigService", "monitoring.ControlService", "monitoring.MetricsService"];
 
 fn asked_for() -> Settings {
-    Settings {
-        streams: StreamSettings {
-            reflection: true,
-            ..StreamSettings::default()
-        },
-        ..Settings::default()
-    }
+    Settings { streams: StreamSettings { reflection: true, ..StreamSettings::default() }, ..Settings::default() }
 }
 
 async fn ask(
     front: &Front,
     question: v1::server_reflection_request::MessageRequest,
 ) -> Result<v1::server_reflection_response::MessageResponse, Status> {
-    let request = v1::ServerReflectionRequest {
-        message_request: Some(question),
-        ..v1::ServerReflectionRequest::default()
-    };
+    let request =
+        v1::ServerReflectionRequest { message_request: Some(question), ..v1::ServerReflectionRequest::default() };
     let mut client = v1::server_reflection_client::ServerReflectionClient::new(front.channel().await);
-    let mut answers = client
-        .server_reflection_info(tokio_stream::once(request))
-        .await?
-        .into_inner();
+    let mut answers = client.server_reflection_info(tokio_stream::once(request)).await?.into_inner();
     let answer = answers.message().await?.expect("an answer");
     Ok(answer.message_response.expect("a response"))
 }
@@ -60,14 +45,9 @@ async fn listed_by_the_older_version(front: &Front) -> Result<Vec<String>, Statu
         ..v1alpha::ServerReflectionRequest::default()
     };
     let mut client = v1alpha::server_reflection_client::ServerReflectionClient::new(front.channel().await);
-    let mut answers = client
-        .server_reflection_info(tokio_stream::once(request))
-        .await?
-        .into_inner();
+    let mut answers = client.server_reflection_info(tokio_stream::once(request)).await?.into_inner();
     let answer = answers.message().await?.expect("an answer");
-    let Some(MessageResponse::ListServicesResponse(list)) = answer.message_response else {
-        panic!("not a list")
-    };
+    let Some(MessageResponse::ListServicesResponse(list)) = answer.message_response else { panic!("not a list") };
     let mut names: Vec<String> = list.service.into_iter().map(|service| service.name).collect();
     names.sort();
     Ok(names)
@@ -87,10 +67,7 @@ async fn the_services_are_described_to_nobody_by_default() {
 async fn every_service_is_listed_on_request_in_both_versions() {
     let dir = folder();
     let front = Front::start_with(dir.path(), asked_for()).await;
-    let (newer, older) = (
-        listed(&front).await.unwrap(),
-        listed_by_the_older_version(&front).await.unwrap(),
-    );
+    let (newer, older) = (listed(&front).await.unwrap(), listed_by_the_older_version(&front).await.unwrap());
     for service in SERVICES {
         assert!(newer.iter().any(|name| name == service), "{service}: {newer:?}");
         assert!(older.iter().any(|name| name == service), "{service}: {older:?}");

@@ -32,11 +32,7 @@ fn rules(version: u64) -> Record {
 
 fn start(dir: &Path, options: Options, clock: &ManualClock, keep_from: &Arc<AtomicU64>) -> (Ingest, Arc<Remembering>) {
     let graph = Arc::new(Remembering::default());
-    let (journal, _) = Journal::open(Options {
-        dir: dir.to_owned(),
-        ..options
-    })
-    .expect("a journal");
+    let (journal, _) = Journal::open(Options { dir: dir.to_owned(), ..options }).expect("a journal");
     let replayed = ingest::replay(&journal, 0, graph.as_ref(), &mut |_| {}).expect("a readable journal");
     let foundations = Foundations {
         journal,
@@ -53,9 +49,7 @@ fn start(dir: &Path, options: Options, clock: &ManualClock, keep_from: &Arc<Atom
 
 fn batch(sequence: u64) -> Record {
     let machine = MachineId::parse("db-1").expect("a valid id");
-    let series = (0..50)
-        .map(|n| SeriesKey::parse(&format!("m{n}"), Labels::none()).expect("a valid name"))
-        .collect();
+    let series = (0..50).map(|n| SeriesKey::parse(&format!("m{n}"), Labels::none()).expect("a valid name")).collect();
     Record::Batch(Arc::new(Batch {
         layout: Arc::new(Layout::new(machine, series)),
         session: SessionId(7),
@@ -75,17 +69,13 @@ async fn a_crash_at_any_moment_gives_back_what_was_acknowledged_at_its_own_times
     let (mut push, _) = Push::hello(&front, "db-1", 7).await;
     push.send(layout(1, &["a", "b"])).await;
     for sequence in 1..=20 {
-        push.send(frame(sequence, 1, i64::try_from(sequence).unwrap(), &[1.0, 2.0]))
-            .await;
+        push.send(frame(sequence, 1, i64::try_from(sequence).unwrap(), &[1.0, 2.0])).await;
     }
     push.acknowledged(20).await;
     let copy = crash_copy(dir.path());
     // A record that the crash cut short.
     let segment = std::fs::read_dir(copy.path()).unwrap().map(|e| e.unwrap().path());
-    let segment = segment
-        .filter(|path| path.extension().is_some_and(|e| e == "journal"))
-        .max()
-        .unwrap();
+    let segment = segment.filter(|path| path.extension().is_some_and(|e| e == "journal")).max().unwrap();
     let mut bytes = std::fs::read(&segment).unwrap();
     bytes.extend_from_slice(&[7; 33]);
     std::fs::write(&segment, bytes).unwrap();
@@ -132,20 +122,14 @@ async fn a_replay_from_later_on_brings_the_state_of_before() {
 #[tokio::test(flavor = "multi_thread")]
 async fn dropped_segments_leave_layouts_marks_and_rules_behind() {
     let dir = folder();
-    let options = || Options {
-        segment_bytes: 16 << 10,
-        ..Options::new("")
-    };
+    let options = || Options { segment_bytes: 16 << 10, ..Options::new("") };
     let (clock, keep_from) = (ManualClock::at(START_MS * 1_000), Arc::<AtomicU64>::default());
     let (ingest, _) = start(dir.path(), options(), &clock, &keep_from);
     ingest.intake().record(rules(3)).await.unwrap();
     for sequence in 1..=400 {
         clock.advance(Duration::from_secs(1));
         if sequence == 390 {
-            keep_from.store(
-                u64::try_from(START_MS).unwrap() * 1_000 + 380_000_000,
-                Ordering::Release,
-            );
+            keep_from.store(u64::try_from(START_MS).unwrap() * 1_000 + 380_000_000, Ordering::Release);
         }
         ingest.intake().record(batch(sequence)).await.unwrap();
     }
@@ -153,10 +137,7 @@ async fn dropped_segments_leave_layouts_marks_and_rules_behind() {
 
     let (found, graph) = replay(dir.path(), 0);
     let sequences = graph.sequences();
-    assert!(
-        sequences.len() < 300 && sequences.ends_with(&[398, 399, 400]),
-        "{sequences:?}"
-    );
+    assert!(sequences.len() < 300 && sequences.ends_with(&[398, 399, 400]), "{sequences:?}");
     assert!(sequences.is_sorted() && found.undecodable == 0 && found.gaps.is_empty());
     assert_eq!(found.state.rules().unwrap().version, 3);
     // Each batch's layout came before it, and the rules once.

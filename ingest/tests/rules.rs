@@ -27,10 +27,7 @@ async fn a_rule_is_made_replaced_and_deleted() {
     let request = pb::CreateRuleRequest { rule: rule("hot") };
     let made = client.create_rule(request).await.unwrap().into_inner();
     let kept = made.rule.unwrap();
-    assert_eq!(
-        (made.version, kept.source.as_str(), kept.enabled),
-        (7, "own", Some(true))
-    );
+    assert_eq!((made.version, kept.source.as_str(), kept.enabled), (7, "own", Some(true)));
     let listed = client.list_rules(pb::ListRulesRequest {}).await.unwrap().into_inner();
     assert_eq!(listed.rules, std::slice::from_ref(&kept));
 
@@ -75,34 +72,16 @@ async fn what_is_no_rule_is_refused_with_every_problem() {
     let dir = folder();
     let front = Front::start(dir.path()).await;
     let mut client = ConfigServiceClient::new(front.channel().await);
-    let missing = client
-        .create_rule(pb::CreateRuleRequest { rule: None })
-        .await
-        .unwrap_err();
+    let missing = client.create_rule(pb::CreateRuleRequest { rule: None }).await.unwrap_err();
     assert_eq!(missing.code(), Code::InvalidArgument);
-    let bad = pb::Rule {
-        operator: "above".into(),
-        severity: "bad".into(),
-        ..rule("Not A Name").unwrap()
-    };
-    let refused = client
-        .create_rule(pb::CreateRuleRequest { rule: Some(bad) })
-        .await
-        .unwrap_err();
+    let bad = pb::Rule { operator: "above".into(), severity: "bad".into(), ..rule("Not A Name").unwrap() };
+    let refused = client.create_rule(pb::CreateRuleRequest { rule: Some(bad) }).await.unwrap_err();
     assert_eq!(refused.code(), Code::InvalidArgument);
-    for part in [
-        "operator \"above\" is not known",
-        "severity \"bad\"",
-        "rule name \"Not A Name\"",
-    ] {
+    for part in ["operator \"above\" is not known", "severity \"bad\"", "rule name \"Not A Name\""] {
         assert!(refused.message().contains(part), "{}", refused.message());
     }
     // What is quoted is cut: a refusal travels in a header.
-    let long = client
-        .create_rule(pb::CreateRuleRequest {
-            rule: rule(&"X".repeat(1 << 20)),
-        })
-        .await;
+    let long = client.create_rule(pb::CreateRuleRequest { rule: rule(&"X".repeat(1 << 20)) }).await;
     assert_eq!(long.unwrap_err().code(), Code::InvalidArgument);
     assert!(front.rules.ordered.lock().unwrap().is_empty());
     assert!(front.stop().await);

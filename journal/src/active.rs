@@ -60,19 +60,11 @@ impl Active {
     pub(crate) fn create(shared: &Shared, pending: &Pending) -> Result<Self, JournalError> {
         let first_t = pending.first_t;
         #[cfg(test)]
-        let made = shared
-            .faults
-            .before_write()
-            .and_then(|()| segment::create(&shared.dir, first_t));
+        let made = shared.faults.before_write().and_then(|()| segment::create(&shared.dir, first_t));
         #[cfg(not(test))]
         let made = segment::create(&shared.dir, first_t);
         let file = made.map_err(|error| shared.refused("create", first_t, error))?;
-        Ok(Self {
-            first_t,
-            file: Arc::new(file),
-            bytes: segment::HEADER_BYTES,
-            records: 0,
-        })
+        Ok(Self { first_t, file: Arc::new(file), bytes: segment::HEADER_BYTES, records: 0 })
     }
 
     pub(crate) fn bytes(&self) -> u64 {
@@ -83,19 +75,14 @@ impl Active {
     pub(crate) fn write(&mut self, shared: &Shared, pending: &Pending) -> Result<(), JournalError> {
         if let Err(error) = self.write_bytes(shared, &pending.bytes) {
             if is_no_space(&error) {
-                self.file
-                    .set_len(self.bytes)
-                    .map_err(|error| shared.refused("cut", self.first_t, error))?;
+                self.file.set_len(self.bytes).map_err(|error| shared.refused("cut", self.first_t, error))?;
             }
             return Err(shared.refused("write", self.first_t, error));
         }
         let written = pending.bytes.len() as u64;
         self.bytes += written;
         self.records += pending.records;
-        let segment = Segment {
-            bytes: self.bytes,
-            records: Some(self.records),
-        };
+        let segment = Segment { bytes: self.bytes, records: Some(self.records) };
         shared.flushed(self.first_t, segment, written, &self.file);
         Ok(())
     }
@@ -114,11 +101,6 @@ impl Active {
 
 impl From<Tail> for Active {
     fn from(tail: Tail) -> Self {
-        Self {
-            first_t: tail.first_t,
-            file: Arc::new(tail.file),
-            bytes: tail.bytes,
-            records: tail.records,
-        }
+        Self { first_t: tail.first_t, file: Arc::new(tail.file), bytes: tail.bytes, records: tail.records }
     }
 }

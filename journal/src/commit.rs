@@ -62,20 +62,12 @@ pub(crate) struct Faults {
 impl Faults {
     pub(crate) fn before_sync(&self) -> io::Result<()> {
         let fails = self.sync_fails.load(std::sync::atomic::Ordering::SeqCst);
-        if fails {
-            Err(io::Error::other("input/output error"))
-        } else {
-            Ok(())
-        }
+        if fails { Err(io::Error::other("input/output error")) } else { Ok(()) }
     }
 
     pub(crate) fn before_write(&self) -> io::Result<()> {
         let fails = self.no_space.load(std::sync::atomic::Ordering::SeqCst);
-        if fails {
-            Err(io::ErrorKind::StorageFull.into())
-        } else {
-            Ok(())
-        }
+        if fails { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
     }
 }
 
@@ -90,9 +82,7 @@ impl Syncer {
     /// # Errors
     /// `Poisoned` after a failed fsync, now or earlier; `NotFlushed` when `upto` is not in the file yet.
     pub fn sync(&self, upto: u64) -> Result<u64, JournalError> {
-        self.shared
-            .sync(Some(upto))?
-            .ok_or(JournalError::NotFlushed { t: upto })
+        self.shared.sync(Some(upto))?.ok_or(JournalError::NotFlushed { t: upto })
     }
 
     /// The newest T known to be durable.
@@ -110,12 +100,7 @@ impl Shared {
         segments: BTreeMap<u64, Segment>,
         newest_t: Option<u64>,
     ) -> Self {
-        let state = State {
-            segments,
-            flushed_t: newest_t,
-            durable_t: newest_t,
-            ..State::default()
-        };
+        let state = State { segments, flushed_t: newest_t, durable_t: newest_t, ..State::default() };
         Self {
             dir,
             record_bytes_max,
@@ -140,20 +125,14 @@ impl Shared {
 
     /// The first reason stays: later failures follow from it.
     fn poison(&self, action: &str, path: &Path, error: &io::Error) -> JournalError {
-        let reason = self
-            .poison
-            .get_or_init(|| format!("{action} {}: {error}", path.display()));
+        let reason = self.poison.get_or_init(|| format!("{action} {}: {error}", path.display()));
         JournalError::Poisoned { reason: reason.clone() }
     }
 
     /// A write that failed: retryable when the disk is full, final otherwise.
     pub(crate) fn refused(&self, action: &str, first_t: u64, source: io::Error) -> JournalError {
         let path = self.path(first_t);
-        if is_no_space(&source) {
-            JournalError::NoSpace { path, source }
-        } else {
-            self.poison(action, &path, &source)
-        }
+        if is_no_space(&source) { JournalError::NoSpace { path, source } } else { self.poison(action, &path, &source) }
     }
 
     pub(crate) fn sync(&self, upto: Option<u64>) -> Result<Option<u64>, JournalError> {
@@ -169,8 +148,7 @@ impl Shared {
             (state.active.clone(), state.flushed_t, state.flushed_total)
         };
         if let Some(file) = file {
-            self.sync_file(&file)
-                .map_err(|error| self.poison("sync journal in", &self.dir, &error))?;
+            self.sync_file(&file).map_err(|error| self.poison("sync journal in", &self.dir, &error))?;
         }
         let mut state = self.lock();
         state.synced_total = state.synced_total.max(total);

@@ -28,13 +28,7 @@ impl Cursors {
         let text = match text {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return Ok((
-                    Self {
-                        dir,
-                        positions: BTreeMap::new(),
-                    },
-                    false,
-                ));
+                return Ok((Self { dir, positions: BTreeMap::new() }, false));
             }
             Err(error) => return Err(JournalError::io("read journal cursors", &path)(error)),
         };
@@ -43,13 +37,7 @@ impl Cursors {
         }
         let aside = dir.join(format!("{FILE}.damaged"));
         std::fs::rename(&path, &aside).map_err(JournalError::io("set damaged journal cursors aside", &path))?;
-        Ok((
-            Self {
-                dir,
-                positions: BTreeMap::new(),
-            },
-            true,
-        ))
+        Ok((Self { dir, positions: BTreeMap::new() }, true))
     }
 
     pub(crate) fn get(&self, name: &str) -> Option<u64> {
@@ -59,10 +47,7 @@ impl Cursors {
     pub(crate) fn set(&mut self, name: &str, t: u64) -> Result<(), JournalError> {
         let is_new = !self.positions.contains_key(name);
         if !is_valid(name) || (is_new && CURSORS_MAX <= self.positions.len()) {
-            return Err(JournalError::CursorName {
-                name: name.to_owned(),
-                count: self.positions.len(),
-            });
+            return Err(JournalError::CursorName { name: name.to_owned(), count: self.positions.len() });
         }
         let before = self.positions.insert(name.to_owned(), t);
         if before == Some(t) {
@@ -160,18 +145,12 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let (mut cursors, _) = Cursors::load(dir.path()).unwrap();
         for name in ["", "a b", "Ä", "a\n1", &"x".repeat(65)] {
-            assert!(
-                matches!(cursors.set(name, 1), Err(JournalError::CursorName { .. })),
-                "{name:?}"
-            );
+            assert!(matches!(cursors.set(name, 1), Err(JournalError::CursorName { .. })), "{name:?}");
         }
         for index in 0..CURSORS_MAX {
             cursors.positions.insert(format!("c{index}"), 0);
         }
-        assert!(matches!(
-            cursors.set("one-more", 1),
-            Err(JournalError::CursorName { count: 64, .. })
-        ));
+        assert!(matches!(cursors.set("one-more", 1), Err(JournalError::CursorName { count: 64, .. })));
         cursors.set("c0", 1).unwrap();
     }
 }

@@ -21,11 +21,7 @@ pub enum JournalError {
     Poisoned { reason: String },
 
     #[error("cannot {action} {}; check that it exists, who owns it, and the disk", path.display())]
-    Io {
-        action: &'static str,
-        path: PathBuf,
-        source: io::Error,
-    },
+    Io { action: &'static str, path: PathBuf, source: io::Error },
 
     #[error("{} has journal format {found}, this program reads {known}; run the version that wrote it, or move the folder away to start empty", path.display())]
     Version { path: PathBuf, found: u32, known: u32 },
@@ -62,30 +58,19 @@ impl JournalError {
     }
 
     pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
-        move |source| Self::Io {
-            action,
-            path: path.to_owned(),
-            source,
-        }
+        move |source| Self::Io { action, path: path.to_owned(), source }
     }
 
     /// For calls that make files: a full disk is told apart.
     pub(crate) fn write(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         move |source| {
             let path = path.to_owned();
-            if is_no_space(&source) {
-                Self::NoSpace { path, source }
-            } else {
-                Self::Io { action, path, source }
-            }
+            if is_no_space(&source) { Self::NoSpace { path, source } } else { Self::Io { action, path, source } }
         }
     }
 }
 
 /// Disk full, over a disk quota, or over the process' file size limit: all pass when somebody makes room.
 pub(crate) fn is_no_space(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge
-    )
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge)
 }

@@ -56,18 +56,10 @@ impl Journal {
         let mut opened = Opened::default();
         let tail = repair_newest(&options, &mut lengths, &mut opened.torn)?;
         let (cursors, cursors_lost) = Cursors::load(&dir)?;
-        let mut segments: BTreeMap<u64, Segment> = lengths
-            .into_iter()
-            .map(|(first_t, bytes)| (first_t, Segment { bytes, records: None }))
-            .collect();
+        let mut segments: BTreeMap<u64, Segment> =
+            lengths.into_iter().map(|(first_t, bytes)| (first_t, Segment { bytes, records: None })).collect();
         if let Some(tail) = &tail {
-            segments.insert(
-                tail.first_t,
-                Segment {
-                    bytes: tail.bytes,
-                    records: Some(tail.records),
-                },
-            );
+            segments.insert(tail.first_t, Segment { bytes: tail.bytes, records: Some(tail.records) });
         }
         let last = tail.as_ref().map(|tail| tail.last);
         opened.oldest_t = segments.keys().next().copied();
@@ -78,19 +70,7 @@ impl Journal {
         let shared = Arc::new(Shared::new(dir, options.record_bytes_max, segments, opened.newest_t));
         let active = tail.map(Active::from);
         let (torn_files, pending) = (repair::list_torn(&options.dir)?, Pending::default());
-        Ok((
-            Self {
-                options,
-                shared,
-                active,
-                cursors,
-                torn_files,
-                pending,
-                last,
-                _lock: lock,
-            },
-            opened,
-        ))
+        Ok((Self { options, shared, active, cursors, torn_files, pending, last, _lock: lock }, opened))
     }
 
     /// Adds a record and returns its index within T. It is in memory until `flush`, durable after `Syncer::sync`; dropping
@@ -104,10 +84,7 @@ impl Journal {
         let index = self.next_index(t)?;
         let bytes_max = self.options.record_bytes_max;
         if bytes_max < payload.len() {
-            return Err(JournalError::RecordTooLong {
-                bytes: payload.len(),
-                bytes_max,
-            });
+            return Err(JournalError::RecordTooLong { bytes: payload.len(), bytes_max });
         }
         if self.options.buffer_bytes <= self.pending.bytes() {
             self.write_pending()?;
@@ -295,11 +272,7 @@ mod tests {
         assert_no_space(journal.rotate());
         let path = journal.shared.path(1);
         let length = std::fs::metadata(&path).unwrap().len();
-        assert_eq!(
-            length,
-            journal.shared.lock().segments[&1].bytes,
-            "the part that got in is out again"
-        );
+        assert_eq!(length, journal.shared.lock().segments[&1].bytes, "the part that got in is out again");
         assert_eq!(read(&journal).len(), 1);
         journal.shared.faults.no_space.store(false, Ordering::SeqCst);
         journal.commit().unwrap();
@@ -312,22 +285,11 @@ mod tests {
     #[test]
     fn a_full_disk_stops_the_buffer_from_growing() {
         let dir = tempfile::tempdir().unwrap();
-        let mut journal = Journal::open(Options {
-            buffer_bytes: 50,
-            ..Options::new(dir.path())
-        })
-        .unwrap()
-        .0;
+        let mut journal = Journal::open(Options { buffer_bytes: 50, ..Options::new(dir.path()) }).unwrap().0;
         journal.shared.faults.no_space.store(true, Ordering::SeqCst);
-        let refused = (1..100)
-            .find_map(|t| journal.append(t, &[7; 20]).err().map(|error| (t, error)))
-            .unwrap();
+        let refused = (1..100).find_map(|t| journal.append(t, &[7; 20]).err().map(|error| (t, error))).unwrap();
         assert!(refused.1.is_retryable());
-        assert_eq!(
-            journal.newest_t(),
-            Some(refused.0 - 1),
-            "the refused record was not taken"
-        );
+        assert_eq!(journal.newest_t(), Some(refused.0 - 1), "the refused record was not taken");
         assert!(!journal.shared.path(1).exists(), "no half-made segment stays");
         journal.shared.faults.no_space.store(false, Ordering::SeqCst);
         journal.append(refused.0, b"again").unwrap();
@@ -346,10 +308,7 @@ mod tests {
         assert!(syncer.sync(1).unwrap_err().is_fatal());
         journal.shared.faults.sync_fails.store(false, Ordering::SeqCst);
         let error = syncer.sync(1).unwrap_err();
-        assert!(
-            error.is_fatal() && error.to_string().contains("check the disk"),
-            "{error}"
-        );
+        assert!(error.is_fatal() && error.to_string().contains("check the disk"), "{error}");
         assert!(journal.append(2, b"b").unwrap_err().is_fatal());
         assert!(journal.flush().unwrap_err().is_fatal() && journal.rotate().unwrap_err().is_fatal());
         assert_eq!(syncer.durable_t(), None);

@@ -42,8 +42,6 @@ impl Options {
         } else {
             return Ok(());
         };
-        Err(JournalError::Options {
-            problem: problem.to_owned(),
-        })
+        Err(JournalError::Options { problem: problem.to_owned() })
     }
 }

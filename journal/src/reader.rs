@@ -59,23 +59,14 @@ struct Open {
 impl Reader {
     pub(crate) fn new(shared: Arc<Shared>, from_t: u64) -> Self {
         let scanner = Scanner::new(shared.record_bytes_max);
-        Self {
-            shared,
-            from_t,
-            scanner,
-            open: None,
-            gaps: Vec::new(),
-        }
+        Self { shared, from_t, scanner, open: None, gaps: Vec::new() }
     }
 
     /// The next record, or `None` when all that is flushed was read.
     ///
     /// # Errors
     /// `Io` when a segment cannot be opened or read (not when it is damaged), `Version` of another program.
-    #[expect(
-        clippy::should_implement_trait,
-        reason = "the record borrows from the reader, which Iterator cannot say"
-    )]
+    #[expect(clippy::should_implement_trait, reason = "the record borrows from the reader, which Iterator cannot say")]
     pub fn next(&mut self) -> Result<Option<Record<'_>>, JournalError> {
         loop {
             let Some(open) = &mut self.open else {
@@ -84,11 +75,7 @@ impl Reader {
                 }
                 return Ok(None);
             };
-            let scanned = if open.is_spoiled {
-                Scan::End
-            } else {
-                scan(&self.shared, &mut self.scanner, open)?
-            };
+            let scanned = if open.is_spoiled { Scan::End } else { scan(&self.shared, &mut self.scanner, open)? };
             match scanned {
                 Scan::Record { t, .. } if t < self.from_t => {}
                 Scan::Record { t, index, payload } => {
@@ -143,38 +130,18 @@ impl Reader {
             let is_spoiled = match segment::read_header(&file, first_t) {
                 Ok(Header::Good) => false,
                 Ok(Header::Bad) => {
-                    let bytes = self
-                        .shared
-                        .lock()
-                        .segments
-                        .get(&first_t)
-                        .map_or(0, |segment| segment.bytes);
+                    let bytes = self.shared.lock().segments.get(&first_t).map_or(0, |segment| segment.bytes);
                     let reason = "the segment's header is damaged";
-                    self.gaps.push(Gap {
-                        segment: path,
-                        offset: 0,
-                        bytes,
-                        after_t: None,
-                        reason,
-                    });
+                    self.gaps.push(Gap { segment: path, offset: 0, bytes, after_t: None, reason });
                     true
                 }
                 Ok(Header::OtherVersion(found)) => {
-                    return Err(JournalError::Version {
-                        path,
-                        found,
-                        known: segment::VERSION,
-                    });
+                    return Err(JournalError::Version { path, found, known: segment::VERSION });
                 }
                 Err(error) => return Err(JournalError::io("read journal segment", &path)(error)),
             };
             self.scanner.restart(first_t);
-            self.open = Some(Open {
-                first_t,
-                file,
-                limit: segment::HEADER_BYTES,
-                is_spoiled,
-            });
+            self.open = Some(Open { first_t, file, limit: segment::HEADER_BYTES, is_spoiled });
             return Ok(true);
         }
     }
@@ -184,10 +151,7 @@ impl Reader {
         let segments = &state.segments;
         match &self.open {
             Some(open) => segments.range((Bound::Excluded(open.first_t), Bound::Unbounded)).next(),
-            None => segments
-                .range(..=self.from_t)
-                .next_back()
-                .or_else(|| segments.iter().next()),
+            None => segments.range(..=self.from_t).next_back().or_else(|| segments.iter().next()),
         }
         .map(|(first_t, _)| *first_t)
     }
@@ -200,24 +164,13 @@ impl Reader {
 impl fmt::Debug for Reader {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let segment = self.open.as_ref().map(|open| open.first_t);
-        write!(
-            out,
-            "Reader(from {}, in segment {segment:?}, {} gaps)",
-            self.from_t,
-            self.gaps.len()
-        )
+        write!(out, "Reader(from {}, in segment {segment:?}, {} gaps)", self.from_t, self.gaps.len())
     }
 }
 
 impl fmt::Display for Gap {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            segment,
-            offset,
-            bytes,
-            after_t,
-            reason,
-        } = self;
+        let Self { segment, offset, bytes, after_t, reason } = self;
         let segment = segment.display();
         write!(
             out,
@@ -235,10 +188,7 @@ fn view(shared: &Shared, open: &Open) -> Result<(u64, bool), JournalError> {
     let (bytes, has_next) = {
         let state = shared.lock();
         let after = (Bound::Excluded(open.first_t), Bound::Unbounded);
-        (
-            state.segments.get(&open.first_t).map(|segment| segment.bytes),
-            state.segments.range(after).next().is_some(),
-        )
+        (state.segments.get(&open.first_t).map(|segment| segment.bytes), state.segments.range(after).next().is_some())
     };
     match bytes {
         Some(bytes) => Ok((bytes, has_next)),
@@ -255,8 +205,6 @@ fn scan(shared: &Shared, scanner: &mut Scanner, open: &Open) -> Result<Scan, Jou
     match scanner.next(&open.file, open.limit) {
         Ok(scanned) => Ok(scanned),
         Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(Scan::Bad("the file is shorter than written")),
-        Err(error) => Err(JournalError::io("read journal segment", &shared.path(open.first_t))(
-            error,
-        )),
+        Err(error) => Err(JournalError::io("read journal segment", &shared.path(open.first_t))(error)),
     }
 }

@@ -37,28 +37,7 @@ pub(crate) fn parse(bytes: &[u8], payload_bytes_max: usize) -> Parsed {
     let Some((header, _)) = bytes.split_first_chunk::<HEADER_BYTES>() else {
         return Parsed::Short { need: HEADER_BYTES };
     };
-    let [
-        c0,
-        c1,
-        c2,
-        c3,
-        l0,
-        l1,
-        l2,
-        l3,
-        t0,
-        t1,
-        t2,
-        t3,
-        t4,
-        t5,
-        t6,
-        t7,
-        i0,
-        i1,
-        i2,
-        i3,
-    ] = *header;
+    let [c0, c1, c2, c3, l0, l1, l2, l3, t0, t1, t2, t3, t4, t5, t6, t7, i0, i1, i2, i3] = *header;
     let length = usize::try_from(u32::from_le_bytes([l0, l1, l2, l3])).unwrap_or(usize::MAX);
     if payload_bytes_max < length {
         return Parsed::Bad("its length is over the limit");
@@ -71,11 +50,7 @@ pub(crate) fn parse(bytes: &[u8], payload_bytes_max: usize) -> Parsed {
         return Parsed::Bad("its checksum does not match");
     }
     let t = u64::from_le_bytes([t0, t1, t2, t3, t4, t5, t6, t7]);
-    Parsed::Whole {
-        t,
-        index: u32::from_le_bytes([i0, i1, i2, i3]),
-        bytes: end,
-    }
+    Parsed::Whole { t, index: u32::from_le_bytes([i0, i1, i2, i3]), bytes: end }
 }
 
 #[cfg(test)]
@@ -92,14 +67,7 @@ mod tests {
     fn a_record_reads_back() {
         for payload in [&b""[..], b"x", &[9; 1000]] {
             let bytes = encoded(payload);
-            assert_eq!(
-                parse(&bytes, 1000),
-                Parsed::Whole {
-                    t: 7,
-                    index: 3,
-                    bytes: HEADER_BYTES + payload.len()
-                }
-            );
+            assert_eq!(parse(&bytes, 1000), Parsed::Whole { t: 7, index: 3, bytes: HEADER_BYTES + payload.len() });
         }
     }
 
@@ -117,10 +85,7 @@ mod tests {
     fn a_cut_record_asks_for_the_rest() {
         let bytes = encoded(b"payload");
         assert_eq!(parse(&bytes[..5], 1000), Parsed::Short { need: HEADER_BYTES });
-        assert_eq!(
-            parse(&bytes[..bytes.len() - 1], 1000),
-            Parsed::Short { need: bytes.len() }
-        );
+        assert_eq!(parse(&bytes[..bytes.len() - 1], 1000), Parsed::Short { need: bytes.len() });
     }
 
     #[test]

@@ -44,18 +44,11 @@ pub(crate) fn repair(options: &Options, first_t: u64, torn: &mut Vec<Torn>) -> R
     let file = OpenOptions::new().read(true).write(true).open(&path);
     let file = file.map_err(JournalError::io("open journal segment", &path))?;
     let read = JournalError::io("read journal segment", &path);
-    let length = file
-        .metadata()
-        .map_err(JournalError::io("look at journal segment", &path))?
-        .len();
+    let length = file.metadata().map_err(JournalError::io("look at journal segment", &path))?.len();
     match segment::read_header(&file, first_t).map_err(read)? {
         Header::Good => {}
         Header::OtherVersion(found) => {
-            return Err(JournalError::Version {
-                path,
-                found,
-                known: segment::VERSION,
-            });
+            return Err(JournalError::Version { path, found, known: segment::VERSION });
         }
         Header::Bad => {
             if length > 0 {
@@ -68,31 +61,20 @@ pub(crate) fn repair(options: &Options, first_t: u64, torn: &mut Vec<Torn>) -> R
     let bytes = scanner.offset();
     if let Some(reason) = bad {
         torn.push(save(&file, &path, bytes, reason, options)?);
-        file.set_len(bytes)
-            .map_err(JournalError::io("cut journal segment", &path))?;
+        file.set_len(bytes).map_err(JournalError::io("cut journal segment", &path))?;
     }
     let Some(last) = scanner.last() else {
         return remove(options, &path).map(|()| None);
     };
-    file.sync_all()
-        .map_err(JournalError::io("sync journal segment", &path))?;
-    Ok(Some(Tail {
-        file,
-        first_t,
-        last,
-        bytes,
-        records,
-    }))
+    file.sync_all().map_err(JournalError::io("sync journal segment", &path))?;
+    Ok(Some(Tail { file, first_t, last, bytes, records }))
 }
 
 /// Counts a segment's readable records.
 pub(crate) fn count_records(options: &Options, first_t: u64) -> Result<u64, JournalError> {
     let path = segment::path(&options.dir, first_t);
     let file = File::open(&path).map_err(JournalError::io("open journal segment", &path))?;
-    let length = file
-        .metadata()
-        .map_err(JournalError::io("look at journal segment", &path))?
-        .len();
+    let length = file.metadata().map_err(JournalError::io("look at journal segment", &path))?.len();
     scan(&file, first_t, length, options, &path).map(|(_, records, _)| records)
 }
 
@@ -102,9 +84,7 @@ pub(crate) fn list_torn(dir: &Path) -> Result<Vec<(PathBuf, u64)>, JournalError>
     for entry in std::fs::read_dir(dir).map_err(JournalError::io("list journal folder", dir))? {
         let path = entry.map_err(JournalError::io("list journal folder", dir))?.path();
         if path.extension().is_some_and(|suffix| suffix == SUFFIX) {
-            let length = std::fs::metadata(&path)
-                .map_err(JournalError::io("look at saved journal tail", &path))?
-                .len();
+            let length = std::fs::metadata(&path).map_err(JournalError::io("look at saved journal tail", &path))?.len();
             torn.push((path, length));
         }
     }
@@ -123,10 +103,7 @@ fn scan(
     scanner.restart(first_t);
     let mut records = 0;
     loop {
-        match scanner
-            .next(file, length)
-            .map_err(JournalError::io("read journal segment", path))?
-        {
+        match scanner.next(file, length).map_err(JournalError::io("read journal segment", path))? {
             Scan::Record { .. } => records += 1,
             Scan::End => return Ok((scanner, records, None)),
             Scan::Bad(reason) => return Ok((scanner, records, Some(reason))),
@@ -148,14 +125,7 @@ fn save(file: &File, path: &Path, offset: u64, reason: &'static str, options: &O
         Ok((bytes, count_after_bad(file, offset, options.record_bytes_max)?))
     };
     let (bytes, records) = copy().map_err(JournalError::write("save the journal's torn tail to", &saved_as))?;
-    Ok(Torn {
-        segment: path.to_owned(),
-        offset,
-        bytes,
-        records,
-        reason,
-        saved_as,
-    })
+    Ok(Torn { segment: path.to_owned(), offset, bytes, records, reason, saved_as })
 }
 
 /// Follows the framing past the bad record, as far as it leads, and counts the good records there.
@@ -165,14 +135,8 @@ fn count_after_bad(mut file: &File, offset: u64, record_bytes_max: usize) -> io:
     let (mut record, mut records) = (Vec::new(), 0);
     loop {
         record.clear();
-        file.by_ref()
-            .take(record::HEADER_BYTES as u64)
-            .read_to_end(&mut record)?;
-        let Some(length) = record
-            .get(4..8)
-            .and_then(|bytes| bytes.try_into().ok())
-            .map(u32::from_le_bytes)
-        else {
+        file.by_ref().take(record::HEADER_BYTES as u64).read_to_end(&mut record)?;
+        let Some(length) = record.get(4..8).and_then(|bytes| bytes.try_into().ok()).map(u32::from_le_bytes) else {
             return Ok(records);
         };
         if usize::try_from(length).is_ok_and(|length| record_bytes_max < length) {
@@ -193,14 +157,7 @@ fn remove(options: &Options, path: &Path) -> Result<(), JournalError> {
 
 impl fmt::Display for Torn {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            segment,
-            offset,
-            bytes,
-            records,
-            reason,
-            saved_as,
-        } = self;
+        let Self { segment, offset, bytes, records, reason, saved_as } = self;
         let (segment, saved_as) = (segment.display(), saved_as.display());
         write!(
             out,

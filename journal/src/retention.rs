@@ -57,12 +57,7 @@ impl Journal {
             if !is_due(self.bytes(), next_t) {
                 break;
             }
-            let known = self
-                .shared
-                .lock()
-                .segments
-                .get(&first_t)
-                .and_then(|segment| segment.records);
+            let known = self.shared.lock().segments.get(&first_t).and_then(|segment| segment.records);
             // A segment too damaged to count is dropped all the same.
             let records = known.unwrap_or_else(|| repair::count_records(&self.options, first_t).unwrap_or(0));
             let path = self.shared.path(first_t);

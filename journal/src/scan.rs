@@ -40,14 +40,7 @@ pub(crate) enum Scan {
 impl Scanner {
     pub(crate) fn new(record_bytes_max: usize) -> Self {
         let buffer = vec![0; BUFFER_BYTES];
-        Self {
-            buffer,
-            unread: 0..0,
-            read_to: segment::HEADER_BYTES,
-            first_t: 0,
-            last: None,
-            record_bytes_max,
-        }
+        Self { buffer, unread: 0..0, read_to: segment::HEADER_BYTES, first_t: 0, last: None, record_bytes_max }
     }
 
     /// Goes to the start of a segment; the buffer is kept.
@@ -76,11 +69,7 @@ impl Scanner {
                     if self.fill(file, need, limit)? {
                         continue;
                     }
-                    return Ok(if self.unread.is_empty() {
-                        Scan::End
-                    } else {
-                        Scan::Bad("it is cut short")
-                    });
+                    return Ok(if self.unread.is_empty() { Scan::End } else { Scan::Bad("it is cut short") });
                 }
             }
         }

@@ -29,16 +29,11 @@ pub(crate) fn path(dir: &Path, first_t: u64) -> PathBuf {
 
 /// Makes the folder with its missing parents, durable by name: a log whose folder is gone after a crash is lost whole.
 pub(crate) fn create_folder(dir: &Path) -> io::Result<()> {
-    let missing = dir
-        .ancestors()
-        .take_while(|folder| !folder.as_os_str().is_empty() && !folder.exists());
+    let missing = dir.ancestors().take_while(|folder| !folder.as_os_str().is_empty() && !folder.exists());
     let parents: Vec<&Path> = missing.filter_map(Path::parent).collect();
     std::fs::create_dir_all(dir)?;
     // The parent of a relative name is the current folder, spelled as nothing.
-    parents
-        .into_iter()
-        .map(|it| if it.as_os_str().is_empty() { Path::new(".") } else { it })
-        .try_for_each(sync_dir)
+    parents.into_iter().map(|it| if it.as_os_str().is_empty() { Path::new(".") } else { it }).try_for_each(sync_dir)
 }
 
 /// The folder's segments: first T and length in bytes. Other files are left alone.
@@ -47,14 +42,9 @@ pub(crate) fn list(dir: &Path) -> Result<BTreeMap<u64, u64>, JournalError> {
     for entry in std::fs::read_dir(dir).map_err(JournalError::io("list journal folder", dir))? {
         let entry = entry.map_err(JournalError::io("list journal folder", dir))?;
         let name = entry.file_name();
-        let first_t = name
-            .to_str()
-            .and_then(|name| name.strip_suffix(SUFFIX))
-            .and_then(|digits| digits.parse().ok());
+        let first_t = name.to_str().and_then(|name| name.strip_suffix(SUFFIX)).and_then(|digits| digits.parse().ok());
         if let Some(first_t) = first_t {
-            let metadata = entry
-                .metadata()
-                .map_err(JournalError::io("look at journal segment", &entry.path()))?;
+            let metadata = entry.metadata().map_err(JournalError::io("look at journal segment", &entry.path()))?;
             segments.insert(first_t, metadata.len());
         }
     }
@@ -65,10 +55,7 @@ pub(crate) fn list(dir: &Path) -> Result<BTreeMap<u64, u64>, JournalError> {
 pub(crate) fn create(dir: &Path, first_t: u64) -> io::Result<File> {
     let path = path(dir, first_t);
     let file = OpenOptions::new().read(true).write(true).create_new(true).open(&path)?;
-    let written = file
-        .write_all_at(&header(first_t), 0)
-        .and_then(|()| file.sync_all())
-        .and_then(|()| sync_dir(dir));
+    let written = file.write_all_at(&header(first_t), 0).and_then(|()| file.sync_all()).and_then(|()| sync_dir(dir));
     if let Err(error) = written {
         std::fs::remove_file(&path)?;
         return Err(error);
@@ -138,9 +125,6 @@ mod tests {
         std::fs::write(dir.path().join("cursors"), "").unwrap();
         std::fs::write(dir.path().join("x.journal"), "").unwrap();
         let listed: Vec<_> = list(dir.path()).unwrap().into_iter().collect();
-        assert_eq!(
-            listed,
-            [(0, HEADER_BYTES), (42, HEADER_BYTES), (u64::MAX, HEADER_BYTES)]
-        );
+        assert_eq!(listed, [(0, HEADER_BYTES), (42, HEADER_BYTES), (u64::MAX, HEADER_BYTES)]);
     }
 }

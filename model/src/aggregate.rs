@@ -22,14 +22,7 @@ pub struct Aggregate {
 
 impl Aggregate {
     pub fn of(value: f64, time: Timestamp) -> Self {
-        Self {
-            count: 1,
-            sum: value,
-            min: value,
-            max: value,
-            last: value,
-            last_time: time,
-        }
+        Self { count: 1, sum: value, min: value, max: value, last: value, last_time: time }
     }
 
     pub fn merge(&mut self, other: &Self) {

@@ -57,16 +57,7 @@ pub struct Alert {
 impl Alert {
     /// The alert after a transition.
     pub fn after(transition: &Transition) -> Self {
-        let Transition {
-            rule,
-            machine,
-            series,
-            change,
-            value,
-            at,
-            since,
-            t,
-        } = transition;
+        let Transition { rule, machine, series, change, value, at, since, t } = transition;
         let (state, resolved) = match change {
             Change::Fired => (AlertState::Firing, None),
             Change::Resolved => (AlertState::Resolved, Some(*at)),
@@ -91,8 +82,5 @@ impl Alert {
 }
 
 fn id(rule: &str, machine: &MachineId, series: &SeriesKey, since: Timestamp) -> String {
-    format!(
-        "{:016x}",
-        stable_hash(format!("{rule}\u{0}{machine}\u{0}{series}\u{0}{}", since.micros()).as_bytes())
-    )
+    format!("{:016x}", stable_hash(format!("{rule}\u{0}{machine}\u{0}{series}\u{0}{}", since.micros()).as_bytes()))
 }

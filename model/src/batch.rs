@@ -38,11 +38,7 @@ impl Layout {
                 bytes.extend_from_slice(value.as_bytes());
             }
         }
-        Self {
-            id: LayoutId(stable_hash(&bytes)),
-            machine,
-            series: series.into(),
-        }
+        Self { id: LayoutId(stable_hash(&bytes)), machine, series: series.into() }
     }
 }
 

@@ -56,14 +56,7 @@ const ANY: f64 = f64::MAX;
 const TIB_4096: f64 = 4_503_599_627_370_496.0;
 
 const fn gauge(name: &'static str, unit: &'static str, max: f64, display: &'static str) -> Metric {
-    Metric {
-        name,
-        unit,
-        kind: Kind::Gauge,
-        min: 0.0,
-        max,
-        display,
-    }
+    Metric { name, unit, kind: Kind::Gauge, min: 0.0, max, display }
 }
 
 /// A ratio may exceed 1 by rounding and clock jitter between two reads; the sampler clamps, other senders may not.
@@ -101,22 +94,12 @@ pub const METRICS: &[Metric] = &[
     gauge("system.network.transmit.packets_rate", "1/s", ANY, "Packets sent"),
     gauge("system.network.receive.errors_rate", "1/s", ANY, "Receive errors"),
     gauge("system.network.transmit.errors_rate", "1/s", ANY, "Transmit errors"),
-    gauge(
-        "system.network.receive.dropped_rate",
-        "1/s",
-        ANY,
-        "Received and dropped",
-    ),
+    gauge("system.network.receive.dropped_rate", "1/s", ANY, "Received and dropped"),
     gauge("system.network.transmit.dropped_rate", "1/s", ANY, "Transmit dropped"),
     gauge("system.network.connection.count", "1", 1e9, "TCP connections"),
     gauge("system.process.count", "1", 1e9, "Processes"),
     gauge("system.file_descriptor.count", "1", 1e12, "Open files"),
-    gauge(
-        "system.file_descriptor.utilization",
-        "1",
-        RATIO,
-        "Open files, share of the limit",
-    ),
+    gauge("system.file_descriptor.utilization", "1", RATIO, "Open files, share of the limit"),
     gauge("system.pressure.cpu.some", "1", 1.05, "CPU pressure"),
     gauge("system.pressure.memory.some", "1", 1.05, "Memory pressure"),
     gauge("system.pressure.memory.full", "1", 1.05, "Memory pressure, full"),
@@ -131,14 +114,7 @@ pub const METRICS: &[Metric] = &[
         display: "Temperature",
     },
     gauge("system.uptime", "s", 1e11, "Uptime"),
-    Metric {
-        name: "payment.amount",
-        unit: "1",
-        kind: Kind::Event,
-        min: -1e15,
-        max: 1e15,
-        display: "Payment",
-    },
+    Metric { name: "payment.amount", unit: "1", kind: Kind::Event, min: -1e15, max: 1e15, display: "Payment" },
 ];
 
 const GIB: f64 = 1_073_741_824.0;
@@ -146,12 +122,7 @@ const GIB: f64 = 1_073_741_824.0;
 const MBPS: f64 = 125_000.0;
 
 const fn alias(name: &'static str, number: i32, metric: &'static str, scale: f64) -> Alias {
-    Alias {
-        name,
-        metric,
-        scale,
-        number,
-    }
+    Alias { name, metric, scale, number }
 }
 
 /// The seeds' metric types, in the order of their numbers: 0 to 5 are fixed by them, the rest are ours.
@@ -210,13 +181,7 @@ impl Catalogue {
 
     /// Where a series that was sent belongs, and the factor to base units.
     pub fn resolve(self, sent: &SeriesKey) -> Resolved {
-        let as_sent = |min, max, is_event| Resolved {
-            key: sent.clone(),
-            scale: 1.0,
-            min,
-            max,
-            is_event,
-        };
+        let as_sent = |min, max, is_event| Resolved { key: sent.clone(), scale: 1.0, min, max, is_event };
         let Some(metric) = self.find(&sent.metric) else {
             return as_sent(f64::MIN, f64::MAX, false);
         };
@@ -224,20 +189,12 @@ impl Catalogue {
         let Some(alias) = ALIASES.iter().find(|a| a.name == sent.metric.as_ref()) else {
             return as_sent(metric.min, metric.max, is_event);
         };
-        let rename = |name| {
-            LABEL_ALIASES
-                .iter()
-                .find(|(old, _)| *old == name)
-                .map_or(name, |(_, new)| *new)
-        };
+        let rename = |name| LABEL_ALIASES.iter().find(|(old, _)| *old == name).map_or(name, |(_, new)| *new);
         let renamed = Labels::parse(sent.labels.iter().map(|(name, value)| (rename(name), value)));
         // Two labels may collide after renaming (`mount` and `path`): then the labels stay as they were sent.
         let labels = renamed.unwrap_or_else(|_| sent.labels.clone());
         Resolved {
-            key: SeriesKey {
-                metric: metric.name.into(),
-                labels,
-            },
+            key: SeriesKey { metric: metric.name.into(), labels },
             scale: alias.scale,
             min: metric.min,
             max: metric.max,
@@ -283,11 +240,7 @@ mod tests {
     #[test]
     fn every_row_is_listed_once_and_every_alias_leads_to_one() {
         for (index, metric) in METRICS.iter().enumerate() {
-            assert!(
-                METRICS[index + 1..].iter().all(|other| other.name != metric.name),
-                "{}",
-                metric.name
-            );
+            assert!(METRICS[index + 1..].iter().all(|other| other.name != metric.name), "{}", metric.name);
             assert!(metric.min <= metric.max && sent(metric.name, &[]).labels.is_empty());
         }
         for (number, alias) in ALIASES.iter().enumerate() {

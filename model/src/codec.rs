@@ -156,11 +156,7 @@ impl Decoder {
             RULES => Ok(Record::Rules(Arc::new(serde_json::from_slice(body)?))),
             MARK => {
                 let (session, sequence) = (SessionId(input.number()?), input.number()?);
-                Ok(Record::Mark(Mark {
-                    machine: input.machine()?,
-                    session,
-                    sequence,
-                }))
+                Ok(Record::Mark(Mark { machine: input.machine()?, session, sequence }))
             }
             other => Err(CodecError::UnknownKind(other)),
         }
@@ -172,9 +168,8 @@ impl Decoder {
         let mut series = Vec::new();
         for _ in 0..count {
             let metric = input.text()?;
-            let pairs: Vec<(&str, &str)> = (0..input.len()?)
-                .map(|_| Ok((input.text()?, input.text()?)))
-                .collect::<Result<_, CodecError>>()?;
+            let pairs: Vec<(&str, &str)> =
+                (0..input.len()?).map(|_| Ok((input.text()?, input.text()?))).collect::<Result<_, CodecError>>()?;
             let labels = Labels::parse(pairs)?;
             series.push(SeriesKey::parse(metric, labels)?);
         }
@@ -210,21 +205,8 @@ impl Decoder {
         };
         let values = input.column(len, f64::from_le_bytes)?;
         let layout = self.layouts.get(&LayoutId(id)).ok_or(CodecError::UnknownLayout(id))?;
-        let batch = Batch {
-            layout: Arc::clone(layout),
-            session,
-            sequence,
-            arrival,
-            age_ms,
-            positions,
-            times,
-            values,
-        };
-        if batch.is_consistent() {
-            Ok(batch)
-        } else {
-            Err(CodecError::Malformed("batch does not fit its layout"))
-        }
+        let batch = Batch { layout: Arc::clone(layout), session, sequence, arrival, age_ms, positions, times, values };
+        if batch.is_consistent() { Ok(batch) } else { Err(CodecError::Malformed("batch does not fit its layout")) }
     }
 }
 
@@ -239,10 +221,7 @@ impl<'a> Input<'a> {
     }
 
     fn array<const N: usize>(&mut self) -> Result<[u8; N], CodecError> {
-        let (head, tail) = self
-            .0
-            .split_first_chunk::<N>()
-            .ok_or(CodecError::Malformed("cut short"))?;
+        let (head, tail) = self.0.split_first_chunk::<N>().ok_or(CodecError::Malformed("cut short"))?;
         self.0 = tail;
         Ok(*head)
     }
@@ -340,22 +319,13 @@ mod tests {
     #[test]
     fn a_batch_without_its_layout_is_refused() {
         let record = Record::Batch(Arc::new(batch(&layout(2), &[(0, 1, 1.0)], true)));
-        assert!(matches!(
-            Decoder::new().decode(&bytes(&record)),
-            Err(CodecError::UnknownLayout(_))
-        ));
+        assert!(matches!(Decoder::new().decode(&bytes(&record)), Err(CodecError::UnknownLayout(_))));
     }
 
     #[test]
     fn a_mark_reads_back() {
-        let mark = Mark {
-            machine: MachineId::parse("a").unwrap(),
-            session: SessionId(1),
-            sequence: 2,
-        };
-        let Record::Mark(back) = Decoder::new().decode(&bytes(&Record::Mark(mark.clone()))).unwrap() else {
-            panic!()
-        };
+        let mark = Mark { machine: MachineId::parse("a").unwrap(), session: SessionId(1), sequence: 2 };
+        let Record::Mark(back) = Decoder::new().decode(&bytes(&Record::Mark(mark.clone()))).unwrap() else { panic!() };
         assert_eq!(back, mark);
     }
 }

@@ -27,11 +27,7 @@ pub struct RuleListing {
 
 impl RuleListing {
     pub fn source(&self, name: &str) -> RuleSource {
-        if self.own.contains(name) {
-            RuleSource::Own
-        } else {
-            RuleSource::File
-        }
+        if self.own.contains(name) { RuleSource::Own } else { RuleSource::File }
     }
 }
 

@@ -34,7 +34,5 @@ pub trait Dataflow: Send + Sync {
 pub fn route(record: &Record, workers: usize) -> usize {
     let workers = workers.max(1) as u64;
     // The remainder is below the number of workers, which is a usize.
-    record
-        .machine()
-        .map_or(0, |machine| usize::try_from(machine.mix() % workers).unwrap_or(0))
+    record.machine().map_or(0, |machine| usize::try_from(machine.mix() % workers).unwrap_or(0))
 }

@@ -20,11 +20,7 @@ pub struct InvalidName {
 impl InvalidName {
     /// Keeps at most 64 characters of what was given, so that an attacker's name does not fill the logs.
     pub fn new(what: &'static str, given: &str, rule: &'static str) -> Self {
-        Self {
-            what,
-            given: given.chars().take(64).collect(),
-            rule,
-        }
+        Self { what, given: given.chars().take(64).collect(), rule }
     }
 }
 
@@ -127,13 +123,9 @@ mod tests {
 
     #[test]
     fn the_routing_hash_never_changes_between_releases() {
-        assert_eq!(
-            MachineId::parse("db-1").unwrap().mix(),
-            MachineId::parse("db-1").unwrap().mix()
-        );
-        let spread: std::collections::BTreeSet<u64> = (0..64)
-            .map(|n| MachineId::parse(&format!("m{n}")).unwrap().mix() % 4)
-            .collect();
+        assert_eq!(MachineId::parse("db-1").unwrap().mix(), MachineId::parse("db-1").unwrap().mix());
+        let spread: std::collections::BTreeSet<u64> =
+            (0..64).map(|n| MachineId::parse(&format!("m{n}")).unwrap().mix() % 4).collect();
         assert_eq!(spread.len(), 4);
     }
 }

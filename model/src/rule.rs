@@ -28,10 +28,7 @@ pub enum Operator {
 }
 
 impl Operator {
-    #[expect(
-        clippy::float_cmp,
-        reason = "`eq` and `ne` are meant for flags and counts, which are exact"
-    )]
+    #[expect(clippy::float_cmp, reason = "`eq` and `ne` are meant for flags and counts, which are exact")]
     pub fn holds(self, value: f64, threshold: f64) -> bool {
         match self {
             Self::Gt => value > threshold,
@@ -113,10 +110,7 @@ impl Rule {
     pub fn matches(&self, machine: &MachineId, tags: &BTreeMap<String, String>, labels: &Labels) -> bool {
         let machine_matches = self.machines.is_empty() || self.machines.iter().any(|p| glob(p, machine.as_str()));
         let tags_match = self.tags.iter().all(|(n, p)| tags.get(n).is_some_and(|v| glob(p, v)));
-        let labels_match = self
-            .labels
-            .iter()
-            .all(|(n, p)| labels.get(n).is_some_and(|v| glob(p, v)));
+        let labels_match = self.labels.iter().all(|(n, p)| labels.get(n).is_some_and(|v| glob(p, v)));
         machine_matches && tags_match && labels_match
     }
 
@@ -125,24 +119,15 @@ impl Rule {
         let mut problems = Vec::new();
         let name_is_fine = !self.name.is_empty()
             && self.name.len() <= 64
-            && self
-                .name
-                .bytes()
-                .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_');
+            && self.name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_');
         let mut check = |holds: bool, problem: String| {
             if !holds {
                 problems.push(problem);
             }
         };
-        check(
-            name_is_fine,
-            format!("rule name {:?}: use 1 to 64 of a-z 0-9 - _", self.name),
-        );
+        check(name_is_fine, format!("rule name {:?}: use 1 to 64 of a-z 0-9 - _", self.name));
         check(!self.metric.is_empty(), format!("rule {}: name a metric", self.name));
-        check(
-            self.threshold.is_finite(),
-            format!("rule {}: the threshold must be a finite number", self.name),
-        );
+        check(self.threshold.is_finite(), format!("rule {}: the threshold must be a finite number", self.name));
         if let Some(clear) = self.clear {
             let is_inside = match self.operator {
                 Operator::Gt | Operator::Gte => clear <= self.threshold,
@@ -152,16 +137,10 @@ impl Rule {
             let wanted = "below it for gt and gte, above it for lt and lte, absent for eq and ne";
             check(
                 is_inside,
-                format!(
-                    "rule {}: `clear` must lie on the calm side of the threshold: {wanted}",
-                    self.name
-                ),
+                format!("rule {}: `clear` must lie on the calm side of the threshold: {wanted}", self.name),
             );
         }
-        check(
-            self.for_s <= 7 * 86_400,
-            format!("rule {}: `for` is at most 7 days", self.name),
-        );
+        check(self.for_s <= 7 * 86_400, format!("rule {}: `for` is at most 7 days", self.name));
         problems
     }
 }
@@ -186,10 +165,7 @@ impl RuleSet {
         );
         if problems.is_empty() {
             rules.sort_by(|a, b| a.name.cmp(&b.name));
-            Ok(Self {
-                version,
-                rules: rules.into_iter().map(Arc::new).collect(),
-            })
+            Ok(Self { version, rules: rules.into_iter().map(Arc::new).collect() })
         } else {
             Err(problems)
         }
@@ -240,20 +216,13 @@ mod tests {
         let tags = BTreeMap::from([("role".to_owned(), "db-main".to_owned())]);
         assert!(rule().matches(&machine, &tags, &Labels::none()));
         assert!(!rule().matches(&machine, &BTreeMap::new(), &Labels::none()));
-        let elsewhere = Rule {
-            machines: vec!["web-*".into()],
-            ..rule()
-        };
+        let elsewhere = Rule { machines: vec!["web-*".into()], ..rule() };
         assert!(!elsewhere.matches(&machine, &tags, &Labels::none()));
     }
 
     #[test]
     fn all_problems_of_a_rule_set_are_reported_at_once() {
-        let bad = Rule {
-            name: "Bad Name".into(),
-            clear: Some(0.95),
-            ..rule()
-        };
+        let bad = Rule { name: "Bad Name".into(), clear: Some(0.95), ..rule() };
         let problems = RuleSet::new(1, vec![rule(), rule(), bad]).unwrap_err();
         assert_eq!(problems.len(), 3, "{problems:?}");
     }

@@ -34,11 +34,7 @@ impl Labels {
                 ));
             }
             if value.len() > LABEL_VALUE_BYTES_MAX || value.chars().any(char::is_control) {
-                return Err(InvalidName::new(
-                    "label value",
-                    value,
-                    "use up to 256 bytes without control characters",
-                ));
+                return Err(InvalidName::new("label value", value, "use up to 256 bytes without control characters"));
             }
             if sorted.len() == LABELS_MAX {
                 return Err(InvalidName::new("label", name, "a series has at most 8 labels"));
@@ -99,10 +95,7 @@ impl SeriesKey {
                 "use 1 to 128 of A-Z a-z 0-9 _ . and start with a letter",
             ));
         }
-        Ok(Self {
-            metric: metric.into(),
-            labels,
-        })
+        Ok(Self { metric: metric.into(), labels })
     }
 }
 
@@ -122,15 +115,10 @@ impl fmt::Display for SeriesKey {
 }
 
 fn is_dotted_name(name: &str, bytes_max: usize) -> bool {
-    let first_is_fine = name
-        .bytes()
-        .next()
-        .is_some_and(|b| b.is_ascii_alphabetic() || b == b'_');
+    let first_is_fine = name.bytes().next().is_some_and(|b| b.is_ascii_alphabetic() || b == b'_');
     first_is_fine
         && name.len() <= bytes_max
-        && name
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'.')
+        && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'.')
 }
 
 #[cfg(test)]
@@ -150,11 +138,8 @@ mod tests {
 
     #[test]
     fn a_series_prints_like_a_selector() {
-        let key = SeriesKey::parse(
-            "system.filesystem.usage",
-            Labels::parse([("mountpoint", "/\"x")]).unwrap(),
-        )
-        .unwrap();
+        let key =
+            SeriesKey::parse("system.filesystem.usage", Labels::parse([("mountpoint", "/\"x")]).unwrap()).unwrap();
         assert_eq!(key.to_string(), r#"system.filesystem.usage{mountpoint="/\"x"}"#);
         assert!(SeriesKey::parse("9lives", Labels::none()).is_err());
         assert!(SeriesKey::parse("a b", Labels::none()).is_err());

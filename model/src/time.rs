@@ -104,10 +104,7 @@ mod tests {
     #[test]
     fn arithmetic_saturates() {
         assert_eq!(Timestamp::MIN - Duration::from_secs(1), Timestamp::MIN);
-        assert_eq!(
-            Timestamp::from_millis(i64::MAX) + Duration::MAX,
-            Timestamp::from_micros(i64::MAX)
-        );
+        assert_eq!(Timestamp::from_millis(i64::MAX) + Duration::MAX, Timestamp::from_micros(i64::MAX));
         assert_eq!(Timestamp::EPOCH.since(Timestamp::from_secs(5)), Duration::ZERO);
         assert_eq!(Timestamp::from_micros(-1).millis(), -1);
     }

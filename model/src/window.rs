@@ -32,10 +32,7 @@ impl Window {
     /// The window that a sample of time `at` falls into: exactly one (W-1).
     pub fn containing(at: Timestamp, width: Width) -> Self {
         let micros = at.micros();
-        Self {
-            start: Timestamp::from_micros(micros - micros.rem_euclid(width.micros())),
-            width,
-        }
+        Self { start: Timestamp::from_micros(micros - micros.rem_euclid(width.micros())), width }
     }
 
     /// First moment after the window.
@@ -50,11 +47,7 @@ mod tests {
 
     #[test]
     fn a_time_on_the_boundary_opens_the_next_window() {
-        let minute = |at| {
-            Window::containing(Timestamp::from_micros(at), Width::Minute)
-                .start
-                .micros()
-        };
+        let minute = |at| Window::containing(Timestamp::from_micros(at), Width::Minute).start.micros();
         assert_eq!(minute(59_999_999), 0);
         assert_eq!(minute(60_000_000), 60_000_000);
         assert_eq!(minute(-1), -60_000_000);

@@ -53,27 +53,17 @@ pub(crate) fn build(
 
     let normalized = normalize(source(scope, port), Names::new(settings, worker, counted()));
     let batches = stage(normalized.batches, "batch", Frames::new(settings.batch_age_max));
-    let windowed = stage(
-        batches.clone(),
-        "window",
-        Windows::new(settings.window.clone(), settings.catalogue, counted()),
-    );
+    let windowed =
+        stage(batches.clone(), "window", Windows::new(settings.window.clone(), settings.catalogue, counted()));
     let minutes = windowed.clone().flat_map(|At { t, item }| match item {
         Windowed::Update(item) => Some(At { t, item }),
         Windowed::Repair(_) => None,
     });
     let repairs = windowed.flat_map(|At { t, item }| match item {
         Windowed::Update(_) => None,
-        Windowed::Repair(repair) => Some(At {
-            t,
-            item: Output::Repair(repair),
-        }),
+        Windowed::Repair(repair) => Some(At { t, item: Output::Repair(repair) }),
     });
-    let hours = stage(
-        minutes.clone(),
-        "rollup",
-        Hours::new(settings.window.clone(), counted()),
-    );
+    let hours = stage(minutes.clone(), "rollup", Hours::new(settings.window.clone(), counted()));
     let bindings = bindings(coarsen(normalized.facts));
     let verdicts = Verdicts::new(settings, counted());
     let transitions = evaluate(batches.clone(), minutes.clone(), bindings, verdicts);
@@ -92,13 +82,7 @@ pub(crate) fn build(
     ]);
     let history = scope.concatenate([changes.clone(), outputs(batches.clone(), Output::Samples)]);
     let latest = scope.concatenate([changes, outputs(live(batches), Output::Samples)]);
-    for SinkInlet {
-        name,
-        feed,
-        port,
-        completed,
-    } in inlets
-    {
+    for SinkInlet { name, feed, port, completed } in inlets {
         let offered = match feed {
             Feed::History => history.clone(),
             Feed::Live => latest.clone(),

@@ -26,11 +26,7 @@ pub struct Watchdog {
 
 impl Watchdog {
     pub fn new(patience: Duration, now_us: u64) -> Self {
-        Self {
-            patience,
-            completed: 0,
-            since_us: now_us,
-        }
+        Self { patience, completed: 0, since_us: now_us }
     }
 
     /// # Errors
@@ -41,15 +37,7 @@ impl Watchdog {
             return Ok(());
         }
         let silence = Duration::from_micros(now_us.saturating_sub(self.since_us));
-        if silence < self.patience {
-            Ok(())
-        } else {
-            Err(Stuck {
-                sealed,
-                completed,
-                silence,
-            })
-        }
+        if silence < self.patience { Ok(()) } else { Err(Stuck { sealed, completed, silence }) }
     }
 }
 
@@ -65,9 +53,6 @@ mod tests {
         assert!(dog.check(14 * second, 100, 50).is_ok(), "within its patience");
         assert!(dog.check(16 * second, 200, 50).is_err(), "stuck");
         assert!(dog.check(60 * second, 200, 200).is_ok(), "done");
-        assert!(
-            dog.check(61 * second, 300, 200).is_ok(),
-            "patience starts with the work"
-        );
+        assert!(dog.check(61 * second, 300, 200).is_ok(), "patience starts with the work");
     }
 }

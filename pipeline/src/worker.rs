@@ -84,29 +84,15 @@ pub fn start(settings: &Settings, sinks: &[SinkSpec], gate: Gate) -> Result<(Arc
         parts.push(Some((port, inlets)));
     }
     let guards = execute(settings, parts)?;
-    Ok((
-        Arc::new(Handle {
-            queues,
-            bells,
-            sealed,
-            completed,
-            counters,
-        }),
-        Running { guards },
-    ))
+    Ok((Arc::new(Handle { queues, bells, sealed, completed, counters }), Running { guards }))
 }
 
 type Part = Option<(SourcePort, Vec<SinkInlet>)>;
 
 fn execute(settings: &Settings, parts: Vec<Part>) -> Result<WorkerGuards<()>, PipelineError> {
-    let mut config = if settings.workers > 1 {
-        timely::Config::process(settings.workers)
-    } else {
-        timely::Config::thread()
-    };
-    let differential = differential_dataflow::Config {
-        idle_merge_effort: Some(IDLE_MERGE_EFFORT),
-    };
+    let mut config =
+        if settings.workers > 1 { timely::Config::process(settings.workers) } else { timely::Config::thread() };
+    let differential = differential_dataflow::Config { idle_merge_effort: Some(IDLE_MERGE_EFFORT) };
     differential_dataflow::configure(&mut config.worker, &differential);
     // `execute` calls one closure for all workers, so each takes its own part out.
     let parts = Mutex::new(parts);
@@ -189,11 +175,7 @@ impl Running {
     /// # Errors
     /// When a worker panicked; the hook has aborted the process before in production.
     pub fn join(self) -> Result<(), PipelineError> {
-        self.guards
-            .join()
-            .into_iter()
-            .collect::<Result<Vec<()>, String>>()
-            .map_err(PipelineError::Worker)?;
+        self.guards.join().into_iter().collect::<Result<Vec<()>, String>>().map_err(PipelineError::Worker)?;
         Ok(())
     }
 }

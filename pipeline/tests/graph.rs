@@ -15,10 +15,7 @@ use runtime::queue::{self, Receiver, WhenFull};
 const HOT: &str = r#"{"name":"hot","metric":"m","operator":"gt","threshold":5,"severity":"warning"}"#;
 
 fn frame(name: &str, second: f64, values: &[f64]) -> Stamped {
-    let samples: Vec<_> = (0..)
-        .zip(values)
-        .map(|(position, value)| (position, time(second), *value))
-        .collect();
+    let samples: Vec<_> = (0..).zip(values).map(|(position, value)| (position, time(second), *value)).collect();
     let batch = batch(&layout(name, values.len()), t(second), &samples);
     stamped(t(second), Record::Batch(Arc::new(batch)))
 }
@@ -44,10 +41,7 @@ fn a_rule_edit_takes_effect_without_a_restart() {
     records.extend((21..30).map(|n| frame("a", f64::from(n) + 0.5, &[9.0])));
     for workers in [1, 2] {
         let outputs = run(&settings(workers), &records, |_| true, t(40.0));
-        let expected = [
-            ("hot".to_owned(), Change::Fired, 9.0),
-            ("hot".to_owned(), Change::Resolved, 9.0),
-        ];
+        let expected = [("hot".to_owned(), Change::Fired, 9.0), ("hot".to_owned(), Change::Resolved, 9.0)];
         assert_eq!(changes(&outputs), expected, "{workers} workers");
     }
 }
@@ -71,21 +65,13 @@ fn a_machines_tags_decide_which_rules_apply() {
 
 #[test]
 fn an_alert_from_before_the_restart_is_not_repeated_and_resolves_once() {
-    let records = [
-        stamped(t(0.0), rules(1, vec![rule(HOT)])),
-        frame("a", 1.0, &[9.0]),
-        frame("a", 6.0, &[1.0]),
-    ];
+    let records = [stamped(t(0.0), rules(1, vec![rule(HOT)])), frame("a", 1.0, &[9.0]), frame("a", 6.0, &[1.0])];
     let first = run(&settings(1), &records[..2], |_| true, t(3.0));
     let fired = first.iter().find_map(|(_, output)| match output {
         Output::Transition(transition) => Some(model::Alert::after(transition)),
         _ => None,
     });
-    let after = Settings {
-        firing: fired.into_iter().collect(),
-        live_from: t(5.0),
-        ..settings(1)
-    };
+    let after = Settings { firing: fired.into_iter().collect(), live_from: t(5.0), ..settings(1) };
     let again = run(&after, &records, |_| true, t(10.0));
     assert_eq!(changes(&again), [("hot".to_owned(), Change::Resolved, 1.0)]);
 }
@@ -103,23 +89,12 @@ fn start() -> Bench {
     let gate = Arc::new(AtomicBool::new(true));
     let is_open = Arc::clone(&gate);
     let port = move |_| -> Box<dyn pipeline::SinkPort> {
-        Box::new(QueuePort::new(sender.clone(), |output| {
-            matches!(output, Output::Samples(_))
-        }))
+        Box::new(QueuePort::new(sender.clone(), |output| matches!(output, Output::Samples(_))))
     };
-    let sinks = [SinkSpec {
-        name: "history",
-        feed: Feed::History,
-        port: Box::new(port),
-    }];
+    let sinks = [SinkSpec { name: "history", feed: Feed::History, port: Box::new(port) }];
     let (handle, running) =
         pipeline::start(&settings(1), &sinks, Arc::new(move || is_open.load(Ordering::Acquire))).unwrap();
-    Bench {
-        handle,
-        running,
-        sink,
-        gate,
-    }
+    Bench { handle, running, sink, gate }
 }
 
 impl Bench {
@@ -149,10 +124,7 @@ fn data_flows_before_the_seal_and_progress_only_with_it() {
     assert_eq!(bench.drain(t(1.0)), 0);
     bench.push(frame("a", 1.0, &[1.0]));
     let first = bench.sink.recv_timeout(DEADLINE).unwrap();
-    assert!(
-        matches!(first, Egress::Data { t: at, .. } if at == t(1.0)),
-        "before any seal: {first:?}"
-    );
+    assert!(matches!(first, Egress::Data { t: at, .. } if at == t(1.0)), "before any seal: {first:?}");
     assert_eq!(bench.handle.completed(), t(1.0), "S-2: not durable yet");
     // Beyond the boundary that the machine's new series wait for.
     bench.handle.seal(t(2.0));
@@ -209,16 +181,9 @@ fn a_full_queue_makes_the_pusher_wait_and_every_record_arrives() {
 
 #[test]
 fn a_silent_machine_goes_down_after_live_start_by_the_graphs_clock() {
-    let settings = Settings {
-        live_from: t(0.0),
-        ..settings(2)
-    };
-    let outputs = run(
-        &settings,
-        &[frame("a", 1.0, &[1.0]), frame("a", 31.0, &[1.0])],
-        |_| true,
-        t(31.0) + 120 * SECOND,
-    );
+    let settings = Settings { live_from: t(0.0), ..settings(2) };
+    let outputs =
+        run(&settings, &[frame("a", 1.0, &[1.0]), frame("a", 31.0, &[1.0])], |_| true, t(31.0) + 120 * SECOND);
     let statuses = outputs.iter().filter_map(|(_, output)| match output {
         Output::Presence(presence) => Some(presence.status.as_str()),
         _ => None,

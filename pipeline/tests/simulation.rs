@@ -35,12 +35,7 @@ fn simulate(seed: u64, ticks: u32) -> Vec<(u64, Vec<Sample>)> {
             let second = f64::from(tick) * 5.0 + machine as f64;
             let is_ahead = jump.0 == machine && (jump.1..jump.2).contains(&tick);
             let at = time(second + if is_ahead { 97.0 } else { 0.0 });
-            let sample = |position| Sample {
-                machine,
-                position,
-                at,
-                value: f64::from(rng.i32(-50..50)) / 4.0,
-            };
+            let sample = |position| Sample { machine, position, at, value: f64::from(rng.i32(-50..50)) / 4.0 };
             let mut frame: Vec<Sample> = (0..WIDTH).map(sample).collect();
             if rng.u8(..) < 40 {
                 let strays = vec![frame.remove(rng.usize(..frame.len()))];
@@ -72,10 +67,7 @@ fn records(arrivals: &[(u64, Vec<Sample>)]) -> Vec<Stamped> {
     let first = stamped(t(0.0) - SECOND, rules(1, vec![over, lasting]));
     let batches = arrivals.iter().map(|(t, samples)| {
         let columns: Vec<_> = samples.iter().map(|s| (s.position, s.at, s.value)).collect();
-        stamped(
-            *t,
-            Record::Batch(Arc::new(batch(&layouts[samples[0].machine], *t, &columns))),
-        )
+        stamped(*t, Record::Batch(Arc::new(batch(&layouts[samples[0].machine], *t, &columns))))
     });
     std::iter::once(first).chain(batches).collect()
 }
@@ -89,14 +81,7 @@ type Rows = BTreeSet<String>;
 /// One row as text: `db-1 m{n="0"} 1 n=2 sum=3 min=1 max=2 last=2`.
 fn row(machine: &MachineId, series: &SeriesKey, start: Timestamp, row: &Aggregate) -> String {
     let minute = (start.micros() - BASE) / 60_000_000;
-    let Aggregate {
-        count,
-        sum,
-        min,
-        max,
-        last,
-        ..
-    } = row;
+    let Aggregate { count, sum, min, max, last, .. } = row;
     format!("{machine} {series} {minute} n={count} sum={sum} min={min} max={max} last={last}")
 }
 
@@ -110,10 +95,7 @@ fn oracle_rows(arrivals: &[(u64, Vec<Sample>)], width: Width) -> Rows {
         }
         let start = Window::containing(sample.at, width).start;
         let new = Aggregate::of(sample.value, sample.at);
-        windows
-            .entry((sample.machine, sample.position, start))
-            .and_modify(|old| old.merge(&new))
-            .or_insert(new);
+        windows.entry((sample.machine, sample.position, start)).and_modify(|old| old.merge(&new)).or_insert(new);
     }
     windows
         .iter()
@@ -135,10 +117,7 @@ fn newest_rows(outputs: &[(u64, Output)], width: Width) -> Rows {
             let text = row(&rows.roster.machine, key, rows.window.start, aggregate);
             let id = (format!("{} {key}", rows.roster.machine), rows.window.start);
             let older = newest.insert(id, (rows.revision, text.clone()));
-            assert!(
-                older.is_none_or(|(revision, old)| revision < rows.revision || old == text),
-                "W-2: {text}"
-            );
+            assert!(older.is_none_or(|(revision, old)| revision < rows.revision || old == text), "W-2: {text}");
         }
     }
     newest.into_values().map(|(_, text)| text).collect()
@@ -150,13 +129,7 @@ fn oracle_transitions(arrivals: &[(u64, Vec<Sample>)]) -> BTreeSet<String> {
     let mut over = BTreeSet::new();
     let mut below: BTreeMap<(usize, u16), (Timestamp, bool)> = BTreeMap::new();
     let mut changes = BTreeSet::new();
-    for Sample {
-        machine,
-        position,
-        at,
-        value,
-    } in arrivals.iter().flat_map(|(_, samples)| samples.iter().copied())
-    {
+    for Sample { machine, position, at, value } in arrivals.iter().flat_map(|(_, samples)| samples.iter().copied()) {
         let series = (machine, position);
         if newest.get(&series).is_some_and(|newest| at <= *newest) {
             continue;
@@ -199,14 +172,7 @@ fn transitions(outputs: &[(u64, Output)]) -> BTreeSet<String> {
     });
     let mut all = BTreeSet::new();
     for t in of_rules {
-        let text = format!(
-            "{} {} {} {:?} {}",
-            t.rule.name,
-            t.machine,
-            t.series,
-            t.change,
-            t.at.micros() - BASE
-        );
+        let text = format!("{} {} {} {:?} {}", t.rule.name, t.machine, t.series, t.change, t.at.micros() - BASE);
         assert!(all.insert(text.clone()), "A-1: {text} twice");
     }
     all
@@ -219,16 +185,12 @@ fn published(outputs: &[(u64, Output)]) -> BTreeMap<String, Vec<String>> {
         let (stream, text) = match output {
             Output::Minute(rows) | Output::Hour(rows) => (
                 format!("{} {:?}", rows.roster.machine, rows.window.width),
-                format!(
-                    "{} {} {} {:?}",
-                    rows.window.start, rows.revision, rows.is_final, rows.rows
-                ),
+                format!("{} {} {} {:?}", rows.window.start, rows.revision, rows.is_final, rows.rows),
             ),
             Output::Presence(p) => (format!("{} presence", p.machine), format!("{:?}", p.status)),
-            Output::Transition(t) => (
-                format!("{} {}", t.machine, t.rule.name),
-                format!("{} {:?} {}", t.series, t.change, t.at),
-            ),
+            Output::Transition(t) => {
+                (format!("{} {}", t.machine, t.rule.name), format!("{} {:?} {}", t.series, t.change, t.at))
+            }
             Output::Samples(_)
             | Output::Machine(_)
             | Output::Processes(_)

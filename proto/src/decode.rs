@@ -65,10 +65,7 @@ pub fn hello(message: pb::Hello, arrival: Timestamp) -> Result<Hello, WireError>
         boot_time_ms: inventory.boot_time_ms,
         arrival,
     };
-    Ok(Hello {
-        session: SessionId(message.session),
-        info,
-    })
+    Ok(Hello { session: SessionId(message.session), info })
 }
 
 /// Series that break a rule, come twice or exceed the model's limit are dropped and listed.
@@ -78,18 +75,10 @@ pub fn layout(message: &pb::Layout) -> SentLayout {
     for (position, wire) in message.series.iter().enumerate() {
         let kept = series(wire).and_then(|key| {
             if sent.series.len() == LAYOUT_SERIES_MAX {
-                return Err(InvalidName::new(
-                    "series",
-                    &wire.metric,
-                    "a layout has at most 4096 series",
-                ));
+                return Err(InvalidName::new("series", &wire.metric, "a layout has at most 4096 series"));
             }
             if !seen.insert(key.clone()) {
-                return Err(InvalidName::new(
-                    "series",
-                    &wire.metric,
-                    "a layout lists each series once",
-                ));
+                return Err(InvalidName::new("series", &wire.metric, "a layout lists each series once"));
             }
             Ok(key)
         });
@@ -126,9 +115,7 @@ pub fn labels(message: &BTreeMap<String, String>) -> Result<Labels, InvalidName>
 pub fn present(frame: &pb::Frame, series: usize) -> Result<Present, WireError> {
     if frame.present.is_empty() {
         if frame.values.len() != series {
-            return Err(WireError::Misfit(
-                "it has no bitmap and another number of values than its layout has series",
-            ));
+            return Err(WireError::Misfit("it has no bitmap and another number of values than its layout has series"));
         }
         return Ok(Present::All);
     }
@@ -164,11 +151,7 @@ pub fn processes(message: pb::ProcessTable, machine: MachineId) -> Processes {
         rows.into_iter()
             .filter(|row| row.cpu.is_finite() && 0.0 <= row.cpu)
             .take(PROCESSES_MAX)
-            .map(|row| Process {
-                name: clip(&row.name),
-                cpu: row.cpu,
-                memory: row.memory_bytes,
-            })
+            .map(|row| Process { name: clip(&row.name), cpu: row.cpu, memory: row.memory_bytes })
             .collect()
     };
     Processes {
@@ -193,10 +176,7 @@ pub fn command(message: &pb::Command) -> Option<CollectorCommand> {
 
 fn check_tags(tags: &BTreeMap<String, String>) -> Result<(), WireError> {
     if TAGS_MAX < tags.len() {
-        return Err(WireError::TooManyTags {
-            given: tags.len(),
-            max: TAGS_MAX,
-        });
+        return Err(WireError::TooManyTags { given: tags.len(), max: TAGS_MAX });
     }
     // A tag keeps to the rules of a label; one at a time, since a series may have fewer labels than a machine has tags.
     for (name, value) in tags {
@@ -214,26 +194,16 @@ mod tests {
     use super::*;
 
     fn wire(metric: &str) -> pb::Series {
-        pb::Series {
-            metric: metric.to_owned(),
-            labels: BTreeMap::new(),
-        }
+        pb::Series { metric: metric.to_owned(), labels: BTreeMap::new() }
     }
 
     fn frame(values: usize, present: &[u8]) -> pb::Frame {
-        pb::Frame {
-            values: vec![1.0; values],
-            present: present.to_vec(),
-            ..pb::Frame::default()
-        }
+        pb::Frame { values: vec![1.0; values], present: present.to_vec(), ..pb::Frame::default() }
     }
 
     #[test]
     fn a_bad_or_repeated_series_is_dropped_with_its_position() {
-        let sent = layout(&pb::Layout {
-            id: 1,
-            series: vec![wire("a"), wire("9"), wire("a"), wire("b")],
-        });
+        let sent = layout(&pb::Layout { id: 1, series: vec![wire("a"), wire("9"), wire("a"), wire("b")] });
         assert_eq!(sent.series.len(), 2);
         assert_eq!(sent.positions, [Some(0), None, None, Some(1)]);
         assert_eq!(sent.dropped.iter().map(|(at, _)| *at).collect::<Vec<_>>(), [1, 2]);
@@ -244,12 +214,9 @@ mod tests {
         assert_eq!(present(&frame(3, &[]), 3), Ok(Present::All));
         assert_eq!(present(&frame(2, &[0b101]), 3), Ok(Present::Some(vec![0, 2])));
         assert_eq!(present(&frame(1, &[0, 0b10]), 10), Ok(Present::Some(vec![9])));
-        for (bad, series) in [
-            (frame(2, &[]), 3),
-            (frame(1, &[0b101]), 3),
-            (frame(1, &[0b1000]), 3),
-            (frame(1, &[1, 0]), 3),
-        ] {
+        for (bad, series) in
+            [(frame(2, &[]), 3), (frame(1, &[0b101]), 3), (frame(1, &[0b1000]), 3), (frame(1, &[1, 0]), 3)]
+        {
             assert!(matches!(present(&bad, series), Err(WireError::Misfit(_))), "{bad:?}");
         }
     }
@@ -264,21 +231,12 @@ mod tests {
         };
         let arrival = Timestamp::from_secs(1);
         assert_eq!(hello(good.clone(), arrival).unwrap().session, SessionId(7));
-        let nameless = pb::Hello {
-            machine_id: " ".into(),
-            ..good.clone()
-        };
+        let nameless = pb::Hello { machine_id: " ".into(), ..good.clone() };
         assert!(matches!(hello(nameless, arrival), Err(WireError::Name(_))));
-        let sessionless = pb::Hello {
-            session: 0,
-            ..good.clone()
-        };
+        let sessionless = pb::Hello { session: 0, ..good.clone() };
         assert_eq!(hello(sessionless, arrival), Err(WireError::NoSession));
         let tags = (0..=TAGS_MAX).map(|n| (format!("t{n}"), String::new())).collect();
-        assert!(matches!(
-            hello(pb::Hello { tags, ..good }, arrival),
-            Err(WireError::TooManyTags { .. })
-        ));
+        assert!(matches!(hello(pb::Hello { tags, ..good }, arrival), Err(WireError::TooManyTags { .. })));
     }
 
     #[test]

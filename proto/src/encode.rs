@@ -29,17 +29,11 @@ pub fn hello(info: &MachineInfo, session: SessionId) -> pb::Hello {
 }
 
 pub fn layout(id: u32, series: &[SeriesKey]) -> pb::Layout {
-    pb::Layout {
-        id,
-        series: series.iter().map(self::series).collect(),
-    }
+    pb::Layout { id, series: series.iter().map(self::series).collect() }
 }
 
 pub fn series(key: &SeriesKey) -> pb::Series {
-    pb::Series {
-        metric: key.metric.as_ref().to_owned(),
-        labels: labels(&key.labels),
-    }
+    pb::Series { metric: key.metric.as_ref().to_owned(), labels: labels(&key.labels) }
 }
 
 /// A frame of the values that are present, in layout order. Sequence and age are the sender's to set.
@@ -61,11 +55,8 @@ pub fn frame(layout: u32, time: Timestamp, values: &[Option<f64>]) -> pb::Frame 
 }
 
 pub fn processes(table: &Processes) -> pb::ProcessTable {
-    let row = |process: &Process| pb::Process {
-        name: process.name.clone(),
-        cpu: process.cpu,
-        memory_bytes: process.memory,
-    };
+    let row =
+        |process: &Process| pb::Process { name: process.name.clone(), cpu: process.cpu, memory_bytes: process.memory };
     pb::ProcessTable {
         time_ms: table.time.millis(),
         by_cpu: table.by_cpu.iter().map(row).collect(),
@@ -88,11 +79,7 @@ pub fn machine_state(view: &MachineView) -> pb::MachineState {
     let values = view.values.iter().zip(&view.times);
     for (key, (value, time)) in names.zip(values).filter(|(_, (_, time))| **time != Timestamp::MIN) {
         state.current_metrics.extend(seed_metric(view, key, *value, *time));
-        state.series.push(pb::SeriesValue {
-            series: Some(series(key)),
-            time_ms: time.millis(),
-            value: *value,
-        });
+        state.series.push(pb::SeriesValue { series: Some(series(key)), time_ms: time.millis(), value: *value });
     }
     state
 }

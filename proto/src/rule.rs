@@ -7,21 +7,8 @@ use model::rule::{Input, Operator, Rule, Severity};
 use crate::error::WireError;
 use crate::pb;
 
-const INPUTS: [Input; 5] = [
-    Input::Sample,
-    Input::MinuteMean,
-    Input::MinuteSum,
-    Input::MinuteCount,
-    Input::MinuteMax,
-];
-const OPERATORS: [Operator; 6] = [
-    Operator::Gt,
-    Operator::Gte,
-    Operator::Lt,
-    Operator::Lte,
-    Operator::Eq,
-    Operator::Ne,
-];
+const INPUTS: [Input; 5] = [Input::Sample, Input::MinuteMean, Input::MinuteSum, Input::MinuteCount, Input::MinuteMax];
+const OPERATORS: [Operator; 6] = [Operator::Gt, Operator::Gte, Operator::Lt, Operator::Lte, Operator::Eq, Operator::Ne];
 const SEVERITIES: [Severity; 3] = [Severity::Info, Severity::Warning, Severity::Critical];
 
 pub fn encode_all(listing: &RuleListing) -> pb::RuleList {
@@ -81,11 +68,7 @@ pub fn decode(message: pb::Rule) -> Result<Rule, WireError> {
         summary: message.summary,
     };
     problems.extend(rule.problems());
-    if problems.is_empty() {
-        Ok(rule)
-    } else {
-        Err(WireError::Rule(problems))
-    }
+    if problems.is_empty() { Ok(rule) } else { Err(WireError::Rule(problems)) }
 }
 
 /// The word of this name; none with a problem noted.
@@ -186,13 +169,8 @@ mod tests {
             severity: String::new(),
             ..message()
         };
-        let Err(WireError::Rule(problems)) = decode(bad) else {
-            panic!("refused")
-        };
+        let Err(WireError::Rule(problems)) = decode(bad) else { panic!("refused") };
         assert_eq!(problems.len(), 5, "{problems:?}");
-        assert_eq!(
-            problems[1],
-            "operator \"above\" is not known: use gt, gte, lt, lte, eq, ne"
-        );
+        assert_eq!(problems[1], "operator \"above\" is not known: use gt, gte, lt, lte, eq, ne");
     }
 }

@@ -38,14 +38,8 @@ fn a_seeds_metric_decodes_by_its_field_numbers() {
 
 #[test]
 fn the_seeds_enum_values_keep_their_numbers_and_names() {
-    let names = [
-        "CPU_PERCENT",
-        "MEMORY_PERCENT",
-        "MEMORY_USED_GB",
-        "DISK_PERCENT",
-        "NETWORK_SENT_MBPS",
-        "NETWORK_RECV_MBPS",
-    ];
+    let names =
+        ["CPU_PERCENT", "MEMORY_PERCENT", "MEMORY_USED_GB", "DISK_PERCENT", "NETWORK_SENT_MBPS", "NETWORK_RECV_MBPS"];
     for (number, name) in (0..).zip(names) {
         assert_eq!(pb::MetricType::try_from(number).unwrap().as_str_name(), name);
     }
@@ -59,11 +53,7 @@ fn the_seeds_enum_values_keep_their_numbers_and_names() {
 
 #[test]
 fn the_acknowledgement_has_the_numbers_that_a_seeds_collector_reads() {
-    let ack = pb::StreamAck {
-        received: 3,
-        accepted: 2,
-        rejected: 1,
-    };
+    let ack = pb::StreamAck { received: 3, accepted: 2, rejected: 1 };
     assert_eq!(ack.encode_to_vec(), [0x08, 3, 0x10, 2, 0x18, 1]);
 }
 

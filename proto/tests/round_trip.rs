@@ -16,13 +16,11 @@ fn machine() -> MachineId {
 }
 
 fn key() -> impl Strategy<Value = SeriesKey> {
-    (
-        "[a-z][a-z0-9_.]{0,20}",
-        prop::collection::btree_map("[a-z][a-z0-9_]{0,8}", "[ -~]{0,20}", 0..4),
-    )
-        .prop_map(|(metric, labels): (String, BTreeMap<String, String>)| {
+    ("[a-z][a-z0-9_.]{0,20}", prop::collection::btree_map("[a-z][a-z0-9_]{0,8}", "[ -~]{0,20}", 0..4)).prop_map(
+        |(metric, labels): (String, BTreeMap<String, String>)| {
             SeriesKey::parse(&metric, decode::labels(&labels).expect("valid labels")).expect("a valid name")
-        })
+        },
+    )
 }
 
 proptest! {
@@ -108,8 +106,5 @@ fn a_machines_state_has_the_seeds_metrics_in_the_seeds_units() {
     let seeds: Vec<(i32, f64)> = state.current_metrics.iter().map(|m| (m.r#type, m.value)).collect();
     assert_eq!(seeds, [(0, 25.0), (2, 2.0)]);
     assert_eq!(state.series.len(), 3);
-    assert_eq!(
-        (state.health(), state.status.as_str()),
-        (pb::HealthStatus::Warning, "up")
-    );
+    assert_eq!((state.health(), state.status.as_str()), (pb::HealthStatus::Warning, "up"));
 }

@@ -28,12 +28,7 @@ impl Backoff {
 
     #[must_use]
     pub fn between(base: Duration, cap: Duration, rng: Rng) -> Self {
-        Self {
-            base,
-            cap,
-            failures: 0,
-            rng,
-        }
+        Self { base, cap, failures: 0, rng }
     }
 
     /// Notes one more failure and says how long to wait for it.

@@ -34,10 +34,7 @@ pub struct Breaker {
 
 impl Default for BreakerSettings {
     fn default() -> Self {
-        Self {
-            failures_max: 5,
-            open_for: Duration::from_secs(5),
-        }
+        Self { failures_max: 5, open_for: Duration::from_secs(5) }
     }
 }
 
@@ -56,12 +53,7 @@ impl BreakerState {
 impl Breaker {
     #[must_use]
     pub fn new(settings: BreakerSettings) -> Self {
-        Self {
-            settings,
-            failures: 0,
-            probe_at_us: None,
-            is_probing: false,
-        }
+        Self { settings, failures: 0, probe_at_us: None, is_probing: false }
     }
 
     /// Whether a call may go out now. A `true` from a half-open breaker is the probe.
@@ -113,10 +105,7 @@ mod tests {
     const PAUSE_US: u64 = 5_000_000;
 
     fn open_breaker() -> Breaker {
-        let mut breaker = Breaker::new(BreakerSettings {
-            failures_max: 2,
-            open_for: Duration::from_micros(PAUSE_US),
-        });
+        let mut breaker = Breaker::new(BreakerSettings { failures_max: 2, open_for: Duration::from_micros(PAUSE_US) });
         breaker.failed(0);
         assert_eq!(breaker.state(0), BreakerState::Closed);
         breaker.failed(0);
@@ -160,10 +149,7 @@ mod tests {
 
     #[test]
     fn a_success_forgets_earlier_failures() {
-        let mut breaker = Breaker::new(BreakerSettings {
-            failures_max: 2,
-            open_for: Duration::from_secs(5),
-        });
+        let mut breaker = Breaker::new(BreakerSettings { failures_max: 2, open_for: Duration::from_secs(5) });
         breaker.failed(0);
         breaker.succeeded();
         breaker.failed(0);

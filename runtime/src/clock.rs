@@ -36,9 +36,7 @@ struct ManualTime {
 impl SystemClock {
     #[must_use]
     pub fn new() -> Self {
-        Self {
-            started: Instant::now(),
-        }
+        Self { started: Instant::now() }
     }
 
     #[must_use]
@@ -54,10 +52,7 @@ impl Default for SystemClock {
 }
 
 impl Clock for SystemClock {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "this is the clock that everybody else takes as an argument"
-    )]
+    #[expect(clippy::disallowed_methods, reason = "this is the clock that everybody else takes as an argument")]
     fn now_us(&self) -> i64 {
         // A clock set before 1970 is read as a negative time, not as an error: admission judges times, not the clock.
         match SystemTime::now().duration_since(UNIX_EPOCH) {

@@ -54,16 +54,12 @@ pub enum Outcome {
 impl Drain {
     #[must_use]
     pub fn new() -> Self {
-        Self {
-            switch: Arc::new(watch::Sender::new(false)),
-        }
+        Self { switch: Arc::new(watch::Sender::new(false)) }
     }
 
     #[must_use]
     pub fn token(&self) -> DrainToken {
-        DrainToken {
-            switch: self.switch.subscribe(),
-        }
+        DrainToken { switch: self.switch.subscribe() }
     }
 
     /// Idempotent.
@@ -137,10 +133,7 @@ impl TaskSet {
         // A task that never yields cannot be aborted either; it must not hold up the report of its name.
         let mut overdue: Vec<_> = std::mem::take(&mut self.names).into_values().collect();
         overdue.sort();
-        ends.extend(overdue.into_iter().map(|name| TaskEnd {
-            name,
-            outcome: Outcome::Overdue,
-        }));
+        ends.extend(overdue.into_iter().map(|name| TaskEnd { name, outcome: Outcome::Overdue }));
         ends
     }
 
@@ -229,9 +222,6 @@ mod tests {
         tasks.spawn("serving", std::future::pending());
         tasks.spawn("failing", async { Err("no such table".into()) });
         let end = tasks.next_end().await.unwrap();
-        assert_eq!(
-            (end.name.as_ref(), end.is_finished(), tasks.len()),
-            ("failing", false, 1)
-        );
+        assert_eq!((end.name.as_ref(), end.is_finished(), tasks.len()), ("failing", false, 1));
     }
 }

@@ -66,14 +66,9 @@ pub fn init_logs(format: LogFormat, level: &str, service: Service, clock: Shared
     use tracing_subscriber::util::SubscriberInitExt;
 
     let filter = filter_of(&rust_log().unwrap_or_else(|| level.to_owned()))?;
-    let builder = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(io::stdout);
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stdout);
     if format.is_json(io::stdout().is_terminal()) {
-        builder
-            .event_format(JsonLines::new(service, clock))
-            .finish()
-            .try_init()?;
+        builder.event_format(JsonLines::new(service, clock)).finish().try_init()?;
     } else {
         builder.with_timer(TextTime(clock)).finish().try_init()?;
     }
@@ -81,17 +76,11 @@ pub fn init_logs(format: LogFormat, level: &str, service: Service, clock: Shared
 }
 
 fn filter_of(level: &str) -> Result<EnvFilter, LogError> {
-    EnvFilter::try_new(level).map_err(|source| LogError::Level {
-        level: level.to_owned(),
-        source,
-    })
+    EnvFilter::try_new(level).map_err(|source| LogError::Level { level: level.to_owned(), source })
 }
 
 /// Empty counts as unset, as everywhere in the settings.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "RUST_LOG concerns the logs alone, and they are up before any settings"
-)]
+#[expect(clippy::disallowed_methods, reason = "RUST_LOG concerns the logs alone, and they are up before any settings")]
 fn rust_log() -> Option<String> {
     std::env::var("RUST_LOG").ok().filter(|level| !level.is_empty())
 }
@@ -260,11 +249,7 @@ fn civil_date(day: i64) -> (i64, i64, i64) {
     let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let march_month = (5 * of_year + 2) / 153;
     let day = of_year - (153 * march_month + 2) / 5 + 1;
-    let month = if march_month < 10 {
-        march_month + 3
-    } else {
-        march_month - 9
-    };
+    let month = if march_month < 10 { march_month + 3 } else { march_month - 9 };
     let year = era * 400 + year_of_era + i64::from(month <= 2);
     (year, month, day)
 }
@@ -326,15 +311,9 @@ mod tests {
 
     fn lines_of(log: impl FnOnce()) -> String {
         let captured = Captured::default();
-        let service = Service {
-            name: "hub",
-            version: "1.2.3",
-        };
+        let service = Service { name: "hub", version: "1.2.3" };
         let format = JsonLines::new(service, ManualClock::at(1_763_696_400_123_456).shared());
-        let subscriber = tracing_subscriber::fmt()
-            .event_format(format)
-            .with_writer(captured.clone())
-            .finish();
+        let subscriber = tracing_subscriber::fmt().event_format(format).with_writer(captured.clone()).finish();
         tracing::subscriber::with_default(subscriber, log);
         String::from_utf8(captured.0.lock().unwrap().clone()).unwrap()
     }

@@ -39,10 +39,7 @@ fn layers() -> Layers {
 }
 
 fn env(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
-    pairs
-        .iter()
-        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-        .collect()
+    pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
 }
 
 fn check(settings: &Settings, expected: &Expect) {
@@ -60,12 +57,7 @@ fn a_flag_beats_the_environment_beats_the_file_beats_the_default() {
         Path::new("hub.toml"),
         "http_address = \"a:1\"\n[ingest]\nflush_after = 7\nsample_ratio = 1\nqueue_batches_max = 1\n[tags]\nrole = \"db\"\n",
     );
-    let vars = [
-        ("HUB_FLUSH_AFTER", "8ms"),
-        ("HUB_QUEUE", "2"),
-        ("HUB_INSECURE", "yes"),
-        ("HUB_EXCLUDE", "a, b"),
-    ];
+    let vars = [("HUB_FLUSH_AFTER", "8ms"), ("HUB_QUEUE", "2"), ("HUB_INSECURE", "yes"), ("HUB_EXCLUDE", "a, b")];
     layers.env(NAMES, env(&vars));
     layers.flag("--queue", "ingest.queue_batches_max", "3");
     check(
@@ -86,14 +78,8 @@ fn a_flag_beats_the_environment_beats_the_file_beats_the_default() {
 #[test]
 fn every_problem_is_reported_at_once_with_the_nearest_key() {
     let mut layers = layers();
-    layers.file(
-        Path::new("hub.toml"),
-        "[ingest]\nqueue_batch_max = 1\nexclude = 3\n[zebra]\nx = 1\n",
-    );
-    layers.env(
-        NAMES,
-        env(&[("HUB_QUEUE", "many"), ("HUB_FLUSHAFTER", "1s"), ("HOME", "/root")]),
-    );
+    layers.file(Path::new("hub.toml"), "[ingest]\nqueue_batch_max = 1\nexclude = 3\n[zebra]\nx = 1\n");
+    layers.env(NAMES, env(&[("HUB_QUEUE", "many"), ("HUB_FLUSHAFTER", "1s"), ("HOME", "/root")]));
     layers.flag("--flush-after", "ingest.flush_after", "soon");
     let mut settings = layers.settings();
     settings.duration("ingest.flush_after", Duration::ZERO..=Duration::from_secs(1));
@@ -117,10 +103,7 @@ fn every_problem_is_reported_at_once_with_the_nearest_key() {
 #[test]
 fn of_two_variables_for_one_key_the_first_listed_wins() {
     let mut layers = layers();
-    layers.env(
-        NAMES,
-        env(&[("OLD_REDIS_URL", "redis://old"), ("REDIS_URL", "redis://new")]),
-    );
+    layers.env(NAMES, env(&[("OLD_REDIS_URL", "redis://old"), ("REDIS_URL", "redis://new")]));
     let mut settings = layers.settings();
     assert_eq!(settings.text("redis.url"), "redis://new");
     assert_eq!(settings.source("redis.url"), Source::Env("REDIS_URL".into()));
@@ -143,30 +126,17 @@ fn a_secret_comes_from_a_file_and_is_masked_when_printed() {
     let mut settings = layers.settings();
     assert_eq!(settings.text("api_token"), "s3cret");
     let printed = settings.print();
-    assert!(
-        printed.contains("api_token = \"***\"  # environment HUB_API_TOKEN_FILE\n"),
-        "{printed}"
-    );
-    assert!(
-        printed.contains("redis.url = \"redis://me:***@cache:6379/0?token=***&a=b\""),
-        "{printed}"
-    );
+    assert!(printed.contains("api_token = \"***\"  # environment HUB_API_TOKEN_FILE\n"), "{printed}");
+    assert!(printed.contains("redis.url = \"redis://me:***@cache:6379/0?token=***&a=b\""), "{printed}");
 }
 
 #[test]
 fn a_secret_given_twice_or_unreadable_is_a_problem() {
     let mut layers = layers();
-    let vars = [
-        ("HUB_API_TOKEN", "x"),
-        ("HUB_API_TOKEN_FILE", "/nowhere"),
-        ("REDIS_URL_FILE", "/nowhere/else"),
-    ];
+    let vars = [("HUB_API_TOKEN", "x"), ("HUB_API_TOKEN_FILE", "/nowhere"), ("REDIS_URL_FILE", "/nowhere/else")];
     layers.env(NAMES, env(&vars));
     let text = problems(layers.settings()).to_string();
-    assert!(
-        text.contains("HUB_API_TOKEN is set as well; keep one of them"),
-        "{text}"
-    );
+    assert!(text.contains("HUB_API_TOKEN is set as well; keep one of them"), "{text}");
     assert!(text.contains("cannot open secret file /nowhere/else"), "{text}");
 }
 
@@ -184,10 +154,7 @@ fn names_below_a_free_table_are_data() {
     let mut layers = layers();
     layers.flag("--tag", "tags.site", "eu");
     let settings = layers.settings();
-    let tags: Vec<_> = settings
-        .below("tags")
-        .map(|(name, value)| (name, value.as_str()))
-        .collect();
+    let tags: Vec<_> = settings.below("tags").map(|(name, value)| (name, value.as_str())).collect();
     assert_eq!(tags, [("site", Some("eu"))]);
 }
 
@@ -197,39 +164,17 @@ fn broken_toml_and_missing_files_are_problems_not_panics() {
     layers.file(Path::new("hub.toml"), "a = = 1");
     layers.read_file(Path::new("/nowhere/hub.toml"));
     let text = problems(layers.settings()).to_string();
-    assert!(
-        text.contains("this is not TOML") && text.contains("cannot read the file"),
-        "{text}"
-    );
+    assert!(text.contains("this is not TOML") && text.contains("cannot read the file"), "{text}");
 }
 
 #[test]
 fn durations_follow_the_grammar() {
-    let cases = [
-        ("5s", 5_000),
-        ("1h30m", 5_400_000),
-        ("250ms", 250),
-        ("1y", 31_536_000_000),
-        ("5", 5_000),
-        ("0.5", 500),
-    ];
+    let cases =
+        [("5s", 5_000), ("1h30m", 5_400_000), ("250ms", 250), ("1y", 31_536_000_000), ("5", 5_000), ("0.5", 500)];
     for (text, ms) in cases {
         assert_eq!(parse_duration(text), Ok(Duration::from_millis(ms)), "{text}");
     }
-    for text in [
-        "",
-        "s",
-        "5x",
-        "5m1h",
-        "1s1s",
-        "-1",
-        "1.5h",
-        "5 s",
-        "NaN",
-        "inf",
-        "999999999999y",
-        "5µs",
-    ] {
+    for text in ["", "s", "5x", "5m1h", "1s1s", "-1", "1.5h", "5 s", "NaN", "inf", "999999999999y", "5µs"] {
         assert!(parse_duration(text).is_err(), "{text}");
     }
     assert_eq!(format_duration(Duration::from_millis(5_400_250)), "1h30m250ms");
@@ -238,14 +183,7 @@ fn durations_follow_the_grammar() {
 
 #[test]
 fn sizes_are_binary_or_bare_bytes() {
-    let cases = [
-        ("64MiB", 64 << 20),
-        ("10 GiB", 10 << 30),
-        ("4096", 4096),
-        ("7B", 7),
-        ("1KiB", 1024),
-        ("0", 0),
-    ];
+    let cases = [("64MiB", 64 << 20), ("10 GiB", 10 << 30), ("4096", 4096), ("7B", 7), ("1KiB", 1024), ("0", 0)];
     for (text, bytes) in cases {
         assert_eq!(parse_size(text), Ok(bytes), "{text}");
     }

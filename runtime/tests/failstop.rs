@@ -9,13 +9,7 @@ use runtime::telemetry::{LogFormat, Service, init_logs};
 fn a_panic_is_the_last_log_line_and_aborts_the_process() {
     let program = std::env::current_exe().unwrap();
     let child = Command::new(program)
-        .args([
-            "--ignored",
-            "--exact",
-            "child_that_panics",
-            "--nocapture",
-            "--test-threads=1",
-        ])
+        .args(["--ignored", "--exact", "child_that_panics", "--nocapture", "--test-threads=1"])
         .env_remove("RUST_LOG")
         .output()
         .unwrap();
@@ -34,10 +28,7 @@ fn a_panic_is_the_last_log_line_and_aborts_the_process() {
 #[test]
 #[ignore = "the body of the child process of the test above"]
 fn child_that_panics() {
-    let service = Service {
-        name: "hub",
-        version: "0",
-    };
+    let service = Service { name: "hub", version: "0" };
     init_logs(LogFormat::Json, "info", service, SystemClock::shared()).unwrap();
     runtime::failstop::install();
     let worker = std::thread::Builder::new().name("worker-3".into());

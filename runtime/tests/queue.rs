@@ -22,10 +22,7 @@ fn a_full_queue_that_sheds_refuses_with_a_count() {
     assert_eq!(sender.try_send(3), Err(SendError::Full(3)));
     assert_eq!(sender.send_blocking(4), Err(SendError::Full(4)), "it never waits");
     let stats = receiver.stats();
-    assert_eq!(
-        (stats.depth(), stats.sent_total(), stats.shed_total(), stats.depth_max()),
-        (2, 2, 2, 2)
-    );
+    assert_eq!((stats.depth(), stats.sent_total(), stats.shed_total(), stats.depth_max()), (2, 2, 2, 2));
     assert_eq!((receiver.try_recv(), receiver.try_recv()), (Ok(1), Ok(2)));
     assert_eq!(receiver.try_recv(), Err(RecvError::Empty));
     assert_eq!((stats.depth(), stats.depth_max()), (0, 2));
@@ -104,10 +101,7 @@ fn a_closed_queue_refuses_and_still_gives_what_it_has() {
     assert_eq!(receiver.recv_blocking(), Some(1));
     assert_eq!(receiver.recv_blocking(), None);
     assert_eq!(receiver.try_recv(), Err(RecvError::Closed));
-    assert_eq!(
-        receiver.recv_many_timeout(&mut Vec::new(), 9, STUCK),
-        Err(RecvError::Closed)
-    );
+    assert_eq!(receiver.recv_many_timeout(&mut Vec::new(), 9, STUCK), Err(RecvError::Closed));
     assert!(receiver.is_finished());
 }
 
@@ -161,12 +155,7 @@ fn a_sender_that_gets_in_wakes_the_next_while_there_is_space() {
     let woken = Arc::new(Woken::default());
     let waker = Waker::from(Arc::clone(&woken));
     let (mut first, mut second) = (pin!(sender.send(3)), pin!(sender.send(4)));
-    assert!(
-        first
-            .as_mut()
-            .poll(&mut Context::from_waker(Waker::noop()))
-            .is_pending()
-    );
+    assert!(first.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
     assert!(second.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
     receiver.drain_into(&mut Vec::new(), 2);
     assert!(first.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready());
@@ -191,11 +180,7 @@ fn a_cancelled_receive_loses_nothing() {
     assert!(pin!(receiver.recv()).as_mut().poll(&mut context).is_pending());
     sender.try_send(7).unwrap();
     assert_eq!(receiver.recv_timeout(STUCK), Ok(7));
-    assert_eq!(
-        receiver.recv_timeout(MOMENT),
-        Err(RecvError::Empty),
-        "the old wake-up is spent or harmless"
-    );
+    assert_eq!(receiver.recv_timeout(MOMENT), Err(RecvError::Empty), "the old wake-up is spent or harmless");
 }
 
 /// Threads and tasks send, by every call there is, to a receiver that mixes its calls too; each sender's items must
@@ -206,11 +191,7 @@ fn nothing_is_lost_doubled_or_stuck_under_stress() {
     const ITEMS: usize = 4_000;
     let seed = fastrand::u64(..);
     println!("seed {seed}");
-    let async_side = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_time()
-        .build()
-        .unwrap();
+    let async_side = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_time().build().unwrap();
     for capacity in [1, 2, 7, 64] {
         let (sender, receiver) = bounded("stress", capacity, WhenFull::Block);
         for index in 0..SENDERS {
@@ -232,11 +213,7 @@ async fn send_from_task(sender: &Sender<(usize, usize)>, index: usize, items: us
         let mut value = (index, item);
         loop {
             // Short waits run out again and again: each is a cancelled wait. The long one ends only by a wake-up.
-            let wait = if rng.bool() {
-                STUCK
-            } else {
-                Duration::from_micros(rng.u64(0..50))
-            };
+            let wait = if rng.bool() { STUCK } else { Duration::from_micros(rng.u64(0..50)) };
             match sender.send_within(value, wait).await {
                 Ok(()) => break,
                 Err(error) => value = error.into_inner(),
@@ -269,12 +246,8 @@ fn receive_all(mut receiver: Receiver<(usize, usize)>, senders: usize, rng: &mut
         let received = match rng.u8(0..4) {
             0 => receiver.try_recv().map(|item| got.push(item)),
             1 => receiver.recv_timeout(STUCK).map(|item| got.push(item)),
-            2 => receiver
-                .recv_timeout(Duration::from_micros(rng.u64(0..50)))
-                .map(|item| got.push(item)),
-            _ => receiver
-                .recv_many_timeout(&mut got, rng.usize(1..9), STUCK)
-                .map(|_count| ()),
+            2 => receiver.recv_timeout(Duration::from_micros(rng.u64(0..50))).map(|item| got.push(item)),
+            _ => receiver.recv_many_timeout(&mut got, rng.usize(1..9), STUCK).map(|_count| ()),
         };
         for (sender, item) in got.drain(..) {
             assert_eq!(item, next[sender], "sender {sender} out of order");

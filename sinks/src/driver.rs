@@ -75,11 +75,7 @@ struct Times {
 impl<S: Sink> Driver<S> {
     /// Nothing happens before `run`.
     pub fn new(sink: S, queue: Receiver<Egress>, spill: Spill, context: DriverContext<'_>) -> (Self, DriverHandle) {
-        let DriverContext {
-            settings,
-            clock,
-            registry,
-        } = context;
+        let DriverContext { settings, clock, registry } = context;
         let (reporter, handle) = Reporter::new(sink.name(), Arc::clone(&clock), registry);
         let now = Instant::now();
         let times = Times {
@@ -191,12 +187,8 @@ impl<S: Sink> Driver<S> {
             return Err("the store's last call did not come back".into());
         };
         self.failed = None;
-        self.under_way = Some(UnderWay {
-            call: tokio::spawn(call(sink, work.clone())),
-            work,
-            since: now,
-            is_spilled: false,
-        });
+        self.under_way =
+            Some(UnderWay { call: tokio::spawn(call(sink, work.clone())), work, since: now, is_spilled: false });
         Ok(())
     }
 
@@ -239,13 +231,7 @@ impl<S: Sink> Driver<S> {
 
     async fn work_ended(&mut self, (sink, answer): (S, Result<Answer, SinkError>)) -> Result<(), BoxError> {
         self.sink = Some(sink);
-        let Some(UnderWay {
-            work,
-            since,
-            is_spilled,
-            ..
-        }) = self.under_way.take()
-        else {
+        let Some(UnderWay { work, since, is_spilled, .. }) = self.under_way.take() else {
             return Ok(());
         };
         match answer {
@@ -256,11 +242,7 @@ impl<S: Sink> Driver<S> {
                 match answer {
                     Answer::At(cursors) => self.moved(cursors, &work).await?,
                     Answer::Maintained(is_more) => {
-                        let pause = if is_more {
-                            self.settings.commit_after
-                        } else {
-                            self.settings.maintain_every
-                        };
+                        let pause = if is_more { self.settings.commit_after } else { self.settings.maintain_every };
                         self.times.maintain = Instant::now() + pause;
                     }
                 }
@@ -300,8 +282,7 @@ impl<S: Sink> Driver<S> {
                 let outputs: usize = batch.groups.iter().map(|group| group.outputs.len()).sum();
                 self.reporter.written.add(outputs as u64);
                 if *origin == Origin::Memory {
-                    self.unsaved
-                        .extend(batch.groups.iter().filter_map(|group| unsaved(group, cursors)));
+                    self.unsaved.extend(batch.groups.iter().filter_map(|group| unsaved(group, cursors)));
                 }
             }
             Work::Flush => self.is_flushed = true,
@@ -353,10 +334,7 @@ impl<S: Sink> Driver<S> {
             let lost = self.staging.drop_oldest(OVERSHOOT * self.settings.memory_bytes_max);
             if 0 < lost {
                 self.reporter.lost.add(lost);
-                error!(
-                    outputs = lost,
-                    "memory and spill are full: the oldest outputs are lost; make room on the disk"
-                );
+                error!(outputs = lost, "memory and spill are full: the oldest outputs are lost; make room on the disk");
             }
         }
         Ok(())
@@ -407,8 +385,7 @@ impl<S: Sink> Driver<S> {
         let covered = self.cursors.map_or(0, Cursors::oldest).max(durable);
         let counted = self.reporter.spill_lost.value();
         self.reporter.spill_lost.add(lost.saturating_sub(counted));
-        self.reporter
-            .publish(self.cursors, covered.saturating_add(1), self.staging.upto(), backlog);
+        self.reporter.publish(self.cursors, covered.saturating_add(1), self.staging.upto(), backlog);
     }
 
     fn spill(&self) -> MutexGuard<'_, Spill> {

@@ -25,29 +25,18 @@ pub(crate) fn at(seconds: i64) -> Timestamp {
 /// Series `m0` to `m<series - 1>`.
 pub(crate) fn roster(name: &str, series: usize) -> Arc<Roster> {
     let key = |n| Arc::new(SeriesKey::parse(&format!("m{n}"), Labels::none()).unwrap());
-    Arc::new(Roster {
-        machine: machine(name),
-        index: 0,
-        series: (0..series).map(key).collect(),
-    })
+    Arc::new(Roster { machine: machine(name), index: 0, series: (0..series).map(key).collect() })
 }
 
 /// One series of payments, each of which counts.
 pub(crate) fn payments(name: &str) -> Arc<Roster> {
     let key = SeriesKey::parse("payment.amount", Labels::none()).unwrap();
-    Arc::new(Roster {
-        machine: machine(name),
-        index: 0,
-        series: Box::new([Arc::new(key)]),
-    })
+    Arc::new(Roster { machine: machine(name), index: 0, series: Box::new([Arc::new(key)]) })
 }
 
 pub(crate) fn layout_of(roster: &Arc<Roster>) -> (Arc<Layout>, Arc<BoundLayout>) {
     let keys = roster.series.iter().map(|key| key.as_ref().clone()).collect();
-    let bound = BoundLayout {
-        roster: Arc::clone(roster),
-        slots: Slots::Identity,
-    };
+    let bound = BoundLayout { roster: Arc::clone(roster), slots: Slots::Identity };
     (Arc::new(Layout::new(roster.machine.clone(), keys)), Arc::new(bound))
 }
 
@@ -65,10 +54,7 @@ pub(crate) fn frame(roster: &Arc<Roster>, time: Timestamp, values: &[f64]) -> Bo
         values: values.into(),
     };
     assert!(batch.is_consistent());
-    Bound {
-        batch: Arc::new(batch),
-        layout: bound,
-    }
+    Bound { batch: Arc::new(batch), layout: bound }
 }
 
 /// Single samples: series, time, value.
@@ -85,10 +71,7 @@ pub(crate) fn samples(roster: &Arc<Roster>, samples: &[(u16, Timestamp, f64)]) -
         values: samples.iter().map(|s| s.2).collect(),
     };
     assert!(batch.is_consistent());
-    Bound {
-        batch: Arc::new(batch),
-        layout: bound,
-    }
+    Bound { batch: Arc::new(batch), layout: bound }
 }
 
 /// One row per series, all of value `value`.
@@ -147,12 +130,7 @@ pub(crate) fn transition(
 }
 
 pub(crate) fn presence(name: &str, status: Status, last_seen: Timestamp) -> Arc<Presence> {
-    Arc::new(Presence {
-        machine: machine(name),
-        status,
-        at: last_seen,
-        last_seen,
-    })
+    Arc::new(Presence { machine: machine(name), status, at: last_seen, last_seen })
 }
 
 pub(crate) fn rejected(name: &str, time: Timestamp) -> Arc<Rejected> {
@@ -166,8 +144,5 @@ pub(crate) fn rejected(name: &str, time: Timestamp) -> Arc<Rejected> {
 }
 
 pub(crate) fn repair(name: &str, minute: Timestamp) -> Arc<Repair> {
-    Arc::new(Repair {
-        machine: machine(name),
-        minute,
-    })
+    Arc::new(Repair { machine: machine(name), minute })
 }

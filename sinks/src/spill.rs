@@ -101,11 +101,7 @@ impl Spill {
 
     /// Bytes that wait for the store.
     pub(crate) fn backlog_bytes(&self) -> u64 {
-        if self.stored < self.newest() {
-            self.journal.bytes()
-        } else {
-            0
-        }
+        if self.stored < self.newest() { self.journal.bytes() } else { 0 }
     }
 
     /// Takes groups that reach to `upto`. On an error it says how many of them it has taken: those are on disk or kept in memory.
@@ -118,14 +114,9 @@ impl Spill {
             let record = &groups[taken..taken + count];
             let is_last = taken + count == groups.len();
             let t = if is_last { upto } else { record[count - 1].t };
-            self.journal
-                .append(t, &encode(record))
-                .map_err(|error| (taken, error))?;
+            self.journal.append(t, &encode(record)).map_err(|error| (taken, error))?;
             taken += count;
-            self.unsynced = Some(WriteBatch {
-                groups: record.to_vec(),
-                upto: t,
-            });
+            self.unsynced = Some(WriteBatch { groups: record.to_vec(), upto: t });
             self.commit().map_err(|error| (taken, error))?;
         }
         self.enforce_quota();
@@ -188,10 +179,7 @@ impl Spill {
                 Ok(batch) => return Ok(Some(batch)),
                 Err(error) => {
                     self.lost_records += 1;
-                    error!(
-                        error = chain(&error),
-                        t, "spill record cannot be read: its outputs are lost"
-                    );
+                    error!(error = chain(&error), t, "spill record cannot be read: its outputs are lost");
                 }
             }
         }
@@ -247,17 +235,12 @@ mod tests {
     }
 
     fn open(dir: &tempfile::TempDir) -> Spill {
-        let settings = SpillSettings {
-            dir: dir.path().to_owned(),
-            quota_bytes: 1 << 20,
-        };
+        let settings = SpillSettings { dir: dir.path().to_owned(), quota_bytes: 1 << 20 };
         Spill::open(&settings).unwrap()
     }
 
     fn rest(spill: &mut Spill) -> Vec<(LogicalTime, usize)> {
-        std::iter::from_fn(|| spill.next().unwrap())
-            .map(|batch| (batch.upto, batch.groups.len()))
-            .collect()
+        std::iter::from_fn(|| spill.next().unwrap()).map(|batch| (batch.upto, batch.groups.len())).collect()
     }
 
     #[test]
@@ -279,21 +262,14 @@ mod tests {
         spill.stored(10);
         assert_eq!((spill.backlog_bytes(), spill.lost_records), (0, 0));
         drop(spill);
-        assert_eq!(
-            open(&dir).durable(),
-            0,
-            "all was stored: a replay is not to be held against it"
-        );
+        assert_eq!(open(&dir).durable(), 0, "all was stored: a replay is not to be held against it");
     }
 
     #[test]
     fn the_quota_drops_the_oldest_with_a_count() {
         let dir = tempfile::tempdir().unwrap();
         let mut spill = open(&dir);
-        let many = |t| Group {
-            t,
-            outputs: (0..500).map(|_| Output::Rejected(rejected("a", at(1)))).collect(),
-        };
+        let many = |t| Group { t, outputs: (0..500).map(|_| Output::Rejected(rejected("a", at(1)))).collect() };
         for t in 1..=60 {
             spill.append(&[many(t)], t).unwrap();
         }

@@ -52,10 +52,7 @@ struct PresenceJson {
 }
 
 pub(crate) fn encode(groups: &[Group]) -> Vec<u8> {
-    let mut encoder = Encoder {
-        out: vec![VERSION],
-        layouts: HashMap::new(),
-    };
+    let mut encoder = Encoder { out: vec![VERSION], layouts: HashMap::new() };
     for group in groups {
         encoder.entry(GROUP, |out| out.extend_from_slice(&group.t.to_le_bytes()));
         for output in &group.outputs {
@@ -88,9 +85,7 @@ impl Encoder {
 
     fn json(&mut self, tag: u8, value: &impl Serialize) {
         // Plain structs with string keys: serde_json has no reason to refuse them.
-        self.entry(tag, |out| {
-            serde_json::to_writer(out, value).expect("plain data serializes")
-        });
+        self.entry(tag, |out| serde_json::to_writer(out, value).expect("plain data serializes"));
     }
 
     fn output(&mut self, output: &Output) {
@@ -102,18 +97,8 @@ impl Encoder {
             Output::Minute(rows) | Output::Hour(rows) => self.window(rows),
             Output::Transition(transition) => self.json(TRANSITION, &TransitionJson::from(transition.as_ref())),
             Output::Presence(presence) => {
-                let Presence {
-                    machine,
-                    status,
-                    at,
-                    last_seen,
-                } = presence.as_ref().clone();
-                let row = PresenceJson {
-                    machine,
-                    status,
-                    at,
-                    last_seen,
-                };
+                let Presence { machine, status, at, last_seen } = presence.as_ref().clone();
+                let row = PresenceJson { machine, status, at, last_seen };
                 self.json(PRESENCE, &row);
             }
             Output::Machine(info) => self.record(&Record::Machine(Arc::clone(info))),
@@ -166,11 +151,7 @@ fn rebound(bound: &Bound, layout: Arc<Layout>) -> Batch {
         let slot = |index| u16::try_from(bound.slot(index).0).unwrap_or(u16::MAX);
         Positions::List((0..batch.len()).map(slot).collect())
     };
-    Batch {
-        layout,
-        positions,
-        ..batch.clone()
-    }
+    Batch { layout, positions, ..batch.clone() }
 }
 
 impl From<&Transition> for TransitionJson {
@@ -210,18 +191,13 @@ pub(crate) fn decode(bytes: &[u8], upto: LogicalTime) -> Result<WriteBatch, Code
         return Err(CodecError::UnknownKind(*version));
     }
     while let Some((tag, tail)) = rest.split_first() {
-        let (len, tail) = tail
-            .split_first_chunk::<4>()
-            .ok_or(CodecError::Malformed("cut short"))?;
+        let (len, tail) = tail.split_first_chunk::<4>().ok_or(CodecError::Malformed("cut short"))?;
         let len = u32::from_le_bytes(*len) as usize;
         let (body, tail) = tail.split_at_checked(len).ok_or(CodecError::Malformed("cut short"))?;
         reader.entry(*tag, body)?;
         rest = tail;
     }
-    Ok(WriteBatch {
-        groups: reader.groups,
-        upto,
-    })
+    Ok(WriteBatch { groups: reader.groups, upto })
 }
 
 #[derive(Default)]
@@ -257,10 +233,7 @@ impl Reader {
             REPAIR => Output::Repair(Arc::new(serde_json::from_slice(body)?)),
             other => return Err(CodecError::UnknownKind(other)),
         };
-        let group = self
-            .groups
-            .last_mut()
-            .ok_or(CodecError::Malformed("an output before its group"))?;
+        let group = self.groups.last_mut().ok_or(CodecError::Malformed("an output before its group"))?;
         group.outputs.push(output);
         Ok(())
     }
@@ -273,10 +246,7 @@ impl Reader {
                     index: 0,
                     series: layout.series.iter().map(|key| Arc::new(key.clone())).collect(),
                 };
-                let bound = BoundLayout {
-                    roster: Arc::new(roster),
-                    slots: Slots::Identity,
-                };
+                let bound = BoundLayout { roster: Arc::new(roster), slots: Slots::Identity };
                 self.layouts.insert(layout.id, Arc::new(bound));
                 None
             }
@@ -305,10 +275,7 @@ impl Reader {
         let width = if head[8] == 0 { Width::Minute } else { Width::Hour };
         let aggregates = Arc::new(Aggregates {
             roster,
-            window: Window {
-                start: Timestamp::from_micros(number(10).cast_signed()),
-                width,
-            },
+            window: Window { start: Timestamp::from_micros(number(10).cast_signed()), width },
             revision: number(18),
             is_final: head[9] != 0,
             rows,

@@ -103,14 +103,8 @@ impl Reporter {
         let reporter = Self {
             written: counter("sinks_outputs_written_total", "Outputs stored."),
             spilled: counter("sinks_outputs_spilled_total", "Outputs that went through the spill."),
-            repeated: counter(
-                "sinks_outputs_repeated_total",
-                "Outputs of a replay that were stored before.",
-            ),
-            overdue: counter(
-                "sinks_outputs_overdue_total",
-                "Outputs that came after their time was sealed.",
-            ),
+            repeated: counter("sinks_outputs_repeated_total", "Outputs of a replay that were stored before."),
+            overdue: counter("sinks_outputs_overdue_total", "Outputs that came after their time was sealed."),
             lost: counter("sinks_outputs_lost_total", "Outputs given up for want of room."),
             spill_lost: counter(
                 "sinks_spill_records_lost_total",
@@ -119,10 +113,7 @@ impl Reporter {
             failures: counter("sinks_failures_total", "Calls to the store that failed."),
             seconds: registry.histogram("sinks_write_seconds", seconds_help, labels, LATENCY_SECONDS),
             backlog: gauge("sinks_backlog_bytes", "Bytes in the spill that wait for the store."),
-            lag: gauge(
-                "sinks_lag_seconds",
-                "Logical time between what is durable and what is stored.",
-            ),
+            lag: gauge("sinks_lag_seconds", "Logical time between what is durable and what is stored."),
             breaker: gauge("sinks_breaker_state", "0 closed, 1 half open, 2 open."),
             sender,
             clock,
@@ -158,17 +149,9 @@ impl Reporter {
             if health.is_up {
                 let sink = health.name;
                 if failure.is_retryable() {
-                    warn!(
-                        sink,
-                        error = reason,
-                        "sink is down: outputs wait and are written when it is back"
-                    );
+                    warn!(sink, error = reason, "sink is down: outputs wait and are written when it is back");
                 } else {
-                    error!(
-                        sink,
-                        error = reason,
-                        "sink is broken: outputs wait until somebody repairs it"
-                    );
+                    error!(sink, error = reason, "sink is broken: outputs wait until somebody repairs it");
                 }
                 (health.is_up, health.since_ms) = (false, now_ms);
             }
@@ -182,29 +165,13 @@ impl Reporter {
         #[expect(clippy::cast_precision_loss, reason = "figures for a graph")]
         {
             self.backlog.set(backlog as f64);
-            self.lag.set(if stored == 0 {
-                0.0
-            } else {
-                sealed.saturating_sub(stored) as f64 / 1e6
-            });
+            self.lag.set(if stored == 0 { 0.0 } else { sealed.saturating_sub(stored) as f64 / 1e6 });
         }
         let lost = self.lost.value() + self.spill_lost.value();
         self.sender.send_if_modified(|status| {
             let new = (cursors, keep_from, sealed, backlog, lost);
-            let shown = (
-                status.cursors,
-                status.keep_from,
-                status.sealed,
-                status.backlog_bytes,
-                status.lost,
-            );
-            (
-                status.cursors,
-                status.keep_from,
-                status.sealed,
-                status.backlog_bytes,
-                status.lost,
-            ) = new;
+            let shown = (status.cursors, status.keep_from, status.sealed, status.backlog_bytes, status.lost);
+            (status.cursors, status.keep_from, status.sealed, status.backlog_bytes, status.lost) = new;
             if status.health.is_up {
                 let catching_up = format!("catching up: {backlog} bytes wait in the spill");
                 status.health.last_error = (0 < backlog).then_some(catching_up);

@@ -53,10 +53,7 @@ async fn writing_twice_equals_writing_once<S: Subject>() {
     let groups = workload();
     for _ in 0..2 {
         for group in &groups {
-            S::sink(&mut store)
-                .write(batch(std::slice::from_ref(group), group.t))
-                .await
-                .unwrap();
+            S::sink(&mut store).write(batch(std::slice::from_ref(group), group.t)).await.unwrap();
         }
         S::sink(&mut store).write(batch(&groups, TIMES)).await.unwrap();
     }
@@ -71,26 +68,14 @@ async fn a_crash_anywhere_loses_and_repeats_nothing<S: Subject>() {
         let subject = S::new();
         let mut store = subject.open().await;
         for group in &groups[..crash_after] {
-            S::sink(&mut store)
-                .write(batch(std::slice::from_ref(group), group.t))
-                .await
-                .unwrap();
+            S::sink(&mut store).write(batch(std::slice::from_ref(group), group.t)).await.unwrap();
         }
         drop(store);
         let mut store = subject.open().await;
         let cursors = S::sink(&mut store).connect().await.unwrap();
-        let offered = groups
-            .get(..crash_after)
-            .map_or(0, |written| written.last().map_or(0, |group| group.t));
-        assert!(
-            cursors.rows <= offered && cursors.raw <= offered,
-            "{cursors:?} after {offered}"
-        );
-        let rest: Vec<Group> = groups
-            .iter()
-            .filter(|group| cursors.oldest() < group.t)
-            .cloned()
-            .collect();
+        let offered = groups.get(..crash_after).map_or(0, |written| written.last().map_or(0, |group| group.t));
+        assert!(cursors.rows <= offered && cursors.raw <= offered, "{cursors:?} after {offered}");
+        let rest: Vec<Group> = groups.iter().filter(|group| cursors.oldest() < group.t).cloned().collect();
         S::sink(&mut store).write(batch(&rest, TIMES)).await.unwrap();
         S::sink(&mut store).flush().await.unwrap();
         assert_eq!(S::contents(&store).await, wanted, "crash after {crash_after} writes");
@@ -112,10 +97,7 @@ impl Rig {
 
     fn with_memory<S: Sink>(sink: S, spill: &TempDir, mode: Mode, memory_bytes_max: usize) -> Self {
         let (queue, receiver) = bounded("history", 64, WhenFull::Overshoot);
-        let spill = Spill::open(&SpillSettings {
-            dir: spill.path().to_owned(),
-            quota_bytes: 64 << 20,
-        });
+        let spill = Spill::open(&SpillSettings { dir: spill.path().to_owned(), quota_bytes: 64 << 20 });
         let (faulty, controls) = Faulty::new(sink, mode);
         let context = DriverContext {
             settings: DriverSettings {
@@ -126,10 +108,7 @@ impl Rig {
                 flush_within: Duration::from_secs(5),
                 retry_base: Duration::from_millis(1),
                 retry_cap: Duration::from_millis(5),
-                breaker: BreakerSettings {
-                    failures_max: 2,
-                    open_for: Duration::from_millis(5),
-                },
+                breaker: BreakerSettings { failures_max: 2, open_for: Duration::from_millis(5) },
                 ..DriverSettings::default()
             },
             clock: SystemClock::shared(),
@@ -137,12 +116,7 @@ impl Rig {
         };
         let (driver, handle) = Driver::new(faulty, receiver, spill.unwrap(), context);
         let task = tokio::spawn(async move { driver.run().await.unwrap() });
-        Self {
-            queue,
-            handle,
-            task,
-            controls,
-        }
+        Self { queue, handle, task, controls }
     }
 
     /// As two workers and the seal would: in two parts, progress after some of them.
@@ -162,9 +136,7 @@ impl Rig {
 
     async fn wait_for(&self, what: &str, is_so: impl FnMut(&DriverStatus) -> bool) -> DriverStatus {
         let found = timeout(DEADLINE, self.handle.wait_for(is_so)).await;
-        let Ok(Some(status)) = found else {
-            panic!("{what}: {:?}", self.handle.status())
-        };
+        let Ok(Some(status)) = found else { panic!("{what}: {:?}", self.handle.status()) };
         status
     }
 
@@ -192,25 +164,16 @@ async fn a_failing_store_loses_and_repeats_nothing<S: Subject>(mode: Mode) {
     let (before, meanwhile, after) = (&groups[..10], &groups[10..30], &groups[30..]);
     let rig = Rig::start(sink, &spill, Mode::Works);
     rig.push(before);
-    rig.wait_for("the beginning is stored", |status| {
-        status.cursors.is_some_and(|c| before[9].t <= c.rows)
-    })
-    .await;
+    rig.wait_for("the beginning is stored", |status| status.cursors.is_some_and(|c| before[9].t <= c.rows)).await;
     rig.controls.mode.send_replace(mode);
     rig.push(meanwhile);
-    let status = rig
-        .wait_for("the queue is drained into the spill", |status| 0 < status.backlog_bytes)
-        .await;
-    let status = if mode == Mode::Hangs {
-        status
-    } else {
-        rig.wait_for("it is told", |status| !status.health.is_up).await
-    };
+    let status = rig.wait_for("the queue is drained into the spill", |status| 0 < status.backlog_bytes).await;
+    let status =
+        if mode == Mode::Hangs { status } else { rig.wait_for("it is told", |status| !status.health.is_up).await };
     assert!(status.keep_from <= meanwhile[19].t + 1);
     rig.controls.mode.send_replace(Mode::Works);
     rig.push(after);
-    rig.wait_for("it caught up", |status| status.cursors.is_some_and(|c| TIMES <= c.rows))
-        .await;
+    rig.wait_for("it caught up", |status| status.cursors.is_some_and(|c| TIMES <= c.rows)).await;
     let status = rig.complete().await;
     assert!(status.health.is_up && status.lost == 0, "{status:?}");
     assert_eq!(status.cursors.map(|cursors| cursors.oldest()), Some(TIMES));
@@ -223,14 +186,10 @@ async fn a_restart_during_an_outage_loses_and_repeats_nothing<S: Subject>() {
     let groups = workload();
     let rig = Rig::start(subject.open_sink().await, &spill, Mode::Works);
     rig.push(&groups[..8]);
-    rig.wait_for("the beginning is stored", |status| {
-        status.cursors.is_some_and(|c| groups[7].t <= c.rows)
-    })
-    .await;
+    rig.wait_for("the beginning is stored", |status| status.cursors.is_some_and(|c| groups[7].t <= c.rows)).await;
     rig.controls.mode.send_replace(Mode::Refuses);
     rig.push(&groups[8..28]);
-    rig.wait_for("the outage is spilled", |status| 0 < status.backlog_bytes)
-        .await;
+    rig.wait_for("the outage is spilled", |status| 0 < status.backlog_bytes).await;
     let keep_from = rig.kill().await;
     let (sink, store) = S::split(subject.open().await);
     let rig = Rig::start(sink, &spill, Mode::Refuses);
@@ -240,13 +199,9 @@ async fn a_restart_during_an_outage_loses_and_repeats_nothing<S: Subject>() {
     rig.push(&replayed);
     rig.wait_for("all is taken in", |status| TIMES <= status.sealed).await;
     rig.controls.mode.send_replace(Mode::Works);
-    rig.wait_for("it caught up", |status| status.cursors.is_some_and(|c| TIMES <= c.rows))
-        .await;
+    rig.wait_for("it caught up", |status| status.cursors.is_some_and(|c| TIMES <= c.rows)).await;
     let status = rig.complete().await;
-    assert_eq!(
-        (status.lost, status.cursors.map(|cursors| cursors.oldest())),
-        (0, Some(TIMES))
-    );
+    assert_eq!((status.lost, status.cursors.map(|cursors| cursors.oldest())), (0, Some(TIMES)));
     assert_eq!(S::contents_of(&store).await, wanted::<S>().await);
 }
 
@@ -264,8 +219,7 @@ async fn a_spill_that_takes_nothing_costs_only_what_memory_cannot_hold<S: Subjec
             let end = groups[groups.len() - 1].t;
             rig.wait_for("all is taken in", |status| end <= status.sealed).await;
         }
-        rig.wait_for("memory is full", |status| 0 < status.lost || !may_lose)
-            .await;
+        rig.wait_for("memory is full", |status| 0 < status.lost || !may_lose).await;
         rig.controls.mode.send_replace(Mode::Works);
         rig.push(&groups[30..]);
         let status = rig.complete().await;
@@ -281,13 +235,7 @@ async fn any_course_of_faults_loses_and_repeats_nothing<S: Subject>() {
     for seed in 0..24 {
         let mut rng = fastrand::Rng::with_seed(seed);
         let (subject, spill) = (S::new(), tempfile::tempdir().unwrap());
-        let modes = [
-            Mode::Works,
-            Mode::Works,
-            Mode::Refuses,
-            Mode::StoresAndFails,
-            Mode::Hangs,
-        ];
+        let modes = [Mode::Works, Mode::Works, Mode::Refuses, Mode::StoresAndFails, Mode::Hangs];
         let mut rig = Rig::start(subject.open_sink().await, &spill, Mode::Works);
         let mut pushed = 0;
         while pushed < groups.len() {
@@ -328,10 +276,7 @@ async fn what_the_end_cannot_store_waits_in_the_spill<S: Subject>() {
     tokio::time::resume();
     let (sink, store) = S::split(subject.open().await);
     let rig = Rig::start(sink, &spill, Mode::Works);
-    rig.wait_for("the spill is written", |status| {
-        status.cursors.is_some_and(|c| TIMES <= c.rows)
-    })
-    .await;
+    rig.wait_for("the spill is written", |status| status.cursors.is_some_and(|c| TIMES <= c.rows)).await;
     rig.complete().await;
     assert_eq!(S::contents_of(&store).await, wanted::<S>().await);
 }
@@ -352,10 +297,7 @@ async fn nothing_undurable_is_stored<S: Subject>() {
     assert_eq!(cursors.of(Lane::Rows), groups[4].t - 1);
     let subject = S::new();
     let mut wanted = subject.open().await;
-    S::sink(&mut wanted)
-        .write(batch(&groups[..4], groups[4].t - 1))
-        .await
-        .unwrap();
+    S::sink(&mut wanted).write(batch(&groups[..4], groups[4].t - 1)).await.unwrap();
     assert_eq!(S::contents_of(&store).await, S::contents(&wanted).await);
 }
 

@@ -43,11 +43,7 @@ where
         }
         let left = deadline.saturating_duration_since(tokio::time::Instant::now());
         if left.is_zero() {
-            return Err(TimedOut {
-                last: value,
-                within,
-                polls,
-            });
+            return Err(TimedOut { last: value, within, polls });
         }
         tokio::time::sleep(pause.min(left)).await;
         pause = (pause * 2).min(POLL_MAX);
@@ -73,16 +69,9 @@ pub fn eventually_blocking<T: Debug>(
         }
         let left = within.saturating_sub(started.elapsed());
         if left.is_zero() {
-            return Err(TimedOut {
-                last: value,
-                within,
-                polls,
-            });
+            return Err(TimedOut { last: value, within, polls });
         }
-        #[expect(
-            clippy::disallowed_methods,
-            reason = "the pause between two looks at a condition with a deadline"
-        )]
+        #[expect(clippy::disallowed_methods, reason = "the pause between two looks at a condition with a deadline")]
         std::thread::sleep(pause.min(left));
         pause = (pause * 2).min(POLL_MAX);
     }

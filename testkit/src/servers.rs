@@ -40,14 +40,8 @@ pub fn private_dir() -> std::io::Result<TempDir> {
 }
 
 fn address(variable: &'static str) -> Result<String, MissingServer> {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the test run's own environment, which no program reads"
-    )]
-    std::env::var(variable)
-        .ok()
-        .filter(|url| !url.is_empty())
-        .ok_or(MissingServer { variable })
+    #[expect(clippy::disallowed_methods, reason = "the test run's own environment, which no program reads")]
+    std::env::var(variable).ok().filter(|url| !url.is_empty()).ok_or(MissingServer { variable })
 }
 
 #[cfg(test)]
@@ -57,11 +51,7 @@ mod tests {
     #[test]
     fn a_missing_server_says_how_to_get_one() {
         let missing = address("TEST_NO_SUCH_SERVER_URL").unwrap_err();
-        assert!(
-            missing
-                .to_string()
-                .starts_with("TEST_NO_SUCH_SERVER_URL is not set; run the tests with")
-        );
+        assert!(missing.to_string().starts_with("TEST_NO_SUCH_SERVER_URL is not set; run the tests with"));
     }
 
     #[test]

@@ -47,10 +47,7 @@ fn no_source_file_is_longer_than_the_ceiling() {
     for file in Tree::of_workspace().with_extensions(&["rs", "ts"]) {
         let lines = file.text.lines().count();
         if lines > FILE_LINES_MAX {
-            breaches.push(format!(
-                "{}: {lines} lines, {FILE_LINES_MAX} is the ceiling; cut it at a seam",
-                file.path
-            ));
+            breaches.push(format!("{}: {lines} lines, {FILE_LINES_MAX} is the ceiling; cut it at a seam", file.path));
         }
     }
     assert_none(&breaches);
@@ -59,11 +56,7 @@ fn no_source_file_is_longer_than_the_ceiling() {
 #[test]
 fn no_file_names_a_package_registry() {
     let mut breaches = Vec::new();
-    for file in Tree::of_workspace()
-        .files()
-        .iter()
-        .filter(|file| file.name() != "Cargo.lock")
-    {
+    for file in Tree::of_workspace().files().iter().filter(|file| file.name() != "Cargo.lock") {
         for (index, line) in file.text.lines().enumerate() {
             if let Some(host) = REGISTRY_HOSTS.iter().find(|host| line.contains(**host)) {
                 breaches.push(format!(
@@ -83,11 +76,7 @@ fn every_ignored_test_says_why() {
     for file in Tree::of_workspace().with_extensions(&["rs"]) {
         for (index, line) in file.text.lines().enumerate() {
             if line.trim_start().starts_with("#[ignore]") {
-                breaches.push(format!(
-                    "{}:{}: write `#[ignore = \"why, and how it is run\"]`",
-                    file.path,
-                    index + 1
-                ));
+                breaches.push(format!("{}:{}: write `#[ignore = \"why, and how it is run\"]`", file.path, index + 1));
             }
         }
     }
@@ -118,10 +107,7 @@ fn every_package_takes_up_the_workspace_lints() {
     let mut breaches = Vec::new();
     for package in dependencies::packages(&Tree::of_workspace().root) {
         if !package.takes_up_workspace_lints {
-            breaches.push(format!(
-                "{}/Cargo.toml: add `[lints]` with `workspace = true`",
-                package.folder
-            ));
+            breaches.push(format!("{}/Cargo.toml: add `[lints]` with `workspace = true`", package.folder));
         }
     }
     assert_none(&breaches);
@@ -129,16 +115,12 @@ fn every_package_takes_up_the_workspace_lints() {
 
 #[test]
 fn packages_import_only_what_their_row_allows() {
-    assert_none(&dependencies::breaches_of_the_table(&dependencies::packages(
-        &Tree::of_workspace().root,
-    )));
+    assert_none(&dependencies::breaches_of_the_table(&dependencies::packages(&Tree::of_workspace().root)));
 }
 
 #[test]
 fn no_package_reaches_itself_through_its_tests() {
-    assert_none(&dependencies::cycles(&dependencies::packages(
-        &Tree::of_workspace().root,
-    )));
+    assert_none(&dependencies::cycles(&dependencies::packages(&Tree::of_workspace().root)));
 }
 
 #[track_caller]

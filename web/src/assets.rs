@@ -47,19 +47,13 @@ pub(crate) async fn fallback(method: Method, uri: Uri, headers: HeaderMap) -> Re
         return page_with(StatusCode::NOT_FOUND, &headers);
     }
     let shown: String = uri.path().chars().take(128).collect();
-    Problem::not_found(
-        "unknown_path",
-        format!("nothing is at {shown}; /api/v1/openapi.json lists what there is"),
-    )
-    .into_response()
+    Problem::not_found("unknown_path", format!("nothing is at {shown}; /api/v1/openapi.json lists what there is"))
+        .into_response()
 }
 
 fn page_with(status: StatusCode, headers: &HeaderMap) -> Response {
     file::<Dist>(PAGE, status, headers).unwrap_or_else(|| {
-        let media = [(
-            header::CONTENT_TYPE,
-            HeaderValue::from_static("text/html; charset=utf-8"),
-        )];
+        let media = [(header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"))];
         (status, media, NOT_BUILT).into_response()
     })
 }
@@ -99,8 +93,7 @@ fn compressed<Files: RustEmbed>(path: &str, headers: &HeaderMap) -> Option<(Embe
 }
 
 fn is_known(etag: &HeaderValue, headers: &HeaderMap) -> bool {
-    etag.to_str()
-        .is_ok_and(|etag| lists(headers.get(header::IF_NONE_MATCH), etag))
+    etag.to_str().is_ok_and(|etag| lists(headers.get(header::IF_NONE_MATCH), etag))
 }
 
 /// Whether a comma-separated header has exactly this item. One with a weight (`br;q=0.5`) is passed over, which is always right, if not best.
@@ -144,25 +137,12 @@ mod tests {
 
     /// Status, the headers that matter, and the body.
     async fn get(path: &str, asked: &[(http::HeaderName, &str)]) -> Option<String> {
-        let headers = asked
-            .iter()
-            .map(|(name, value)| (name.clone(), value.parse().unwrap()))
-            .collect();
+        let headers = asked.iter().map(|(name, value)| (name.clone(), value.parse().unwrap())).collect();
         let (parts, body) = file::<Fixture>(path, StatusCode::OK, &headers)?.into_parts();
         let body = body.collect().await.unwrap().to_bytes();
-        let shown = [header::CONTENT_TYPE, header::CACHE_CONTROL, header::CONTENT_ENCODING].map(|name| {
-            parts
-                .headers
-                .get(name)
-                .map_or("-", |value| value.to_str().unwrap())
-                .to_owned()
-        });
-        Some(format!(
-            "{} {} {:?}",
-            parts.status.as_u16(),
-            shown.join(" | "),
-            String::from_utf8_lossy(&body)
-        ))
+        let shown = [header::CONTENT_TYPE, header::CACHE_CONTROL, header::CONTENT_ENCODING]
+            .map(|name| parts.headers.get(name).map_or("-", |value| value.to_str().unwrap()).to_owned());
+        Some(format!("{} {} {:?}", parts.status.as_u16(), shown.join(" | "), String::from_utf8_lossy(&body)))
     }
 
     #[tokio::test]

@@ -16,16 +16,8 @@ pub(crate) fn samples(points: SeriesPoints, from: Timestamp, to: Timestamp, poin
     let buckets = i64::try_from(points_max / 2).unwrap_or(i64::MAX).max(1);
     let span = to.micros().saturating_sub(from.micros()).max(1);
     let width = ceil_div(span, buckets);
-    let bucket_of = |t: &Timestamp| {
-        t.micros()
-            .saturating_sub(from.micros())
-            .div_euclid(width)
-            .clamp(0, buckets - 1)
-    };
-    let mut kept = SeriesPoints {
-        key: points.key,
-        ..SeriesPoints::default()
-    };
+    let bucket_of = |t: &Timestamp| t.micros().saturating_sub(from.micros()).div_euclid(width).clamp(0, buckets - 1);
+    let mut kept = SeriesPoints { key: points.key, ..SeriesPoints::default() };
     let mut start = 0;
     for same in points.t.chunk_by(|a, b| bucket_of(a) == bucket_of(b)) {
         let values = &points.v[start..start + same.len()];
@@ -54,10 +46,7 @@ pub(crate) fn windows(
         return (points, window_us / 1_000);
     }
     let start_of = |t: &Timestamp| Timestamp::from_micros(t.micros() - t.micros().rem_euclid(width));
-    let mut out = SeriesPoints {
-        key: points.key.clone(),
-        ..SeriesPoints::default()
-    };
+    let mut out = SeriesPoints { key: points.key.clone(), ..SeriesPoints::default() };
     let mut start = 0;
     for same in points.t.chunk_by(|a, b| start_of(a) == start_of(b)) {
         merge_into(&mut out, start_of(&same[0]), &points, start..start + same.len());
@@ -73,28 +62,18 @@ fn merge_into(out: &mut SeriesPoints, start: Timestamp, points: &SeriesPoints, r
     let mean = sum / count.max(1) as f64;
     out.t.push(start);
     out.v.push(mean);
-    out.min
-        .push(points.min[range.clone()].iter().copied().fold(f64::INFINITY, f64::min));
-    out.max.push(
-        points.max[range.clone()]
-            .iter()
-            .copied()
-            .fold(f64::NEG_INFINITY, f64::max),
-    );
+    out.min.push(points.min[range.clone()].iter().copied().fold(f64::INFINITY, f64::min));
+    out.max.push(points.max[range.clone()].iter().copied().fold(f64::NEG_INFINITY, f64::max));
     out.count.push(count);
     out.sum.push(sum);
     out.last.push(points.last[range.end - 1]);
-    out.is_final
-        .push(points.is_final[range].iter().all(|is_final| *is_final));
+    out.is_final.push(points.is_final[range].iter().all(|is_final| *is_final));
 }
 
 /// Positions of the lowest and the highest value, in order; one position when they are the same.
 fn extremes(values: &[f64]) -> impl Iterator<Item = usize> {
     let position = |best: fn(f64, f64) -> bool| {
-        (1..values.len()).fold(
-            0,
-            |kept, index| if best(values[index], values[kept]) { index } else { kept },
-        )
+        (1..values.len()).fold(0, |kept, index| if best(values[index], values[kept]) { index } else { kept })
     };
     let (low, high) = (position(|a, b| a < b), position(|a, b| a > b));
     let second = (low != high).then_some(low.max(high));
@@ -137,10 +116,7 @@ mod tests {
     }
 
     fn lowest_and_highest(low: &[f64], high: &[f64]) -> (f64, f64) {
-        (
-            low.iter().copied().fold(f64::INFINITY, f64::min),
-            high.iter().copied().fold(f64::NEG_INFINITY, f64::max),
-        )
+        (low.iter().copied().fold(f64::INFINITY, f64::min), high.iter().copied().fold(f64::NEG_INFINITY, f64::max))
     }
 
     #[test]

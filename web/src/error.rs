@@ -29,12 +29,7 @@ struct Document<'a> {
 
 impl Problem {
     pub(crate) fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
-        Self {
-            status,
-            code,
-            detail: detail.into(),
-            retry_after_s: None,
-        }
+        Self { status, code, detail: detail.into(), retry_after_s: None }
     }
 
     pub(crate) fn bad_query(detail: impl Into<String>) -> Self {
@@ -46,10 +41,7 @@ impl Problem {
     }
 
     pub(crate) fn unavailable(code: &'static str, detail: impl Into<String>) -> Self {
-        Self {
-            retry_after_s: Some(RETRY_AFTER_S),
-            ..Self::new(StatusCode::SERVICE_UNAVAILABLE, code, detail)
-        }
+        Self { retry_after_s: Some(RETRY_AFTER_S), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, code, detail) }
     }
 }
 

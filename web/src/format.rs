@@ -78,9 +78,6 @@ mod tests {
         ] {
             assert_eq!(value(metric, unit, given), expected, "{metric} {given}");
         }
-        assert_eq!(
-            time(Timestamp::from_millis(1_763_700_000_123)),
-            "2025-11-21 04:40:00 UTC"
-        );
+        assert_eq!(time(Timestamp::from_millis(1_763_700_000_123)), "2025-11-21 04:40:00 UTC");
     }
 }

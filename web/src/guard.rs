@@ -23,20 +23,15 @@ const CONTENT_SECURITY_POLICY: &str = "default-src 'self'; script-src 'self'; st
      connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'";
 
 const ALWAYS: [(HeaderName, HeaderValue); 4] = [
-    (
-        header::CONTENT_SECURITY_POLICY,
-        HeaderValue::from_static(CONTENT_SECURITY_POLICY),
-    ),
+    (header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(CONTENT_SECURITY_POLICY)),
     (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
     (header::REFERRER_POLICY, HeaderValue::from_static("same-origin")),
     (header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY")),
 ];
 
 pub(crate) async fn guard(State(shared): State<Arc<Shared>>, request: Request, next: Next) -> Response {
-    let route = request
-        .extensions()
-        .get::<MatchedPath>()
-        .map_or_else(|| "other".to_owned(), |path| path.as_str().to_owned());
+    let route =
+        request.extensions().get::<MatchedPath>().map_or_else(|| "other".to_owned(), |path| path.as_str().to_owned());
     let started_us = shared.app.clock.monotonic_us();
     let mut response = match admit(&shared, &request) {
         Ok(()) => answer(shared.app.settings.request_timeout, request, next).await,
@@ -60,9 +55,7 @@ fn admit(shared: &Shared, request: &Request) -> Result<(), Problem> {
         return Err(Problem::new(StatusCode::URI_TOO_LONG, "uri_too_long", detail));
     }
     let length = request.headers().get(header::CONTENT_LENGTH);
-    let body_bytes = length
-        .and_then(|text| text.to_str().ok()?.parse::<u64>().ok())
-        .unwrap_or(0);
+    let body_bytes = length.and_then(|text| text.to_str().ok()?.parse::<u64>().ok()).unwrap_or(0);
     if (BODY_BYTES_MAX as u64) < body_bytes {
         let detail = format!("the body has {body_bytes} bytes; send at most {BODY_BYTES_MAX}");
         return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", detail));
@@ -83,11 +76,7 @@ async fn answer(within: Duration, request: Request, next: Next) -> Response {
 fn count(shared: &Shared, route: &str, status: StatusCode, took: Duration) {
     let metrics = &shared.app.metrics;
     let labels = &[("route", route), ("status", status.as_str())];
-    metrics
-        .counter("web_requests_total", "Answered HTTP requests.", labels)
-        .increment();
+    metrics.counter("web_requests_total", "Answered HTTP requests.", labels).increment();
     let help = "Time to answer an HTTP request.";
-    metrics
-        .histogram("web_request_seconds", help, &[("route", route)], LATENCY_SECONDS)
-        .observe(took.as_secs_f64());
+    metrics.histogram("web_request_seconds", help, &[("route", route)], LATENCY_SECONDS).observe(took.as_secs_f64());
 }

@@ -24,10 +24,7 @@ impl HostPolicy {
     /// For an address that others reach: their names for it are not ours to know.
     #[must_use]
     pub fn any() -> Self {
-        Self {
-            answers_to_all: true,
-            names: Vec::new(),
-        }
+        Self { answers_to_all: true, names: Vec::new() }
     }
 
     /// For the address that the hub listens on, with further names it may be asked under (a reverse proxy's, say).
@@ -35,10 +32,7 @@ impl HostPolicy {
     pub fn for_address(address: IpAddr, names: &[String]) -> Self {
         let is_loopback = address.to_canonical().is_loopback();
         let own = is_loopback.then_some(LOOPBACK_NAMES).into_iter().flatten();
-        Self {
-            answers_to_all: !is_loopback,
-            names: own.map(str::to_owned).chain(names.iter().cloned()).collect(),
-        }
+        Self { answers_to_all: !is_loopback, names: own.map(str::to_owned).chain(names.iter().cloned()).collect() }
     }
 
     pub(crate) fn check(&self, uri: &Uri, headers: &HeaderMap) -> Result<(), Problem> {
@@ -79,9 +73,7 @@ impl HostPolicy {
 
 fn asked_host(uri: &Uri, headers: &HeaderMap) -> Option<Authority> {
     let named = headers.get(header::HOST).and_then(|host| host.to_str().ok());
-    named
-        .and_then(|host| host.parse().ok())
-        .or_else(|| uri.authority().cloned())
+    named.and_then(|host| host.parse().ok()).or_else(|| uri.authority().cloned())
 }
 
 #[cfg(test)]

@@ -44,87 +44,33 @@ enum Answer {
 use Answer::{Json, Other};
 
 const fn path(path: &'static str, summary: &'static str, params: &'static [&'static str], answer: Answer) -> Path {
-    Path {
-        path,
-        summary,
-        params,
-        answer,
-        asks_history: false,
-    }
+    Path { path, summary, params, answer, asks_history: false }
 }
 
 const fn stored(row: Path) -> Path {
-    Path {
-        asks_history: true,
-        ..row
-    }
+    Path { asks_history: true, ..row }
 }
 
 const HISTORY: &[&str] = &["metric", "from", "to", "agg", "max_points", "tier"];
 
 const PATHS: &[Path] = &[
-    path(
-        "/api/v1/machines",
-        "Machines, in id order",
-        &["limit", "machine_cursor", "status", "q"],
-        Json("MachinePage"),
-    ),
-    path(
-        "/api/v1/machines/{id}",
-        "One machine with all its series",
-        &[],
-        Json("MachineFull"),
-    ),
-    path(
-        "/api/v1/machines/{id}/metrics",
-        "The newest value of each series",
-        &[],
-        Json("Metrics"),
-    ),
-    path(
-        "/api/v1/machines/{id}/processes",
-        "The busiest and largest processes",
-        &[],
-        Json("ProcessTable"),
-    ),
-    stored(path(
-        "/api/v1/machines/{id}/history",
-        "Series over a range",
-        HISTORY,
-        Json("History"),
-    )),
+    path("/api/v1/machines", "Machines, in id order", &["limit", "machine_cursor", "status", "q"], Json("MachinePage")),
+    path("/api/v1/machines/{id}", "One machine with all its series", &[], Json("MachineFull")),
+    path("/api/v1/machines/{id}/metrics", "The newest value of each series", &[], Json("Metrics")),
+    path("/api/v1/machines/{id}/processes", "The busiest and largest processes", &[], Json("ProcessTable")),
+    stored(path("/api/v1/machines/{id}/history", "Series over a range", HISTORY, Json("History"))),
     path("/api/v1/metrics", "The catalogue of metrics", &[], Json("MetricPage")),
-    path(
-        "/api/v1/alerts",
-        "Firing alerts, worst and newest first",
-        &["limit", "cursor"],
-        Json("AlertPage"),
-    ),
+    path("/api/v1/alerts", "Firing alerts, worst and newest first", &["limit", "cursor"], Json("AlertPage")),
     stored(path(
         "/api/v1/alerts/history",
         "Alerts of the past, newest first",
         &["from", "to", "machine", "rule", "limit", "cursor"],
         Json("AlertPage"),
     )),
-    path(
-        "/api/v1/rules",
-        "Threshold rules in force",
-        &["limit", "cursor"],
-        Json("RulePage"),
-    ),
+    path("/api/v1/rules", "Threshold rules in force", &["limit", "cursor"], Json("RulePage")),
     path("/api/v1/rules/{name}", "One rule in force", &[], Json("Rule")),
-    stored(path(
-        "/api/v1/dead-letters",
-        "Refused samples, newest first",
-        &["limit", "cursor"],
-        Json("DeadLetterPage"),
-    )),
-    path(
-        "/api/v1/pipeline",
-        "The hub's rates, lag, queues and sinks",
-        &[],
-        Json("Pipeline"),
-    ),
+    stored(path("/api/v1/dead-letters", "Refused samples, newest first", &["limit", "cursor"], Json("DeadLetterPage"))),
+    path("/api/v1/pipeline", "The hub's rates, lag, queues and sinks", &[], Json("Pipeline")),
     path("/api/v1/openapi.json", "This document", &[], Other("application/json")),
     path(
         "/api/machines",
@@ -132,38 +78,13 @@ const PATHS: &[Path] = &[
         &["limit", "machine_cursor", "status", "q"],
         Json("MachinePage"),
     ),
-    path(
-        "/api/machines/{id}",
-        "Older name of /api/v1/machines/{id}",
-        &[],
-        Json("MachineFull"),
-    ),
-    path(
-        "/api/machines/{id}/metrics",
-        "Older name of /api/v1/machines/{id}/metrics",
-        &[],
-        Json("Metrics"),
-    ),
-    stored(path(
-        "/api/machines/{id}/history",
-        "Older name of /api/v1/machines/{id}/history",
-        HISTORY,
-        Json("History"),
-    )),
-    stored(path(
-        "/fragments/alerts",
-        "Rows of an alerts table",
-        &["state", "limit"],
-        Other("text/html"),
-    )),
+    path("/api/machines/{id}", "Older name of /api/v1/machines/{id}", &[], Json("MachineFull")),
+    path("/api/machines/{id}/metrics", "Older name of /api/v1/machines/{id}/metrics", &[], Json("Metrics")),
+    stored(path("/api/machines/{id}/history", "Older name of /api/v1/machines/{id}/history", HISTORY, Json("History"))),
+    stored(path("/fragments/alerts", "Rows of an alerts table", &["state", "limit"], Other("text/html"))),
     path("/health", "Whether the process answers", &[], Json("Alive")),
     path("/ready", "Whether the hub can do its work", &[], Json("Ready")),
-    path(
-        "/metrics",
-        "The hub's own counters, for Prometheus",
-        &[],
-        Other("text/plain"),
-    ),
+    path("/metrics", "The hub's own counters, for Prometheus", &[], Other("text/plain")),
 ];
 
 const WRITES: &[Write] = &[
@@ -200,10 +121,7 @@ fn document() -> Value {
     components["parameters"]["id"] = machine_id;
     components["parameters"]["name"] =
         json!({"name": "name", "in": "path", "required": true, "schema": {"type": "string"}});
-    let mut paths: Map<String, Value> = PATHS
-        .iter()
-        .map(|path| (path.path.to_owned(), path.document()))
-        .collect();
+    let mut paths: Map<String, Value> = PATHS.iter().map(|path| (path.path.to_owned(), path.document())).collect();
     for write in WRITES {
         paths[write.path][write.method] = write.document();
     }
@@ -223,9 +141,7 @@ fn document() -> Value {
 
 /// References to what a path and its query say.
 fn parameters(path: &str, query: &[&str]) -> Vec<Value> {
-    let in_path = ["id", "name"]
-        .into_iter()
-        .filter(|name| path.contains(&format!("{{{name}}}")));
+    let in_path = ["id", "name"].into_iter().filter(|name| path.contains(&format!("{{{name}}}")));
     in_path
         .chain(query.iter().copied())
         .map(|name| json!({"$ref": format!("#/components/parameters/{name}")}))

@@ -86,10 +86,7 @@ async fn connection(stream: TcpStream, router: Router, drain: DrainToken) {
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
         .max_buf_size(HEAD_BYTES_MAX)
-        .serve_connection(
-            TokioIo::new(Impatient::new(stream, STALL_MAX)),
-            TowerToHyperService::new(router),
-        )
+        .serve_connection(TokioIo::new(Impatient::new(stream, STALL_MAX)), TowerToHyperService::new(router))
         .with_upgrades();
     let mut serving = pin!(serving);
     let ended = tokio::select! {

@@ -20,11 +20,7 @@ pub(crate) struct Impatient<S> {
 
 impl<S> Impatient<S> {
     pub(crate) fn new(stream: S, patience: Duration) -> Self {
-        Self {
-            stream,
-            patience,
-            waiting: None,
-        }
+        Self { stream, patience, waiting: None }
     }
 
     fn judge<T>(&mut self, context: &mut Context<'_>, outcome: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
@@ -90,10 +86,7 @@ mod tests {
     async fn a_peer_that_takes_nothing_is_broken_off() {
         let (near, _far) = duplex(4);
         let started = Instant::now();
-        let error = Impatient::new(near, PATIENCE)
-            .write_all(b"longer than four")
-            .await
-            .unwrap_err();
+        let error = Impatient::new(near, PATIENCE).write_all(b"longer than four").await.unwrap_err();
         assert_eq!((error.kind(), started.elapsed()), (io::ErrorKind::TimedOut, PATIENCE));
     }
 
@@ -109,10 +102,7 @@ mod tests {
             }
             taken
         });
-        Impatient::new(near, PATIENCE)
-            .write_all(b"longer than four")
-            .await
-            .unwrap();
+        Impatient::new(near, PATIENCE).write_all(b"longer than four").await.unwrap();
         assert_eq!(reading.await.unwrap(), b"longer than four");
     }
 }

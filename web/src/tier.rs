@@ -21,10 +21,7 @@ pub(crate) fn choose(from: Timestamp, to: Timestamp, now: Timestamp, kept: impl 
         Tier::Hour => true,
     };
     let holds = |tier: &Tier| now.since(from) <= kept(*tier);
-    TIERS
-        .into_iter()
-        .find(|tier| suits(tier) && holds(tier))
-        .unwrap_or(Tier::Hour)
+    TIERS.into_iter().find(|tier| suits(tier) && holds(tier)).unwrap_or(Tier::Hour)
 }
 
 /// The next coarser tier.

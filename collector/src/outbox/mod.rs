@@ -105,21 +105,14 @@ impl Outbox {
         self.telemetry.sampled.increment();
         self.drop_beyond_memory();
         self.show();
-        let is_reserve_low = self
-            .spool
-            .as_ref()
-            .is_some_and(|spool| spool.is_reserve_low(self.next_sequence));
+        let is_reserve_low = self.spool.as_ref().is_some_and(|spool| spool.is_reserve_low(self.next_sequence));
         is_reserve_low || (self.spool.is_some() && MEMORY_FRAMES < self.memory.len())
     }
 
     /// Moves old frames to disk when too many wait, and reserves numbers. May wait for the disk.
     pub(crate) fn maintain(&mut self) {
         let next_sequence = self.next_sequence;
-        if self
-            .spool
-            .as_ref()
-            .is_some_and(|spool| spool.is_reserve_low(next_sequence))
-        {
+        if self.spool.as_ref().is_some_and(|spool| spool.is_reserve_low(next_sequence)) {
             self.on_disk(|spool| spool.reserve(next_sequence));
         }
         while MEMORY_FRAMES < self.memory.len() && self.spill(SPILL_FRAMES) {}
@@ -148,11 +141,7 @@ impl Outbox {
         }
         let from = self.memory.partition_point(|frame| frame.sequence <= after);
         let batch = take_batch(self.memory.range(from..), frames_max);
-        if batch.is_empty() {
-            Next::Nothing
-        } else {
-            Next::Frames(batch)
-        }
+        if batch.is_empty() { Next::Nothing } else { Next::Frames(batch) }
     }
 
     /// Reads the chunk that follows the frame `after`. May wait for the disk.
@@ -181,9 +170,7 @@ impl Outbox {
         let spooled = |spool: &Option<Spool>| spool.as_ref().map_or(0, Spool::frames);
         let before = spooled(&self.spool);
         self.on_disk(|spool| spool.acknowledge(sequence));
-        self.telemetry
-            .acknowledged
-            .add(before.saturating_sub(spooled(&self.spool)));
+        self.telemetry.acknowledged.add(before.saturating_sub(spooled(&self.spool)));
         self.loaded.retain(|frame| sequence < frame.sequence);
         self.is_dropping = false;
         self.show();
@@ -300,11 +287,7 @@ fn take_batch<'a>(frames: impl Iterator<Item = &'a Arc<Frame>>, frames_max: usiz
         bytes += frame.bytes();
         had_room
     };
-    frames
-        .take(frames_max.min(BATCH_FRAMES))
-        .take_while(has_room)
-        .cloned()
-        .collect()
+    frames.take(frames_max.min(BATCH_FRAMES)).take_while(has_room).cloned().collect()
 }
 
 #[cfg(test)]

@@ -103,10 +103,7 @@ fn what_is_spooled_at_the_end_is_there_after_a_restart_under_the_same_session() 
     fixture.push(&mut outbox, 1);
     let after = all_after(&mut outbox, before[4]);
     assert_eq!(after[..95], before[5..]);
-    assert!(
-        after.len() == 96 && before[99] < after[95],
-        "numbers rise over a restart"
-    );
+    assert!(after.len() == 96 && before[99] < after[95], "numbers rise over a restart");
 }
 
 #[test]
@@ -130,10 +127,7 @@ fn a_full_spool_drops_the_oldest_and_counts_them() {
     let left = all_after(&mut outbox, 0);
     assert!(fixture.dropped() > 0 && left.len() > 100);
     assert_eq!(left.len() as u64 + fixture.dropped(), 5_000);
-    assert!(
-        left.windows(2).all(|pair| pair[0] + 1 == pair[1]),
-        "what is left is the newest"
-    );
+    assert!(left.windows(2).all(|pair| pair[0] + 1 == pair[1]), "what is left is the newest");
     assert!(outbox.spool.as_ref().unwrap().bytes() <= 64 << 10);
 }
 
@@ -168,9 +162,7 @@ fn a_frame_from_disk_keeps_its_age_and_its_layout() {
     outbox.spill_all();
     fixture.clock.advance(Duration::from_secs(10));
     outbox.load(0);
-    let Next::Frames(frames) = outbox.next(0, 1) else {
-        panic!("nothing was loaded")
-    };
+    let Next::Frames(frames) = outbox.next(0, 1) else { panic!("nothing was loaded") };
     assert_eq!(frames[0].age_ms(&fixture.clock), 20_000);
     assert_eq!(frames[0].row, testing::row(&fixture.layout, 1.0));
 }
@@ -182,13 +174,8 @@ fn damaged_chunks_are_counted_and_the_rest_is_sent() {
     fixture.push(&mut outbox, 100);
     let all = all_after(&mut outbox, 0);
     assert!(outbox.has_spooled());
-    let segment = std::fs::read_dir(folder.path())
-        .unwrap()
-        .map(|entry| entry.unwrap().path());
-    let segment = segment
-        .into_iter()
-        .find(|path| path.extension().is_some_and(|kind| kind == "journal"))
-        .unwrap();
+    let segment = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().path());
+    let segment = segment.into_iter().find(|path| path.extension().is_some_and(|kind| kind == "journal")).unwrap();
     let mut bytes = std::fs::read(&segment).unwrap();
     let middle = bytes.len() / 2;
     bytes[middle] ^= 0xff;

@@ -27,10 +27,7 @@ struct Times {
 
 impl Cpu {
     pub(super) fn new(root: Root) -> Self {
-        Self {
-            root,
-            last: Last::default(),
-        }
+        Self { root, last: Last::default() }
     }
 }
 
@@ -40,10 +37,8 @@ impl Source for Cpu {
     }
 
     fn read(&mut self, at_us: u64, out: &mut Readings) -> Result<(), SourceError> {
-        let now = parse(&self.root.read("proc/stat")?).ok_or(SourceError::Format {
-            file: "/proc/stat",
-            what: "line for all cpus",
-        })?;
+        let now = parse(&self.root.read("proc/stat")?)
+            .ok_or(SourceError::Format { file: "/proc/stat", what: "line for all cpus" })?;
         let ids: Vec<u32> = now.cores.keys().copied().collect();
         let before = self.last.replace(at_us, now).map(|earlier| earlier.reading);
         let (Some(before), Some(now)) = (before, self.last.get()) else {
@@ -177,14 +172,7 @@ mod tests {
 
     #[test]
     fn odd_text_is_passed_over() {
-        for text in [
-            "",
-            "cpu",
-            "cpu  1 2 3",
-            "cpu  1 2 x 4 5",
-            "intr 1\ncpu  1 2 3 4",
-            "\u{fffd}",
-        ] {
+        for text in ["", "cpu", "cpu  1 2 3", "cpu  1 2 x 4 5", "intr 1\ncpu  1 2 3 4", "\u{fffd}"] {
             assert_eq!(parse(text), None, "{text:?}");
         }
         let short = parse("cpu  1 2 3 4\ncpu0 9\ncpux 1 2 3 4\ncpu1 1 2 3 99999999999999999999999\n").unwrap();

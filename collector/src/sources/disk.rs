@@ -32,10 +32,7 @@ struct Counters {
 
 impl Disk {
     pub(super) fn new(root: Root) -> Self {
-        Self {
-            root,
-            last: Last::default(),
-        }
+        Self { root, last: Last::default() }
     }
 }
 
@@ -58,26 +55,10 @@ impl Source for Disk {
                 share(busy_ms.saturating_mul(1_000), earlier.elapsed_us)
             });
             let labels = [("device", device.as_str())];
-            out.put(
-                "system.disk.read.bytes_rate",
-                &labels,
-                rate(bytes_per_second, |c| c.read_bytes),
-            );
-            out.put(
-                "system.disk.write.bytes_rate",
-                &labels,
-                rate(bytes_per_second, |c| c.written_bytes),
-            );
-            out.put(
-                "system.disk.read.operations_rate",
-                &labels,
-                rate(per_second, |c| c.reads),
-            );
-            out.put(
-                "system.disk.write.operations_rate",
-                &labels,
-                rate(per_second, |c| c.writes),
-            );
+            out.put("system.disk.read.bytes_rate", &labels, rate(bytes_per_second, |c| c.read_bytes));
+            out.put("system.disk.write.bytes_rate", &labels, rate(bytes_per_second, |c| c.written_bytes));
+            out.put("system.disk.read.operations_rate", &labels, rate(per_second, |c| c.reads));
+            out.put("system.disk.write.operations_rate", &labels, rate(per_second, |c| c.writes));
             out.put("system.disk.busy", &labels, busy);
         }
         Ok(())
@@ -143,14 +124,8 @@ mod tests {
     fn rates_are_per_second_and_busy_is_a_share_of_the_time() {
         let machine = Machine::with(&[("proc/diskstats", "8 0 sda 100 0 800 0 50 0 400 0 0 1000 0\n")]);
         let mut source = Disk::new(machine.root());
-        assert_eq!(
-            read(&mut source, 0).lines().filter(|line| line.ends_with(" -")).count(),
-            5
-        );
-        machine.write(
-            "proc/diskstats",
-            "8 0 sda 110 0 1000 0 75 0 500 0 0 2000 0 0 0 0 0 0 0\n",
-        );
+        assert_eq!(read(&mut source, 0).lines().filter(|line| line.ends_with(" -")).count(), 5);
+        machine.write("proc/diskstats", "8 0 sda 110 0 1000 0 75 0 500 0 0 2000 0 0 0 0 0 0 0\n");
         expect![[r#"
             system.disk.busy{device="sda"} 0.2
             system.disk.read.bytes_rate{device="sda"} 20480
@@ -160,10 +135,7 @@ mod tests {
         "#]]
         .assert_eq(&read(&mut source, 5_000_000));
         machine.write("proc/diskstats", "8 0 sda 1 0 1 0 1 0 1 0 0 1 0\n");
-        assert!(
-            read(&mut source, 10_000_000).lines().all(|line| line.ends_with(" -")),
-            "a replaced disk"
-        );
+        assert!(read(&mut source, 10_000_000).lines().all(|line| line.ends_with(" -")), "a replaced disk");
     }
 
     #[test]
@@ -189,24 +161,16 @@ mod tests {
             "vda",
             "vda15",
         ];
-        let text: String = names
-            .iter()
-            .map(|name| format!(" 8 0 {name} 1 1 1 1 1 1 1 1 1 1 1\n"))
-            .collect();
+        let text: String = names.iter().map(|name| format!(" 8 0 {name} 1 1 1 1 1 1 1 1 1 1 1\n")).collect();
         let listed: Vec<String> = parse(&text).into_keys().collect();
         expect![["dm-1 dm-12 md1 md12 mmcblk0 nvme0n1 sda sdb vda xvda1"]].assert_eq(&listed.join(" "));
     }
 
     #[test]
     fn odd_lines_are_passed_over() {
-        for line in [
-            "",
-            "8 0",
-            "8 0 sda",
-            "8 0 sda 1 2 3",
-            "8 0 sda 1 2 3 4 5 6 7 8 9 x",
-            "8 0 sda 1 -2 3 4 5 6 7 8 9 10",
-        ] {
+        for line in
+            ["", "8 0", "8 0 sda", "8 0 sda 1 2 3", "8 0 sda 1 2 3 4 5 6 7 8 9 x", "8 0 sda 1 -2 3 4 5 6 7 8 9 10"]
+        {
             assert!(parse(line).is_empty(), "{line:?}");
         }
     }

@@ -28,10 +28,7 @@ impl Source for Files {
         out.plain("system.file_descriptor.count", exact(open));
         // The kernel's default is "as good as unlimited", of which a share says nothing.
         if limit < LIMIT_MEANT_MAX {
-            out.plain(
-                "system.file_descriptor.utilization",
-                round(exact(open) / exact(limit), 1e4),
-            );
+            out.plain("system.file_descriptor.utilization", round(exact(open) / exact(limit), 1e4));
         }
         Ok(())
     }
@@ -52,10 +49,7 @@ mod tests {
 
     #[test]
     fn open_handles_and_their_limit_are_the_first_and_the_third_number() {
-        assert_eq!(
-            parse("1952\t0\t9223372036854775807\n"),
-            Some((1952, 9_223_372_036_854_775_807))
-        );
+        assert_eq!(parse("1952\t0\t9223372036854775807\n"), Some((1952, 9_223_372_036_854_775_807)));
         for text in ["", "1 0", "1 0 0", "a 0 9", "-1 0 9"] {
             assert_eq!(parse(text), None, "{text:?}");
         }

@@ -30,29 +30,17 @@ struct Space {
 
 impl Filesystem {
     pub(super) fn local(root: Root) -> Self {
-        Self {
-            root,
-            is_remote: false,
-            measure,
-        }
+        Self { root, is_remote: false, measure }
     }
 
     pub(super) fn remote(root: Root) -> Self {
-        Self {
-            root,
-            is_remote: true,
-            measure,
-        }
+        Self { root, is_remote: true, measure }
     }
 }
 
 impl Source for Filesystem {
     fn name(&self) -> &'static str {
-        if self.is_remote {
-            "filesystem_remote"
-        } else {
-            "filesystem"
-        }
+        if self.is_remote { "filesystem_remote" } else { "filesystem" }
     }
 
     fn read(&mut self, _at_us: u64, out: &mut Readings) -> Result<(), SourceError> {
@@ -85,11 +73,7 @@ fn put(mount: &mounts::Mount, space: &Space, out: &mut Readings) {
     out.put("system.filesystem.utilization", &labels, utilization);
     if space.inodes > 0 {
         let used = space.inodes.saturating_sub(space.inodes_free);
-        out.put(
-            "system.filesystem.inodes.utilization",
-            &labels,
-            share(used, space.inodes),
-        );
+        out.put("system.filesystem.inodes.utilization", &labels, share(used, space.inodes));
     }
     let readonly = if mount.is_readonly { 1.0 } else { 0.0 };
     out.put("system.filesystem.readonly", &labels, readonly);
@@ -120,23 +104,13 @@ mod tests {
         if mountpoint == Path::new("/secret") {
             return Err(io::ErrorKind::PermissionDenied.into());
         }
-        Ok(Space {
-            block_bytes: 4096,
-            blocks: 1000,
-            free: 300,
-            available: 200,
-            inodes: 50,
-            inodes_free: 40,
-        })
+        Ok(Space { block_bytes: 4096, blocks: 1000, free: 300, available: 200, inodes: 50, inodes_free: 40 })
     }
 
     #[test]
     fn use_is_counted_as_df_does() {
         let machine = Machine::with(&[("proc/self/mountinfo", MOUNTS)]);
-        let mut source = Filesystem {
-            measure: fake,
-            ..Filesystem::local(machine.root())
-        };
+        let mut source = Filesystem { measure: fake, ..Filesystem::local(machine.root()) };
         expect![[r#"
             system.filesystem.inodes.utilization{device="/dev/vda",fstype="ext4",mountpoint="/"} 0.2
             system.filesystem.limit{device="/dev/vda",fstype="ext4",mountpoint="/"} 4096000
@@ -150,15 +124,9 @@ mod tests {
     #[test]
     fn remote_mounts_are_another_sources_work() {
         let machine = Machine::with(&[("proc/self/mountinfo", MOUNTS)]);
-        let mut source = Filesystem {
-            measure: fake,
-            ..Filesystem::remote(machine.root())
-        };
+        let mut source = Filesystem { measure: fake, ..Filesystem::remote(machine.root()) };
         let text = read(&mut source, 0);
-        assert!(
-            text.lines().count() == 5 && text.lines().all(|line| line.contains("/nas")),
-            "{text}"
-        );
+        assert!(text.lines().count() == 5 && text.lines().all(|line| line.contains("/nas")), "{text}");
     }
 
     #[test]

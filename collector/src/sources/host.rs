@@ -30,10 +30,8 @@ mod linux {
         }
 
         fn read(&mut self, _at_us: u64, out: &mut Readings) -> Result<(), SourceError> {
-            let uptime_s = uptime_s(&self.root.read("proc/uptime")?).ok_or(SourceError::Format {
-                file: "/proc/uptime",
-                what: "number of seconds",
-            })?;
+            let uptime_s = uptime_s(&self.root.read("proc/uptime")?)
+                .ok_or(SourceError::Format { file: "/proc/uptime", what: "number of seconds" })?;
             out.plain("system.uptime", uptime_s);
             Ok(())
         }
@@ -41,9 +39,7 @@ mod linux {
 
     /// This machine's name, as the kernel has it.
     pub(crate) fn host_name() -> Option<String> {
-        Root::system()
-            .read_optional("proc/sys/kernel/hostname")
-            .map(|name| name.trim().to_owned())
+        Root::system().read_optional("proc/sys/kernel/hostname").map(|name| name.trim().to_owned())
     }
 
     /// What this machine is. What cannot be read stays empty.
@@ -54,11 +50,7 @@ mod linux {
     pub(crate) fn read_inventory(root: &Root) -> pb::Inventory {
         let read = |path: &str| root.read_optional(path).unwrap_or_default();
         let (cpuinfo, stat) = (read("proc/cpuinfo"), read("proc/stat"));
-        let cores = stat
-            .lines()
-            .take_while(|line| line.starts_with("cpu"))
-            .count()
-            .saturating_sub(1);
+        let cores = stat.lines().take_while(|line| line.starts_with("cpu")).count().saturating_sub(1);
         pb::Inventory {
             os: os_name(&read("etc/os-release")),
             kernel: read("proc/sys/kernel/osrelease").trim().to_owned(),
@@ -79,35 +71,24 @@ mod linux {
 
     fn os_name(os_release: &str) -> String {
         let value = |name: &str| {
-            let line = os_release
-                .lines()
-                .find_map(|line| line.strip_prefix(name)?.strip_prefix('='))?;
+            let line = os_release.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('='))?;
             Some(line.trim().trim_matches(['"', '\'']).to_owned())
         };
-        value("PRETTY_NAME")
-            .or_else(|| value("NAME"))
-            .unwrap_or_else(|| "Linux".to_owned())
+        value("PRETTY_NAME").or_else(|| value("NAME")).unwrap_or_else(|| "Linux".to_owned())
     }
 
     /// x86 says `model name`; boards say `Model` for the whole board, or nothing.
     fn cpu_model(cpuinfo: &str) -> String {
         let value = |wanted: &str| {
             let named = cpuinfo.lines().filter_map(|line| line.split_once(':'));
-            let mut values = named
-                .filter(|(name, _)| name.trim() == wanted)
-                .map(|(_, value)| value.trim());
+            let mut values = named.filter(|(name, _)| name.trim() == wanted).map(|(_, value)| value.trim());
             values.next().map(str::to_owned)
         };
-        ["model name", "Model", "cpu model", "cpu"]
-            .into_iter()
-            .find_map(value)
-            .unwrap_or_default()
+        ["model name", "Model", "cpu model", "cpu"].into_iter().find_map(value).unwrap_or_default()
     }
 
     fn boot_time_ms(stat: &str) -> i64 {
-        let seconds = stat
-            .lines()
-            .find_map(|line| line.strip_prefix("btime ")?.trim().parse::<i64>().ok());
+        let seconds = stat.lines().find_map(|line| line.strip_prefix("btime ")?.trim().parse::<i64>().ok());
         seconds.and_then(|seconds| seconds.checked_mul(1_000)).unwrap_or(0)
     }
 
@@ -119,19 +100,13 @@ mod linux {
         #[test]
         fn the_inventory_names_the_machine() {
             let machine = Machine::with(&[
-                (
-                    "etc/os-release",
-                    "NAME=\"Debian\"\nPRETTY_NAME=\"Debian GNU/Linux 13 (trixie)\"\n",
-                ),
+                ("etc/os-release", "NAME=\"Debian\"\nPRETTY_NAME=\"Debian GNU/Linux 13 (trixie)\"\n"),
                 ("proc/sys/kernel/osrelease", "6.12.1\n"),
                 (
                     "proc/cpuinfo",
                     "processor\t: 0\nmodel name\t: Fast CPU @ 3: GHz\nprocessor\t: 1\nmodel name\t: Other\n",
                 ),
-                (
-                    "proc/stat",
-                    "cpu  1 1 1 1\ncpu0 1 1 1 1\ncpu1 1 1 1 1\nintr 5\nbtime 1763696400\n",
-                ),
+                ("proc/stat", "cpu  1 1 1 1\ncpu0 1 1 1 1\ncpu1 1 1 1 1\nintr 5\nbtime 1763696400\n"),
                 ("proc/meminfo", "MemTotal: 1024 kB\n"),
             ]);
             let inventory = read_inventory(&machine.root());
@@ -144,10 +119,7 @@ mod linux {
         #[test]
         fn what_cannot_be_read_stays_empty() {
             let inventory = read_inventory(&Machine::with(&[]).root());
-            assert_eq!(
-                (inventory.os.as_str(), inventory.cores, inventory.boot_time_ms),
-                ("Linux", 0, 0)
-            );
+            assert_eq!((inventory.os.as_str(), inventory.cores, inventory.boot_time_ms), ("Linux", 0, 0));
         }
 
         #[test]

@@ -4,11 +4,7 @@ use super::root::Root;
 use super::{Source, SourceError};
 use crate::readings::Readings;
 
-const METRICS: [&str; 3] = [
-    "system.cpu.load_average.1m",
-    "system.cpu.load_average.5m",
-    "system.cpu.load_average.15m",
-];
+const METRICS: [&str; 3] = ["system.cpu.load_average.1m", "system.cpu.load_average.5m", "system.cpu.load_average.15m"];
 
 pub(super) struct Load {
     root: Root,
@@ -26,10 +22,8 @@ impl Source for Load {
     }
 
     fn read(&mut self, _at_us: u64, out: &mut Readings) -> Result<(), SourceError> {
-        let load = parse(&self.root.read("proc/loadavg")?).ok_or(SourceError::Format {
-            file: "/proc/loadavg",
-            what: "three numbers",
-        })?;
+        let load = parse(&self.root.read("proc/loadavg")?)
+            .ok_or(SourceError::Format { file: "/proc/loadavg", what: "three numbers" })?;
         for (metric, value) in METRICS.into_iter().zip(load) {
             out.plain(metric, value);
         }
@@ -39,13 +33,7 @@ impl Source for Load {
 
 fn parse(text: &str) -> Option<[f64; 3]> {
     let mut words = text.split_ascii_whitespace();
-    let mut next = || {
-        words
-            .next()?
-            .parse::<f64>()
-            .ok()
-            .filter(|load| load.is_finite() && 0.0 <= *load)
-    };
+    let mut next = || words.next()?.parse::<f64>().ok().filter(|load| load.is_finite() && 0.0 <= *load);
     Some([next()?, next()?, next()?])
 }
 

@@ -32,10 +32,8 @@ impl Source for Memory {
     }
 
     fn read(&mut self, _at_us: u64, out: &mut Readings) -> Result<(), SourceError> {
-        let info = parse(&self.root.read("proc/meminfo")?).ok_or(SourceError::Format {
-            file: "/proc/meminfo",
-            what: "MemTotal",
-        })?;
+        let info = parse(&self.root.read("proc/meminfo")?)
+            .ok_or(SourceError::Format { file: "/proc/meminfo", what: "MemTotal" })?;
         let used = info.total.saturating_sub(info.available);
         out.plain("system.memory.limit", exact(info.total));
         out.plain("system.memory.used", exact(used));
@@ -47,19 +45,14 @@ impl Source for Memory {
         out.plain("system.paging.limit", exact(info.swap_total));
         out.plain("system.paging.usage", exact(swapped));
         // Without swap there is nothing that could be full.
-        out.plain(
-            "system.paging.utilization",
-            share(swapped, info.swap_total).unwrap_or(0.0),
-        );
+        out.plain("system.paging.utilization", share(swapped, info.swap_total).unwrap_or(0.0));
         Ok(())
     }
 }
 
 pub(super) fn parse(text: &str) -> Option<MemInfo> {
     let bytes = |name: &str| {
-        let line = text
-            .lines()
-            .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
+        let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
         let kib: u64 = line.split_ascii_whitespace().next()?.parse().ok()?;
         kib.checked_mul(1024)
     };
@@ -114,13 +107,7 @@ mod tests {
 
     #[test]
     fn without_a_total_there_is_nothing() {
-        for text in [
-            "",
-            "MemTotal:",
-            "MemTotal: x kB",
-            "MemTotal: 0 kB",
-            "MemTotal: 18446744073709551615 kB",
-        ] {
+        for text in ["", "MemTotal:", "MemTotal: x kB", "MemTotal: 0 kB", "MemTotal: 18446744073709551615 kB"] {
             assert_eq!(parse(text), None, "{text:?}");
         }
         let odd = parse("MemTotal: 10 kB\nMemAvailable: 99 kB\nSwapFree: 5 kB\n").unwrap();

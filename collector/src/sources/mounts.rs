@@ -46,21 +46,8 @@ const PSEUDO: [&str; 34] = [
 ];
 
 /// Served over a network, or by a program that may wait for one: asking for its size may never return.
-const REMOTE: [&str; 13] = [
-    "9p",
-    "afs",
-    "beegfs",
-    "ceph",
-    "cifs",
-    "glusterfs",
-    "lustre",
-    "ncpfs",
-    "nfs",
-    "nfs4",
-    "ocfs2",
-    "smb3",
-    "smbfs",
-];
+const REMOTE: [&str; 13] =
+    ["9p", "afs", "beegfs", "ceph", "cifs", "glusterfs", "lustre", "ncpfs", "nfs", "nfs4", "ocfs2", "smb3", "smbfs"];
 
 /// Files that container engines mount one by one from the host's disk.
 const ENGINE_FILES: [&str; 3] = ["/etc/hostname", "/etc/hosts", "/etc/resolv.conf"];
@@ -106,9 +93,7 @@ fn parse_line(line: &str) -> Option<Mount> {
     let fstype = system.next().filter(|fstype| !fstype.is_empty())?.to_owned();
     let device = unescape(system.next()?);
     let super_options = system.next().unwrap_or_default();
-    let is_readonly = [options, super_options]
-        .iter()
-        .any(|list| list.split(',').any(|option| option == "ro"));
+    let is_readonly = [options, super_options].iter().any(|list| list.split(',').any(|option| option == "ro"));
     Some(Mount {
         device,
         is_remote: REMOTE.contains(&fstype.as_str()) || fstype.starts_with("fuse."),
@@ -121,11 +106,9 @@ fn parse_line(line: &str) -> Option<Mount> {
 
 fn is_wanted(mount: &Mount) -> bool {
     let place = mount.mountpoint.as_str();
-    let is_kernels = ["/proc", "/sys", "/dev"].iter().any(|top| {
-        place
-            .strip_prefix(top)
-            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-    });
+    let is_kernels = ["/proc", "/sys", "/dev"]
+        .iter()
+        .any(|top| place.strip_prefix(top).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')));
     let is_root = place == "/" && mount.fstype != "rootfs";
     // A full /tmp stops programs whatever it is made of.
     let is_tmp = place == "/tmp" && mount.fstype == "tmpfs";
@@ -175,14 +158,7 @@ mod tests {
 
     fn check(mountinfo: &str, expected: &expect_test::Expect) {
         let line = |mount: Mount| {
-            let Mount {
-                device,
-                mountpoint,
-                fstype,
-                is_readonly,
-                is_remote,
-                ..
-            } = mount;
+            let Mount { device, mountpoint, fstype, is_readonly, is_remote, .. } = mount;
             format!("{device} {mountpoint} {fstype} ro={is_readonly} remote={is_remote}\n")
         };
         expected.assert_eq(&parse(mountinfo).into_iter().map(line).collect::<String>());
@@ -238,14 +214,9 @@ mod tests {
 
     #[test]
     fn odd_lines_are_passed_over() {
-        for line in [
-            "",
-            " - ",
-            "1 2 3",
-            "1 2 3 4 5 6 -",
-            "1 2 8:1 / / rw - ext4",
-            "1 2 8:1 / relative rw - ext4 /dev/a rw",
-        ] {
+        for line in
+            ["", " - ", "1 2 3", "1 2 3 4 5 6 -", "1 2 8:1 / / rw - ext4", "1 2 8:1 / relative rw - ext4 /dev/a rw"]
+        {
             assert!(parse(line).is_empty(), "{line:?}");
         }
     }

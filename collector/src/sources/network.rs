@@ -34,10 +34,7 @@ pub(super) struct Network {
 
 impl Network {
     pub(super) fn new(root: Root) -> Self {
-        Self {
-            root,
-            last: Last::default(),
-        }
+        Self { root, last: Last::default() }
     }
 }
 
@@ -53,21 +50,13 @@ impl Source for Network {
             for (metric, column) in COLUMNS {
                 let rate = earlier.as_ref().and_then(|earlier| {
                     let before = earlier.reading.get(&device)?;
-                    let per_second = if BYTES.contains(&column) {
-                        bytes_per_second
-                    } else {
-                        per_second
-                    };
+                    let per_second = if BYTES.contains(&column) { bytes_per_second } else { per_second };
                     per_second(before[column], now[column], earlier.elapsed_us)
                 });
                 out.put(metric, &[("device", &device)], rate);
             }
         }
-        if let Some(count) = self
-            .root
-            .read_optional("proc/net/snmp")
-            .and_then(|text| connections(&text))
-        {
+        if let Some(count) = self.root.read_optional("proc/net/snmp").and_then(|text| connections(&text)) {
             out.plain("system.network.connection.count", exact(count));
         }
         Ok(())
@@ -122,10 +111,7 @@ mod tests {
     fn traffic_is_per_second_and_loopback_is_left_out() {
         let machine = Machine::with(&[("proc/net/dev", &dev(1_000, 500)), ("proc/net/snmp", SNMP)]);
         let mut source = Network::new(machine.root());
-        assert_eq!(
-            read(&mut source, 0).lines().filter(|line| line.ends_with(" -")).count(),
-            8
-        );
+        assert_eq!(read(&mut source, 0).lines().filter(|line| line.ends_with(" -")).count(), 8);
         machine.write("proc/net/dev", &dev(6_000, 400));
         expect![[r#"
             system.network.connection.count 42
@@ -147,13 +133,7 @@ mod tests {
         for name in ["lo", "veth12ab", "docker0", "br-9f", "virbr0", "ifb1", ""] {
             assert!(parse(&line(name)).is_empty(), "{name}");
         }
-        for odd in [
-            "",
-            "eth0",
-            "eth0:",
-            "eth0: 1 2 3",
-            "eth0: 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 x",
-        ] {
+        for odd in ["", "eth0", "eth0:", "eth0: 1 2 3", "eth0: 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 x"] {
             assert!(parse(odd).is_empty(), "{odd:?}");
         }
         assert!(parse(&line("eth0:1")).contains_key("eth0:1"));
@@ -163,13 +143,7 @@ mod tests {
     #[test]
     fn the_count_of_connections_is_found_by_its_name() {
         assert_eq!(connections(SNMP), Some(42));
-        for odd in [
-            "",
-            "Tcp: CurrEstab\n",
-            "Tcp: CurrEstab\nTcp:\n",
-            "Tcp: CurrEstab\nTcp: x\n",
-            "Tcp: A\nTcp: 1\n",
-        ] {
+        for odd in ["", "Tcp: CurrEstab\n", "Tcp: CurrEstab\nTcp:\n", "Tcp: CurrEstab\nTcp: x\n", "Tcp: A\nTcp: 1\n"] {
             assert_eq!(connections(odd), None, "{odd:?}");
         }
     }

@@ -17,11 +17,7 @@ pub(super) struct Portable {
 impl Portable {
     pub(super) fn new() -> Self {
         // What a system does not offer is left out, as everywhere.
-        Self {
-            system: System::new().ok(),
-            networks: Networks::new().ok(),
-            last_us: None,
-        }
+        Self { system: System::new().ok(), networks: Networks::new().ok(), last_us: None }
     }
 }
 
@@ -90,16 +86,8 @@ fn network(networks: &mut Networks, elapsed_us: u64, out: &mut Readings) {
         let rate = |grown: u64| per_second(0, grown, elapsed_us);
         out.put("system.network.receive.bytes_rate", &labels, rate(data.received()));
         out.put("system.network.transmit.bytes_rate", &labels, rate(data.transmitted()));
-        out.put(
-            "system.network.receive.packets_rate",
-            &labels,
-            rate(data.packets_received()),
-        );
-        out.put(
-            "system.network.transmit.packets_rate",
-            &labels,
-            rate(data.packets_transmitted()),
-        );
+        out.put("system.network.receive.packets_rate", &labels, rate(data.packets_received()));
+        out.put("system.network.transmit.packets_rate", &labels, rate(data.packets_transmitted()));
     }
 }
 
@@ -107,24 +95,12 @@ fn filesystems(out: &mut Readings) {
     for disk in Disks::new_with_refreshed_list().iter().flat_map(|all| all.iter()) {
         let (device, fstype) = (disk.name().to_string_lossy(), disk.file_system().to_string_lossy());
         let mountpoint = disk.mount_point().to_string_lossy();
-        let labels = [
-            ("device", device.as_ref()),
-            ("fstype", &fstype),
-            ("mountpoint", &mountpoint),
-        ];
+        let labels = [("device", device.as_ref()), ("fstype", &fstype), ("mountpoint", &mountpoint)];
         let used = disk.total_space().saturating_sub(disk.available_space());
         out.put("system.filesystem.limit", &labels, exact(disk.total_space()));
         out.put("system.filesystem.usage", &labels, exact(used));
-        out.put(
-            "system.filesystem.utilization",
-            &labels,
-            share(used, disk.total_space()),
-        );
-        out.put(
-            "system.filesystem.readonly",
-            &labels,
-            if disk.is_read_only() { 1.0 } else { 0.0 },
-        );
+        out.put("system.filesystem.utilization", &labels, share(used, disk.total_space()));
+        out.put("system.filesystem.readonly", &labels, if disk.is_read_only() { 1.0 } else { 0.0 });
     }
 }
 
@@ -165,11 +141,7 @@ mod tests {
         source.read(5_000_001, &mut out).unwrap();
         let text = out.to_text();
         for metric in ["system.cpu.utilization", "system.memory.used", "system.uptime"] {
-            assert!(
-                text.lines()
-                    .any(|line| line.starts_with(metric) && !line.ends_with(" -")),
-                "{metric} in {text}"
-            );
+            assert!(text.lines().any(|line| line.starts_with(metric) && !line.ends_with(" -")), "{metric} in {text}");
         }
     }
 }

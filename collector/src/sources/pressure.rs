@@ -26,10 +26,7 @@ pub(super) struct Pressure {
 
 impl Pressure {
     pub(super) fn new(root: Root) -> Self {
-        Self {
-            root,
-            last: Last::default(),
-        }
+        Self { root, last: Last::default() }
     }
 }
 
@@ -58,15 +55,8 @@ impl Source for Pressure {
 }
 
 fn stalled_us(text: &str, line: &str) -> Option<u64> {
-    let words = text
-        .lines()
-        .find_map(|candidate| candidate.strip_prefix(line)?.strip_prefix(' '))?;
-    words
-        .split(' ')
-        .find_map(|word| word.strip_prefix("total="))?
-        .trim()
-        .parse()
-        .ok()
+    let words = text.lines().find_map(|candidate| candidate.strip_prefix(line)?.strip_prefix(' '))?;
+    words.split(' ').find_map(|word| word.strip_prefix("total="))?.trim().parse().ok()
 }
 
 #[cfg(test)]
@@ -80,33 +70,16 @@ mod tests {
             |some: u64| format!("some avg10=9.00 avg60=9.00 avg300=9.00 total={some}\nfull avg10=0.00 total=7\n");
         let machine = Machine::with(&[("proc/pressure/io", &file(1_000_000))]);
         let mut source = Pressure::new(machine.root());
-        assert_eq!(
-            read(&mut source, 0),
-            "system.pressure.io.full -\nsystem.pressure.io.some -\n"
-        );
+        assert_eq!(read(&mut source, 0), "system.pressure.io.full -\nsystem.pressure.io.some -\n");
         machine.write("proc/pressure/io", &file(2_000_000));
-        assert_eq!(
-            read(&mut source, 5_000_000),
-            "system.pressure.io.full 0\nsystem.pressure.io.some 0.2\n"
-        );
+        assert_eq!(read(&mut source, 5_000_000), "system.pressure.io.full 0\nsystem.pressure.io.some 0.2\n");
         machine.write("proc/pressure/io", &file(0));
-        assert_eq!(
-            read(&mut source, 10_000_000),
-            "system.pressure.io.full 0\nsystem.pressure.io.some -\n"
-        );
+        assert_eq!(read(&mut source, 10_000_000), "system.pressure.io.full 0\nsystem.pressure.io.some -\n");
     }
 
     #[test]
     fn odd_text_has_no_total() {
-        for text in [
-            "",
-            "some",
-            "some avg10=1",
-            "some total=",
-            "some total=-1",
-            "sometotal=5",
-            "full total=5",
-        ] {
+        for text in ["", "some", "some avg10=1", "some total=", "some total=-1", "sometotal=5", "full total=5"] {
             assert_eq!(stalled_us(text, "some"), None, "{text:?}");
         }
     }

@@ -66,10 +66,7 @@ impl Processes {
                 continue;
             };
             let Some(stat) = parse(&text) else { continue };
-            let identity = Identity {
-                pid: *pid,
-                started: stat.started,
-            };
+            let identity = Identity { pid: *pid, started: stat.started };
             now.insert(identity, stat.busy);
             names.push((stat.name.to_owned(), identity, stat.busy, stat.resident_pages));
         }
@@ -79,9 +76,7 @@ impl Processes {
         for (name, identity, busy, pages) in names {
             let before = earlier.reading.get(&identity).copied().unwrap_or(0);
             let sum = sums.entry(name).or_default();
-            sum.busy_us = sum
-                .busy_us
-                .saturating_add(busy.saturating_sub(before).saturating_mul(self.tick_us));
+            sum.busy_us = sum.busy_us.saturating_add(busy.saturating_sub(before).saturating_mul(self.tick_us));
             sum.memory_bytes = sum.memory_bytes.saturating_add(pages.saturating_mul(self.page_bytes));
         }
         Some(top(sums, earlier.elapsed_us))
@@ -94,12 +89,7 @@ impl Source for Processes {
     }
 
     fn read(&mut self, at_us: u64, out: &mut Readings) -> Result<(), SourceError> {
-        let mut pids: Vec<u32> = self
-            .root
-            .names("proc")
-            .iter()
-            .filter_map(|name| name.parse().ok())
-            .collect();
+        let mut pids: Vec<u32> = self.root.names("proc").iter().filter_map(|name| name.parse().ok()).collect();
         pids.sort_unstable();
         out.plain("system.process.count", exact(pids.len() as u64));
         if self.ticks.is_multiple_of(TABLE_TICKS) {
@@ -115,11 +105,7 @@ fn top(sums: BTreeMap<String, Sum>, elapsed_us: u64) -> pb::ProcessTable {
     let cores = |busy_us: u64| round(exact(busy_us) / exact(elapsed_us.max(1)), 1e3);
     let all: Vec<pb::Process> = sums
         .into_iter()
-        .map(|(name, sum)| pb::Process {
-            name,
-            cpu: cores(sum.busy_us),
-            memory_bytes: sum.memory_bytes,
-        })
+        .map(|(name, sum)| pb::Process { name, cpu: cores(sum.busy_us), memory_bytes: sum.memory_bytes })
         .collect();
     let mut by_cpu: Vec<pb::Process> = all.iter().filter(|process| process.cpu > 0.0).cloned().collect();
     by_cpu.sort_by(|a, b| b.cpu.total_cmp(&a.cpu));
@@ -166,17 +152,11 @@ mod tests {
             let item = |p: &pb::Process| format!("{}:{}:{} ", p.name, p.cpu, p.memory_bytes);
             processes.iter().map(item).collect()
         };
-        out.processes.map_or("none".to_owned(), |t| {
-            format!("{}| {}", list(&t.by_cpu), list(&t.by_memory))
-        })
+        out.processes.map_or("none".to_owned(), |t| format!("{}| {}", list(&t.by_cpu), list(&t.by_memory)))
     }
 
     fn source(machine: &Machine) -> Processes {
-        Processes {
-            tick_us: 10_000,
-            page_bytes: 4096,
-            ..Processes::new(machine.root())
-        }
+        Processes { tick_us: 10_000, page_bytes: 4096, ..Processes::new(machine.root()) }
     }
 
     #[test]
@@ -191,14 +171,8 @@ mod tests {
         assert_eq!(table(&mut source, 0), "none");
         machine.write("proc/20/stat", &stat("web worker", 250, 5, 10));
         machine.write("proc/21/stat", &stat("web worker", 500, 6, 20));
-        assert_eq!(
-            [table(&mut source, 5_000_000), table(&mut source, 10_000_000)],
-            ["none", "none"]
-        );
-        assert_eq!(
-            table(&mut source, 15_000_000),
-            "web worker:0.5:122880 | web worker:0.5:122880 init:0:4096 "
-        );
+        assert_eq!([table(&mut source, 5_000_000), table(&mut source, 10_000_000)], ["none", "none"]);
+        assert_eq!(table(&mut source, 15_000_000), "web worker:0.5:122880 | web worker:0.5:122880 init:0:4096 ");
     }
 
     #[test]

@@ -27,9 +27,7 @@ impl Temperature {
                 let Some(number) = file.strip_suffix("_input").filter(|stem| stem.starts_with("temp")) else {
                     continue;
                 };
-                let label = self
-                    .name(&format!("{folder}/{number}_label"))
-                    .unwrap_or_else(|| number.to_owned());
+                let label = self.name(&format!("{folder}/{number}_label")).unwrap_or_else(|| number.to_owned());
                 self.add(format!("{chip} {label}"), &format!("{folder}/{file}"), found);
             }
         }
@@ -88,9 +86,7 @@ impl Source for Temperature {
 /// The kernel gives thousandths. A sensor that is not connected shows what no machine survives.
 fn celsius(text: &str) -> Option<f64> {
     let milli: i32 = text.trim().parse().ok()?;
-    (-100_000..=250_000)
-        .contains(&milli)
-        .then(|| round(f64::from(milli) / 1_000.0, 10.0))
+    (-100_000..=250_000).contains(&milli).then(|| round(f64::from(milli) / 1_000.0, 10.0))
 }
 
 #[cfg(test)]

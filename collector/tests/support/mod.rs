@@ -66,10 +66,7 @@ impl Hub {
             forgets_layout: false,
             refuses: None,
         };
-        Self {
-            state: Arc::new(Mutex::new(state)),
-            cut: Arc::new(watch::Sender::new(0)),
-        }
+        Self { state: Arc::new(Mutex::new(state)), cut: Arc::new(watch::Sender::new(0)) }
     }
 
     pub(crate) async fn serve(&self) -> SocketAddr {
@@ -97,13 +94,7 @@ impl Hub {
     pub(crate) fn arrived(&self) -> Vec<u64> {
         let mut arrived = Vec::new();
         for stream in &self.state().streams {
-            arrived.extend(
-                stream
-                    .sequences
-                    .iter()
-                    .filter(|sequence| !arrived.contains(*sequence))
-                    .collect::<Vec<_>>(),
-            );
+            arrived.extend(stream.sequences.iter().filter(|sequence| !arrived.contains(*sequence)).collect::<Vec<_>>());
         }
         arrived
     }
@@ -147,8 +138,7 @@ impl Hub {
         }
         for frame in &frames {
             if frame.layout == 0 || seen.layouts < frame.layout {
-                seen.breaches
-                    .push(format!("frame {} has an unknown layout", frame.sequence));
+                seen.breaches.push(format!("frame {} has an unknown layout", frame.sequence));
             }
             seen.sequences.push(frame.sequence);
         }
@@ -157,25 +147,14 @@ impl Hub {
             return None;
         }
         state.marks.insert(session, newest);
-        Some(pb::PushResponse {
-            acknowledged: newest,
-            credit,
-            ..pb::PushResponse::default()
-        })
+        Some(pb::PushResponse { acknowledged: newest, credit, ..pb::PushResponse::default() })
     }
 
     fn open(&self, hello: pb::Hello) -> (usize, pb::PushResponse) {
         let mut state = self.state();
         let acknowledged = state.marks.get(&hello.session).copied().unwrap_or(0);
-        state.streams.push(Seen {
-            hello,
-            ..Seen::default()
-        });
-        let response = pb::PushResponse {
-            acknowledged,
-            credit: state.credit,
-            ..pb::PushResponse::default()
-        };
+        state.streams.push(Seen { hello, ..Seen::default() });
+        let response = pb::PushResponse { acknowledged, credit: state.credit, ..pb::PushResponse::default() };
         (state.streams.len() - 1, response)
     }
 }
@@ -193,10 +172,7 @@ impl MetricsService for Hub {
         let (responses, stream) = mpsc::channel(64);
         let (hub, mut requests, mut cut) = (self.clone(), request.into_inner(), self.cut.subscribe());
         tokio::spawn(async move {
-            let Ok(Some(pb::PushRequest {
-                message: Some(Message::Hello(hello)),
-            })) = requests.message().await
-            else {
+            let Ok(Some(pb::PushRequest { message: Some(Message::Hello(hello)) })) = requests.message().await else {
                 return;
             };
             let (index, first) = hub.open(hello);

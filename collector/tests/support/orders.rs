@@ -25,11 +25,7 @@ pub(crate) struct Heard {
 
 impl Orders {
     pub(crate) async fn serve(commands: Vec<pb::Command>, configs: Vec<pb::CollectorConfig>) -> (Self, SocketAddr) {
-        let orders = Self {
-            commands,
-            configs,
-            heard: Arc::default(),
-        };
+        let orders = Self { commands, configs, heard: Arc::default() };
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("a bound socket");
         let server = tonic::transport::Server::builder()

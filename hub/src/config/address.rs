@@ -33,15 +33,7 @@ mod tests {
         for (text, address) in cases {
             assert_eq!(parse_address(text).unwrap().to_string(), address, "{text}");
         }
-        for text in [
-            "",
-            "8000",
-            ":8000",
-            "localhost",
-            "localhost:99999",
-            "example.org:80",
-            "127.0.0.1",
-        ] {
+        for text in ["", "8000", ":8000", "localhost", "localhost:99999", "example.org:80", "127.0.0.1"] {
             assert!(parse_address(text).is_err(), "{text}");
         }
     }

@@ -36,9 +36,7 @@ pub struct Sources {
 #[must_use]
 pub fn environment() -> Vec<(String, String)> {
     let pairs = std::env::vars_os();
-    pairs
-        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-        .collect()
+    pairs.filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))).collect()
 }
 
 impl Sources {
@@ -54,10 +52,7 @@ impl Sources {
         let known = Layers::new(DEFAULTS, OPTIONAL)?.settings();
         let names = names::of_keys(known.keys());
         let pairs: Vec<(&str, &str)> = names.iter().map(|(name, key)| (name.as_str(), *key)).collect();
-        let env = EnvNames {
-            pairs: &pairs,
-            prefixes: names::PREFIXES,
-        };
+        let env = EnvNames { pairs: &pairs, prefixes: names::PREFIXES };
         let variables = self.variables.iter().filter(|(name, _)| names::is_setting(name));
         layers.env(env, variables.cloned());
         for (flag, key, text) in &self.flags {
@@ -88,16 +83,11 @@ mod tests {
     use super::*;
 
     fn sources(variables: &[(&str, &str)], flags: &[(&'static str, &'static str, &str)]) -> Sources {
-        let owned = variables
-            .iter()
-            .map(|(name, text)| ((*name).to_owned(), (*text).to_owned()));
+        let owned = variables.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned()));
         Sources {
             file: None,
             variables: owned.collect(),
-            flags: flags
-                .iter()
-                .map(|(flag, key, text)| (*flag, *key, (*text).to_owned()))
-                .collect(),
+            flags: flags.iter().map(|(flag, key, text)| (*flag, *key, (*text).to_owned())).collect(),
         }
     }
 
@@ -113,25 +103,16 @@ mod tests {
         // A key that nobody reads could be set and would do nothing.
         let code = include_str!("sections.rs");
         for key in sources(&[], &[]).settings().unwrap().keys() {
-            assert!(
-                code.contains(&format!("\"{key}\"")),
-                "{key} is in default.toml and not in sections.rs"
-            );
+            assert!(code.contains(&format!("\"{key}\"")), "{key} is in default.toml and not in sections.rs");
         }
     }
 
     #[test]
     fn the_seeds_names_and_the_rule_s_names_both_work_and_the_rule_s_wins() {
-        let config = sources(&[("MACHINE_ID", "old"), ("COLLECTOR_COLLECTION_INTERVAL", "10")], &[])
-            .load()
-            .unwrap();
+        let config = sources(&[("MACHINE_ID", "old"), ("COLLECTOR_COLLECTION_INTERVAL", "10")], &[]).load().unwrap();
         assert_eq!(config.collector.machine.as_str(), "old");
         assert_eq!(config.collector.interval.as_secs(), 10);
-        let both = [
-            ("MACHINE_ID", "old"),
-            ("COLLECTOR_MACHINE_ID", "new"),
-            ("HUB_JOURNAL_QUOTA", "1GiB"),
-        ];
+        let both = [("MACHINE_ID", "old"), ("COLLECTOR_MACHINE_ID", "new"), ("HUB_JOURNAL_QUOTA", "1GiB")];
         let config = sources(&both, &[("--data-dir", "data_dir", "/d")]).load().unwrap();
         assert_eq!(config.collector.machine.as_str(), "new");
         assert_eq!(config.journal.quota_bytes, 1 << 30);
@@ -147,11 +128,7 @@ mod tests {
 
     #[test]
     fn a_cluster_s_service_addresses_are_not_taken_for_settings() {
-        let cluster = [
-            ("HUB_PORT", "tcp://10.0.0.1:80"),
-            ("HUB_SERVICE_HOST", "10.0.0.1"),
-            ("HUB_PORT_80_TCP", "x"),
-        ];
+        let cluster = [("HUB_PORT", "tcp://10.0.0.1:80"), ("HUB_SERVICE_HOST", "10.0.0.1"), ("HUB_PORT_80_TCP", "x")];
         sources(&cluster, &[]).load().unwrap();
         let text = problems_of(&sources(&[("HUB_DATADIR", "/d")], &[]));
         assert!(text.contains("did you mean \"HUB_DATA_DIR\"?"), "{text}");
@@ -178,9 +155,7 @@ mod tests {
     fn other_machines_may_connect_only_when_somebody_says_so() {
         let open = ("--grpc-address", "grpc.address", "0.0.0.0:50051");
         assert!(problems_of(&sources(&[], &[open])).contains("accept the risk with --insecure"));
-        sources(&[], &[open, ("--insecure", "insecure", "true")])
-            .load()
-            .unwrap();
+        sources(&[], &[open, ("--insecure", "insecure", "true")]).load().unwrap();
     }
 
     #[test]

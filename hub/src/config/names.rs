@@ -39,9 +39,5 @@ pub(super) fn is_setting(variable: &str) -> bool {
 
 fn variable_of(key: &str) -> String {
     let name = key.replace('.', "_").to_ascii_uppercase();
-    if key.starts_with("collector.") {
-        name
-    } else {
-        format!("HUB_{name}")
-    }
+    if key.starts_with("collector.") { name } else { format!("HUB_{name}") }
 }

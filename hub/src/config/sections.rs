@@ -105,23 +105,12 @@ impl Config {
             let advice = "is less than two segments; raise it or lower journal.segment";
             settings.reject("journal.quota", advice);
         }
-        let SqliteSettings {
-            raw_kept,
-            minute_kept,
-            hour_kept,
-            ..
-        } = self.history.store;
+        let SqliteSettings { raw_kept, minute_kept, hour_kept, .. } = self.history.store;
         if minute_kept < raw_kept {
-            settings.reject(
-                "history.minute",
-                "is shorter than history.raw; keep a coarser tier at least as long",
-            );
+            settings.reject("history.minute", "is shorter than history.raw; keep a coarser tier at least as long");
         }
         if hour_kept < minute_kept {
-            settings.reject(
-                "history.hour",
-                "is shorter than history.minute; keep a coarser tier at least as long",
-            );
+            settings.reject("history.hour", "is shorter than history.minute; keep a coarser tier at least as long");
         }
         let window = &self.pipeline.window;
         if raw_kept < window.horizon {
@@ -136,10 +125,7 @@ impl Config {
 
 fn log(settings: &mut Settings) -> LogConfig {
     let format = |name: &str| LogFormat::parse(name).ok_or("expected auto, json or text");
-    LogConfig {
-        level: settings.text("log.level"),
-        format: settings.parsed("log.format", format).unwrap_or_default(),
-    }
+    LogConfig { level: settings.text("log.level"), format: settings.parsed("log.format", format).unwrap_or_default() }
 }
 
 fn ingest(settings: &mut Settings, raw_kept: Duration) -> ingest::Settings {
@@ -261,10 +247,7 @@ fn tags(settings: &mut Settings) -> BTreeMap<String, String> {
             Some((name, value)) => {
                 tags.insert(name.trim().to_owned(), value.trim().to_owned());
             }
-            None => settings.reject(
-                key,
-                format!("has {item:?}; write tags as name=value, like role=db,site=eu"),
-            ),
+            None => settings.reject(key, format!("has {item:?}; write tags as name=value, like role=db,site=eu")),
         }
     }
     let pairs = tags.iter().map(|(name, value)| (name.as_str(), value.as_str()));

@@ -12,10 +12,7 @@ use crate::program::{complain, print};
 /// Checks a file that need not be the hub's.
 #[must_use]
 pub fn validate(path: &Path) -> Exit {
-    report(&Location {
-        path: path.to_owned(),
-        is_required: true,
-    })
+    report(&Location { path: path.to_owned(), is_required: true })
 }
 
 /// Checks the rules that the hub would use.
@@ -30,10 +27,7 @@ pub fn validate_used(config: &Config) -> Exit {
 /// Checks a file and puts it where the hub looks. A file with problems changes nothing.
 #[must_use]
 pub fn import(from: &Path, config: &Config) -> Exit {
-    let source = Location {
-        path: from.to_owned(),
-        is_required: true,
-    };
+    let source = Location { path: from.to_owned(), is_required: true };
     let target = Location::of(config).path;
     let read = read(from).and_then(|text| Ok((source.parse(&text)?, text)));
     let (parsed, text) = match read {
@@ -43,18 +37,11 @@ pub fn import(from: &Path, config: &Config) -> Exit {
     warn_about(&parsed);
     match install(&text, &target) {
         Ok(()) => {
-            print(format_args!(
-                "{} rules are in {} now\n",
-                parsed.rules.len(),
-                target.display()
-            ));
+            print(format_args!("{} rules are in {} now\n", parsed.rules.len(), target.display()));
             Exit::Fine
         }
         Err(error) => {
-            complain(format_args!(
-                "cannot write {}: {error}; check the folder's permissions",
-                target.display()
-            ));
+            complain(format_args!("cannot write {}: {error}; check the folder's permissions", target.display()));
             Exit::Failed
         }
     }

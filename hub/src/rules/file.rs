@@ -61,11 +61,8 @@ const INPUTS: &[(&str, Input)] = &[
     ("minute_max", Input::MinuteMax),
 ];
 
-const SEVERITIES: &[(&str, Severity)] = &[
-    ("info", Severity::Info),
-    ("warning", Severity::Warning),
-    ("critical", Severity::Critical),
-];
+const SEVERITIES: &[(&str, Severity)] =
+    &[("info", Severity::Info), ("warning", Severity::Warning), ("critical", Severity::Critical)];
 
 /// A readable file: its rules, in its order, and what is probably not meant.
 #[derive(Debug, Clone, PartialEq)]
@@ -95,10 +92,7 @@ pub fn parse(text: &str) -> Result<Parsed, Vec<Note>> {
         }
     }
     if notes.problems.is_empty() {
-        Ok(Parsed {
-            rules,
-            warnings: notes.warnings,
-        })
+        Ok(Parsed { rules, warnings: notes.warnings })
     } else {
         notes.problems.sort_by_key(|note| note.line.unwrap_or(usize::MAX));
         Err(notes.problems)
@@ -122,10 +116,7 @@ fn read_document<'t>(document: &DeTable<'t>, notes: &mut Notes<'t>) -> Vec<Rule>
             ("rule", _) => notes.problem(Some(key.span()), "write [[rule]] with two brackets"),
             (name, _) => {
                 let hint = nearest(name, ["rule"]);
-                notes.problem(
-                    Some(key.span()),
-                    format!("unknown key {name:?}; a file has only [[rule]]{hint}"),
-                );
+                notes.problem(Some(key.span()), format!("unknown key {name:?}; a file has only [[rule]]{hint}"));
             }
         }
     }
@@ -142,10 +133,7 @@ fn read_rule(table: &mut RuleTable<'_, '_>) -> Option<Rule> {
     let threshold = table.number("threshold");
     let severity = table.word("severity", SEVERITIES);
     let (name, metric) = (table.require("name", name), table.require("metric", metric));
-    let (operator, threshold) = (
-        table.require("operator", operator),
-        table.require("threshold", threshold),
-    );
+    let (operator, threshold) = (table.require("operator", operator), table.require("threshold", threshold));
     let severity = table.require("severity", severity);
     let rule = Rule {
         input: table.word("input", INPUTS).unwrap_or_default(),
@@ -168,10 +156,7 @@ fn read_rule(table: &mut RuleTable<'_, '_>) -> Option<Rule> {
     }
     if Catalogue::standard().find(&rule.metric).is_none() {
         let hint = nearest(&rule.metric, METRICS.iter().map(|metric| metric.name));
-        let message = format!(
-            "rule {}: {:?} is not in the catalogue of metrics{hint}",
-            rule.name, rule.metric
-        );
+        let message = format!("rule {}: {:?} is not in the catalogue of metrics{hint}", rule.name, rule.metric);
         let span = table.span_of("metric");
         table.notes.warning(Some(span), message);
     }
@@ -210,10 +195,7 @@ pub fn to_toml<'a>(rules: impl IntoIterator<Item = &'a Rule>) -> String {
 fn entries(rule: &Rule) -> Vec<(&'static str, Value)> {
     let is_default_input = rule.input == Input::default();
     let table = |pairs: &BTreeMap<String, String>| -> toml::Table {
-        pairs
-            .iter()
-            .map(|(name, text)| (name.clone(), Value::from(text.as_str())))
-            .collect()
+        pairs.iter().map(|(name, text)| (name.clone(), Value::from(text.as_str()))).collect()
     };
     let wait = format_duration(Duration::from_secs(rule.for_s.into()));
     let machines: Vec<Value> = rule.machines.iter().map(|id| Value::from(id.as_str())).collect();

@@ -76,14 +76,8 @@ impl Location {
     #[must_use]
     pub fn of(config: &Config) -> Self {
         match &config.rules {
-            Some(path) => Self {
-                path: path.clone(),
-                is_required: true,
-            },
-            None => Self {
-                path: config.data_dir.join(FILE_NAME),
-                is_required: false,
-            },
+            Some(path) => Self { path: path.clone(), is_required: true },
+            None => Self { path: config.data_dir.join(FILE_NAME), is_required: false },
         }
     }
 
@@ -94,34 +88,23 @@ impl Location {
     pub fn load(&self) -> Result<Parsed, LoadError> {
         match read(&self.path) {
             Err(LoadError::Read { source, .. }) if !self.is_required && source.kind() == io::ErrorKind::NotFound => {
-                parse(BUILT_IN).map_err(|problems| LoadError::Invalid {
-                    path: PathBuf::from("(built in)"),
-                    problems,
-                })
+                parse(BUILT_IN).map_err(|problems| LoadError::Invalid { path: PathBuf::from("(built in)"), problems })
             }
             read => self.parse(&read?),
         }
     }
 
     fn parse(&self, text: &str) -> Result<Parsed, LoadError> {
-        parse(text).map_err(|problems| LoadError::Invalid {
-            path: self.path.clone(),
-            problems,
-        })
+        parse(text).map_err(|problems| LoadError::Invalid { path: self.path.clone(), problems })
     }
 }
 
 /// A rule file's text.
 fn read(path: &Path) -> Result<String, LoadError> {
-    let failed = |source| LoadError::Read {
-        path: path.to_owned(),
-        source,
-    };
+    let failed = |source| LoadError::Read { path: path.to_owned(), source };
     let file = File::open(path).map_err(failed)?;
     let mut text = String::new();
-    file.take(FILE_BYTES_MAX + 1)
-        .read_to_string(&mut text)
-        .map_err(failed)?;
+    file.take(FILE_BYTES_MAX + 1).read_to_string(&mut text).map_err(failed)?;
     if FILE_BYTES_MAX < text.len() as u64 {
         return Err(LoadError::TooLong(path.to_owned()));
     }
@@ -167,10 +150,5 @@ pub fn versioned(rules: Vec<Rule>, after: u64, clock: &dyn Clock) -> Result<Rule
 fn several(path: &Path, problems: &[Note]) -> String {
     let lines: Vec<String> = problems.iter().map(|note| format!("\n  {note}")).collect();
     let plural = if problems.len() == 1 { "" } else { "s" };
-    format!(
-        "{} problem{plural} in rule file {}{}",
-        problems.len(),
-        path.display(),
-        lines.concat()
-    )
+    format!("{} problem{plural} in rule file {}{}", problems.len(), path.display(), lines.concat())
 }

@@ -38,10 +38,7 @@ impl OwnRules {
     /// # Errors
     /// When the file cannot be read or is not what the hub wrote.
     pub fn open(path: PathBuf) -> Result<Self, LoadError> {
-        let unusable = |problem: String| LoadError::Own {
-            path: path.clone(),
-            problem,
-        };
+        let unusable = |problem: String| LoadError::Own { path: path.clone(), problem };
         let text = match read(&path) {
             Ok(text) => text,
             Err(error) if error.kind() == ErrorKind::NotFound => "[]".to_owned(),
@@ -161,11 +158,7 @@ mod tests {
         assert_eq!(again.rules, one.rules);
         let kept = &again.rules["a"];
         assert_eq!((kept.metric.as_str(), kept.threshold), ("system.cpu.utilization", 0.5));
-        again
-            .after(RuleChange::Delete("a".into()), &[])
-            .unwrap()
-            .save()
-            .unwrap();
+        again.after(RuleChange::Delete("a".into()), &[]).unwrap().save().unwrap();
         assert!(OwnRules::open(path).unwrap().rules.is_empty());
     }
 
@@ -194,10 +187,7 @@ mod tests {
         own.after(RuleChange::Update(rule("r0")), &[]).unwrap();
         let refused = own.after(RuleChange::Create(rule("x")), &[]).unwrap_err();
         assert!(matches!(refused, RuleError::TooMany(_)));
-        let long = Rule {
-            summary: "x".repeat(1 << 20),
-            ..rule("r0")
-        };
+        let long = Rule { summary: "x".repeat(1 << 20), ..rule("r0") };
         let refused = own.after(RuleChange::Update(long), &[]).unwrap().save();
         assert!(matches!(refused, Err(RuleError::TooMany(_))));
     }
@@ -215,11 +205,7 @@ mod tests {
     fn a_damaged_file_is_an_error_that_says_what_to_do() {
         let dir = private_dir().unwrap();
         let path = dir.path().join(FILE_NAME);
-        for text in [
-            "[{",
-            "{}",
-            r#"[{"name":"A","metric":"m","operator":"gt","threshold":1,"severity":"info"}]"#,
-        ] {
+        for text in ["[{", "{}", r#"[{"name":"A","metric":"m","operator":"gt","threshold":1,"severity":"info"}]"#] {
             fs::write(&path, text).unwrap();
             let error = OwnRules::open(path.clone()).unwrap_err().to_string();
             assert!(error.contains("move it away to start without them"), "{error}");

@@ -22,11 +22,7 @@ pub(super) struct Notes<'t> {
 
 impl<'t> Notes<'t> {
     pub(super) fn of(text: &'t str) -> Self {
-        Self {
-            text,
-            problems: Vec::new(),
-            warnings: Vec::new(),
-        }
+        Self { text, problems: Vec::new(), warnings: Vec::new() }
     }
 
     pub(super) fn problem(&mut self, at: Option<Range<usize>>, message: impl Into<String>) {
@@ -44,10 +40,7 @@ impl<'t> Notes<'t> {
             let before = self.text.as_bytes().iter().take(span.start);
             1 + before.filter(|byte| **byte == b'\n').count()
         });
-        Note {
-            line,
-            message: message.into(),
-        }
+        Note { line, message: message.into() }
     }
 }
 
@@ -64,9 +57,7 @@ impl fmt::Display for Note {
 pub(super) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> String {
     // Below this likeness a hint misleads more often than it helps.
     const LIKENESS_MIN: f64 = 0.8;
-    let scored = known
-        .into_iter()
-        .map(|other| (strsim::jaro_winkler(name, other), other));
+    let scored = known.into_iter().map(|other| (strsim::jaro_winkler(name, other), other));
     match scored.max_by(|one, other| one.0.total_cmp(&other.0)) {
         Some((likeness, other)) if LIKENESS_MIN <= likeness => format!("; did you mean {other:?}?"),
         Some(_) | None => String::new(),

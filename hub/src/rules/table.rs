@@ -23,8 +23,7 @@ impl<'a, 't> RuleTable<'a, 't> {
             let name: &str = key.get_ref();
             if !known.contains(&name) {
                 let hint = nearest(name, known.iter().copied());
-                self.notes
-                    .problem(Some(key.span()), format!("unknown key {name:?}{hint}"));
+                self.notes.problem(Some(key.span()), format!("unknown key {name:?}{hint}"));
             }
         }
     }
@@ -100,8 +99,7 @@ impl<'a, 't> RuleTable<'a, 't> {
         let value = self.get(key)?;
         let converted = convert(value.get_ref());
         if converted.is_none() {
-            self.notes
-                .problem(Some(value.span()), format!("`{key}` must be {wanted}"));
+            self.notes.problem(Some(value.span()), format!("`{key}` must be {wanted}"));
         }
         converted
     }

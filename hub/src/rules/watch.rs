@@ -67,16 +67,7 @@ impl Watcher {
         );
         last_reload_successful.set(1.0);
         let (rules, orders) = Rules::starting_with(listing);
-        Ok(Self {
-            location,
-            stamp,
-            file,
-            own,
-            rules: Arc::new(rules),
-            orders,
-            clock,
-            last_reload_successful,
-        })
+        Ok(Self { location, stamp, file, own, rules: Arc::new(rules), orders, clock, last_reload_successful })
     }
 
     /// The rules in force, kept up to date while `run` runs.
@@ -187,10 +178,7 @@ impl Watcher {
             Ok(usable) => Ok(Some(usable)),
             Err(error) => {
                 self.last_reload_successful.set(0.0);
-                warn!(
-                    error = error_chain(&error),
-                    "rule file not taken, the rules in force stay"
-                );
+                warn!(error = error_chain(&error), "rule file not taken, the rules in force stay");
                 Ok(None)
             }
         }
@@ -200,10 +188,7 @@ impl Watcher {
 /// What is in force with these rules of the file and these own ones.
 fn listing(file: &[Rule], own: &OwnRules, after: u64, clock: &SharedClock) -> Result<RuleListing, Vec<String>> {
     let set = versioned(own.behind(file), after, clock.as_ref())?;
-    Ok(RuleListing {
-        set: Arc::new(set),
-        own: Arc::new(own.names_behind(file)),
-    })
+    Ok(RuleListing { set: Arc::new(set), own: Arc::new(own.names_behind(file)) })
 }
 
 fn warn_of_hidden(own: &OwnRules, file: &[Rule]) {
@@ -219,8 +204,5 @@ fn stamp_of(path: &Path) -> Stamp {
 
 fn invalid(location: &Location, problems: Vec<String>) -> LoadError {
     let notes = problems.into_iter().map(|message| super::Note { line: None, message });
-    LoadError::Invalid {
-        path: location.path.clone(),
-        problems: notes.collect(),
-    }
+    LoadError::Invalid { path: location.path.clone(), problems: notes.collect() }
 }

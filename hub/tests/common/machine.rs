@@ -61,10 +61,7 @@ impl Machine {
         };
         for message in [Message::Hello(hello), Message::Layout(encode::layout(1, &self.series))] {
             let request = pb::PushRequest { message: Some(message) };
-            requests
-                .send(request)
-                .await
-                .map_err(|_closed| Status::unavailable("closed"))?;
+            requests.send(request).await.map_err(|_closed| Status::unavailable("closed"))?;
         }
         let answers = client.push(ReceiverStream::new(waiting)).await?.into_inner();
         let mut push = Push { requests, answers };
@@ -90,18 +87,12 @@ impl Machine {
     pub(crate) fn frame(&self, sequence: u64) -> pb::Frame {
         let (time_ms, values) = &self.frames[usize::try_from(sequence).unwrap() - 1];
         let values: Vec<Option<f64>> = values.iter().copied().map(Some).collect();
-        pb::Frame {
-            sequence,
-            ..encode::frame(1, Timestamp::from_millis(*time_ms), &values)
-        }
+        pb::Frame { sequence, ..encode::frame(1, Timestamp::from_millis(*time_ms), &values) }
     }
 
     async fn hear(&mut self, push: &mut Push) -> Result<(), Status> {
         let answer = push.answer().await?;
-        assert!(
-            self.acknowledged <= answer.acknowledged,
-            "an acknowledgement was taken back"
-        );
+        assert!(self.acknowledged <= answer.acknowledged, "an acknowledgement was taken back");
         self.acknowledged = answer.acknowledged;
         Ok(())
     }
@@ -110,10 +101,7 @@ impl Machine {
 impl Push {
     pub(crate) async fn send(&self, message: Message) -> Result<(), Status> {
         let request = pb::PushRequest { message: Some(message) };
-        self.requests
-            .send(request)
-            .await
-            .map_err(|_closed| Status::unavailable("closed"))
+        self.requests.send(request).await.map_err(|_closed| Status::unavailable("closed"))
     }
 
     pub(crate) async fn answer(&mut self) -> Result<pb::PushResponse, Status> {

@@ -15,10 +15,7 @@ pub(crate) use program::{Program, rule_file};
 pub(crate) const SOON: Duration = Duration::from_secs(30);
 
 /// Milliseconds since the epoch, as the hub's clock has them.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the hub under test is another process with the system's clock"
-)]
+#[expect(clippy::disallowed_methods, reason = "the hub under test is another process with the system's clock")]
 pub(crate) fn now_ms() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
     i64::try_from(since.as_millis()).unwrap()

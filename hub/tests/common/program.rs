@@ -81,13 +81,7 @@ impl Program {
                 kept.lock().unwrap().push(parsed);
             }
         });
-        Self {
-            child,
-            http: String::new(),
-            grpc: String::new(),
-            lines,
-            reader: Some(reader),
-        }
+        Self { child, http: String::new(), grpc: String::new(), lines, reader: Some(reader) }
     }
 
     /// Answer to a GET, whatever its status.
@@ -128,11 +122,7 @@ impl Program {
     /// Lines that call for a person.
     pub(crate) fn errors(&self) -> Vec<Value> {
         let lines = self.lines.lock().unwrap();
-        lines
-            .iter()
-            .filter(|line| line["level"] == "error" || line.is_string())
-            .cloned()
-            .collect()
+        lines.iter().filter(|line| line["level"] == "error" || line.is_string()).cloned().collect()
     }
 
     /// Asks it to stop and waits for its end.

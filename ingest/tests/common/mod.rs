@@ -48,12 +48,7 @@ pub(crate) struct Remembering {
 
 impl Remembering {
     pub(crate) fn records(&self) -> Vec<Stamped> {
-        self.pushed
-            .lock()
-            .unwrap()
-            .iter()
-            .map(|(_, stamped)| stamped.clone())
-            .collect()
+        self.pushed.lock().unwrap().iter().map(|(_, stamped)| stamped.clone()).collect()
     }
 
     pub(crate) fn routed(&self) -> Vec<(usize, Stamped)> {
@@ -63,13 +58,7 @@ impl Remembering {
     pub(crate) fn batches(&self) -> Vec<Arc<Batch>> {
         let records = self.records().into_iter();
         records
-            .filter_map(|stamped| {
-                if let Record::Batch(batch) = stamped.record {
-                    Some(batch)
-                } else {
-                    None
-                }
-            })
+            .filter_map(|stamped| if let Record::Batch(batch) = stamped.record { Some(batch) } else { None })
             .collect()
     }
 
@@ -80,13 +69,11 @@ impl Remembering {
     pub(crate) fn rejected(&self) -> Vec<(RejectReason, u32)> {
         let records = self.records().into_iter();
         records
-            .filter_map(|stamped| {
-                if let Record::Rejected(it) = stamped.record {
-                    Some((it.reason, it.count))
-                } else {
-                    None
-                }
-            })
+            .filter_map(
+                |stamped| {
+                    if let Record::Rejected(it) = stamped.record { Some((it.reason, it.count)) } else { None }
+                },
+            )
             .collect()
     }
 
@@ -237,25 +224,11 @@ impl Front {
             ingest::serve(listener, &ingest, services, token).await.unwrap();
             ingest.stop(SOON).await
         });
-        Self {
-            graph,
-            clock,
-            registry,
-            collectors,
-            rules,
-            config,
-            address,
-            drain,
-            serving,
-        }
+        Self { graph, clock, registry, collectors, rules, config, address, drain, serving }
     }
 
     pub(crate) async fn channel(&self) -> Channel {
-        Endpoint::from_shared(format!("http://{}", self.address))
-            .unwrap()
-            .connect()
-            .await
-            .unwrap()
+        Endpoint::from_shared(format!("http://{}", self.address)).unwrap().connect().await.unwrap()
     }
 
     pub(crate) async fn client(&self) -> MetricsServiceClient<Channel> {
@@ -271,9 +244,7 @@ impl Front {
     /// A line of `/metrics`.
     pub(crate) fn count(&self, line: &str) -> f64 {
         let text = self.registry.render();
-        let found = text
-            .lines()
-            .find_map(|l| l.strip_prefix(line).and_then(|rest| rest.strip_prefix(' ')));
+        let found = text.lines().find_map(|l| l.strip_prefix(line).and_then(|rest| rest.strip_prefix(' ')));
         found.unwrap_or("0").parse().unwrap()
     }
 }
@@ -288,13 +259,7 @@ impl Push {
     /// Connects without a word.
     pub(crate) async fn open(front: &Front) -> Self {
         let (requests, waiting) = mpsc::channel(1_024);
-        let answers = front
-            .client()
-            .await
-            .push(ReceiverStream::new(waiting))
-            .await
-            .unwrap()
-            .into_inner();
+        let answers = front.client().await.push(ReceiverStream::new(waiting)).await.unwrap().into_inner();
         Self { requests, answers }
     }
 
@@ -312,9 +277,7 @@ impl Push {
     }
 
     pub(crate) async fn answer(&mut self) -> Result<pb::PushResponse, Status> {
-        let answer = tokio::time::timeout(SOON, self.answers.message())
-            .await
-            .expect("an answer in time")?;
+        let answer = tokio::time::timeout(SOON, self.answers.message()).await.expect("an answer in time")?;
         answer.ok_or_else(|| Status::ok("the stream has ended"))
     }
 
@@ -367,10 +330,7 @@ pub(crate) fn frame(sequence: u64, layout: u32, offset_ms: i64, values: &[f64]) 
 
 pub(crate) fn plain_frame(sequence: u64, layout: u32, offset_ms: i64, values: &[f64]) -> pb::Frame {
     let values: Vec<Option<f64>> = values.iter().copied().map(Some).collect();
-    pb::Frame {
-        sequence,
-        ..encode::frame(layout, Timestamp::from_millis(START_MS + offset_ms), &values)
-    }
+    pb::Frame { sequence, ..encode::frame(layout, Timestamp::from_millis(START_MS + offset_ms), &values) }
 }
 
 pub(crate) fn metric(machine: &str, number: i32, offset_ms: i64, value: f64) -> pb::Metric {

@@ -12,12 +12,7 @@ pub(crate) const SEGMENT_HEADER_BYTES: u64 = 24;
 pub(crate) const RECORD_HEADER_BYTES: u64 = 20;
 
 pub(crate) fn small(dir: &Path) -> Options {
-    Options {
-        segment_bytes: 200,
-        quota_bytes: 1000,
-        record_bytes_max: 100,
-        ..Options::new(dir)
-    }
+    Options { segment_bytes: 200, quota_bytes: 1000, record_bytes_max: 100, ..Options::new(dir) }
 }
 
 pub(crate) fn open(dir: &Path) -> (Journal, Opened) {
@@ -47,22 +42,14 @@ pub(crate) fn fill(journal: &mut Journal, segments: std::ops::Range<u64>, count:
 }
 
 pub(crate) fn segment_files(dir: &Path) -> Vec<PathBuf> {
-    let entries = std::fs::read_dir(dir)
-        .expect("the folder is there")
-        .map(|entry| entry.expect("readable").path());
-    let mut files: Vec<PathBuf> = entries
-        .filter(|path| path.extension().is_some_and(|it| it == "journal"))
-        .collect();
+    let entries = std::fs::read_dir(dir).expect("the folder is there").map(|entry| entry.expect("readable").path());
+    let mut files: Vec<PathBuf> = entries.filter(|path| path.extension().is_some_and(|it| it == "journal")).collect();
     files.sort();
     files
 }
 
 pub(crate) fn flip(path: &Path, offset: u64) {
-    let file = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .open(path)
-        .expect("the segment is there");
+    let file = OpenOptions::new().read(true).write(true).open(path).expect("the segment is there");
     let mut byte = [0];
     file.read_exact_at(&mut byte, offset).expect("inside the file");
     file.write_all_at(&[byte[0] ^ 0x10], offset).expect("inside the file");

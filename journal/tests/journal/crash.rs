@@ -26,20 +26,11 @@ enum Step {
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let append = (0_u64..3, vec(any::<u8>(), 0..60)).prop_map(|(above, payload)| Step::Append { above, payload });
-    vec(
-        prop_oneof![8 => append, 2 => Just(Step::Flush), 1 => Just(Step::Rotate), 1 => Just(Step::Reopen)],
-        1..60,
-    )
+    vec(prop_oneof![8 => append, 2 => Just(Step::Flush), 1 => Just(Step::Rotate), 1 => Just(Step::Reopen)], 1..60)
 }
 
 fn options(dir: &Path) -> Options {
-    Options {
-        segment_bytes: 400,
-        quota_bytes: 1 << 20,
-        record_bytes_max: 64,
-        buffer_bytes: 150,
-        ..Options::new(dir)
-    }
+    Options { segment_bytes: 400, quota_bytes: 1 << 20, record_bytes_max: 64, buffer_bytes: 150, ..Options::new(dir) }
 }
 
 /// Does the steps, closes cleanly, and returns what was appended.

@@ -15,30 +15,17 @@ fn a_torn_tail_is_cut_saved_and_reported_and_the_log_goes_on() {
     drop(journal);
     let newest = segment_files(dir.path()).pop().unwrap();
     let length = std::fs::metadata(&newest).unwrap().len();
-    OpenOptions::new()
-        .write(true)
-        .open(&newest)
-        .unwrap()
-        .set_len(length - 3)
-        .unwrap();
+    OpenOptions::new().write(true).open(&newest).unwrap().set_len(length - 3).unwrap();
     let (mut journal, opened) = open(dir.path());
-    let [torn] = &opened.torn[..] else {
-        panic!("one tail was cut, not {:?}", opened.torn)
-    };
+    let [torn] = &opened.torn[..] else { panic!("one tail was cut, not {:?}", opened.torn) };
     let whole = SEGMENT_HEADER_BYTES + RECORD_HEADER_BYTES + 10;
-    assert_eq!(
-        (torn.offset, torn.bytes, torn.records),
-        (whole, RECORD_HEADER_BYTES + 7, 0)
-    );
+    assert_eq!((torn.offset, torn.bytes, torn.records), (whole, RECORD_HEADER_BYTES + 7, 0));
     assert_eq!(std::fs::metadata(&torn.saved_as).unwrap().len(), torn.bytes);
     assert_eq!(std::fs::metadata(&newest).unwrap().len(), whole);
     assert!(torn.to_string().contains("it is cut short; saved as"), "{torn}");
     journal.append(2, b"again").unwrap();
     journal.flush().unwrap();
-    assert_eq!(
-        read_on(&mut journal.reader_from(2)),
-        [(2, 0, b"0123456789".to_vec()), (2, 1, b"again".to_vec())]
-    );
+    assert_eq!(read_on(&mut journal.reader_from(2)), [(2, 0, b"0123456789".to_vec()), (2, 1, b"again".to_vec())]);
 }
 
 #[test]
@@ -47,17 +34,10 @@ fn good_records_behind_a_bad_one_are_told_from_a_plain_crash() {
     let (mut journal, _) = open(dir.path());
     fill(&mut journal, 1..2, 4);
     drop(journal);
-    flip(
-        &segment_files(dir.path())[0],
-        SEGMENT_HEADER_BYTES + RECORD_HEADER_BYTES + 10 + RECORD_HEADER_BYTES + 2,
-    );
+    flip(&segment_files(dir.path())[0], SEGMENT_HEADER_BYTES + RECORD_HEADER_BYTES + 10 + RECORD_HEADER_BYTES + 2);
     let (_, opened) = open(dir.path());
     assert_eq!((opened.torn[0].records, opened.newest_t), (2, Some(1)));
-    assert!(
-        opened.torn[0].to_string().contains("2 good records were behind it"),
-        "{}",
-        opened.torn[0]
-    );
+    assert!(opened.torn[0].to_string().contains("2 good records were behind it"), "{}", opened.torn[0]);
 }
 
 #[test]
@@ -80,15 +60,10 @@ fn damage_in_an_older_segment_is_a_gap_and_reading_goes_on_behind_it() {
         assert!(opened.torn.is_empty());
         let mut reader = journal.reader_from(0);
         assert_eq!(ts(&read_on(&mut reader)), expected, "offset {offset}");
-        let [gap] = reader.gaps() else {
-            panic!("one gap, not {:?}", reader.gaps())
-        };
+        let [gap] = reader.gaps() else { panic!("one gap, not {:?}", reader.gaps()) };
         let length = SEGMENT_HEADER_BYTES + 3 * record;
         assert_eq!(gap.offset + gap.bytes, length);
-        assert!(
-            gap.to_string().contains("reading goes on with the next segment"),
-            "{gap}"
-        );
+        assert!(gap.to_string().contains("reading goes on with the next segment"), "{gap}");
     }
 }
 
@@ -96,11 +71,7 @@ fn damage_in_an_older_segment_is_a_gap_and_reading_goes_on_behind_it() {
 fn a_record_that_is_missing_or_in_another_place_is_damage_however_good_its_checksum() {
     let record = usize::try_from(RECORD_HEADER_BYTES + 10).unwrap();
     let start = usize::try_from(SEGMENT_HEADER_BYTES).unwrap();
-    let cases: [(&str, [usize; 2]); 3] = [
-        ("first missing", [1, 2]),
-        ("middle missing", [0, 2]),
-        ("swapped", [1, 0]),
-    ];
+    let cases: [(&str, [usize; 2]); 3] = [("first missing", [1, 2]), ("middle missing", [0, 2]), ("swapped", [1, 0])];
     for (what, order) in cases {
         let dir = TempDir::new().unwrap();
         let (mut journal, _) = open(dir.path());
@@ -118,11 +89,7 @@ fn a_record_that_is_missing_or_in_another_place_is_damage_however_good_its_check
         let mut reader = journal.reader_from(0);
         let expected = if order[0] == 0 { vec![1, 2] } else { vec![2] };
         assert_eq!(ts(&read_on(&mut reader)), expected, "{what}");
-        assert_eq!(
-            reader.gaps()[0].reason,
-            "it does not follow the record before it",
-            "{what}"
-        );
+        assert_eq!(reader.gaps()[0].reason, "it does not follow the record before it", "{what}");
     }
 }
 
@@ -133,18 +100,8 @@ fn a_segment_that_a_crash_left_empty_gives_its_place_to_the_one_before() {
     fill(&mut journal, 1..4, 1);
     drop(journal);
     let files = segment_files(dir.path());
-    OpenOptions::new()
-        .write(true)
-        .open(&files[2])
-        .unwrap()
-        .set_len(SEGMENT_HEADER_BYTES)
-        .unwrap();
-    OpenOptions::new()
-        .write(true)
-        .open(&files[1])
-        .unwrap()
-        .set_len(7)
-        .unwrap();
+    OpenOptions::new().write(true).open(&files[2]).unwrap().set_len(SEGMENT_HEADER_BYTES).unwrap();
+    OpenOptions::new().write(true).open(&files[1]).unwrap().set_len(7).unwrap();
     let (mut journal, opened) = open(dir.path());
     assert_eq!((opened.newest_t, opened.segments, opened.torn.len()), (Some(1), 1, 1));
     journal.append(2, b"x").unwrap();
@@ -167,9 +124,6 @@ fn a_segment_of_another_version_is_left_alone() {
     bytes[12..16].copy_from_slice(&checksum.to_le_bytes());
     std::fs::write(&path, &bytes).unwrap();
     let error = Journal::open(small(dir.path())).unwrap_err();
-    assert!(
-        matches!(error, JournalError::Version { found: 2, known: 1, .. }),
-        "{error}"
-    );
+    assert!(matches!(error, JournalError::Version { found: 2, known: 1, .. }), "{error}");
     assert_eq!(std::fs::read(&path).unwrap(), bytes);
 }

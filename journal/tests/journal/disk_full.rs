@@ -23,10 +23,7 @@ fn a_write_that_no_longer_fits_loses_nothing_and_works_when_there_is_room() {
     let newest = opened.newest_t.unwrap();
     journal.append(newest + 1, &RECORD).unwrap();
     journal.commit().unwrap();
-    assert_eq!(
-        ts(&read_on(&mut journal.reader_from(0))),
-        (1..=newest + 1).collect::<Vec<_>>()
-    );
+    assert_eq!(ts(&read_on(&mut journal.reader_from(0))), (1..=newest + 1).collect::<Vec<_>>());
 }
 
 #[test]

@@ -19,10 +19,7 @@ fn records_come_back_in_order_with_their_index_also_after_a_restart() {
     assert_eq!(ts(&read_on(&mut journal.reader_from(6))), [9]);
     drop(journal);
     let (mut journal, opened) = open(dir.path());
-    assert_eq!(
-        (opened.oldest_t, opened.newest_t, opened.segments, opened.torn.len()),
-        (Some(5), Some(9), 1, 0)
-    );
+    assert_eq!((opened.oldest_t, opened.newest_t, opened.segments, opened.torn.len()), (Some(5), Some(9), 1, 0));
     assert_eq!(journal.append(9, b"d").unwrap(), 1, "the index goes on where it was");
     journal.flush().unwrap();
     assert_eq!(read_on(&mut journal.reader_from(9)).len(), 2);
@@ -33,15 +30,9 @@ fn j2_a_sequence_that_goes_back_or_spans_two_segments_is_refused() {
     let dir = TempDir::new().unwrap();
     let (mut journal, _) = open(dir.path());
     journal.append(5, b"a").unwrap();
-    assert!(matches!(
-        journal.append(4, b"b"),
-        Err(JournalError::Sequence { t: 4, newest: 5 })
-    ));
+    assert!(matches!(journal.append(4, b"b"), Err(JournalError::Sequence { t: 4, newest: 5 })));
     journal.rotate().unwrap();
-    assert!(matches!(
-        journal.append(5, b"b"),
-        Err(JournalError::Sequence { t: 5, newest: 5 })
-    ));
+    assert!(matches!(journal.append(5, b"b"), Err(JournalError::Sequence { t: 5, newest: 5 })));
     assert_eq!(journal.append(6, b"b").unwrap(), 0);
 }
 
@@ -64,11 +55,7 @@ fn j1_nothing_is_called_durable_before_it_is_flushed_and_synced() {
 #[test]
 fn j1_a_group_written_in_part_because_the_buffer_was_full_is_not_durable() {
     let dir = TempDir::new().unwrap();
-    let (mut journal, _) = Journal::open(Options {
-        buffer_bytes: 1,
-        ..small(dir.path())
-    })
-    .unwrap();
+    let (mut journal, _) = Journal::open(Options { buffer_bytes: 1, ..small(dir.path()) }).unwrap();
     journal.append(1, b"a").unwrap();
     journal.flush().unwrap();
     for _ in 0..3 {
@@ -122,11 +109,7 @@ fn a_reader_follows_the_writer_over_rotations_and_sees_only_what_is_flushed() {
 fn a_reader_on_another_thread_sees_every_record_once_while_groups_are_synced_beside_it() {
     const GROUPS: u64 = 2_000;
     let dir = TempDir::new().unwrap();
-    let options = Options {
-        segment_bytes: 20_000,
-        quota_bytes: 1 << 30,
-        ..small(dir.path())
-    };
+    let options = Options { segment_bytes: 20_000, quota_bytes: 1 << 30, ..small(dir.path()) };
     let (mut journal, _) = Journal::open(options).unwrap();
     let (mut reader, syncer) = (journal.reader_from(0), journal.syncer());
     std::thread::scope(|scope| {
@@ -174,10 +157,7 @@ fn cursors_survive_a_restart_and_a_damaged_file_is_reported() {
     journal.set_cursor("history", 8).unwrap();
     drop(journal);
     let (journal, opened) = open(dir.path());
-    assert_eq!(
-        (journal.cursor("history"), journal.cursor("bus"), opened.cursors_lost),
-        (Some(8), None, false)
-    );
+    assert_eq!((journal.cursor("history"), journal.cursor("bus"), opened.cursors_lost), (Some(8), None, false));
     drop(journal);
     flip(&dir.path().join("cursors"), 3);
     let (journal, opened) = open(dir.path());
@@ -191,10 +171,7 @@ fn a_second_owner_is_refused_with_the_folder_named() {
     let error = Journal::open(small(dir.path())).unwrap_err();
     assert!(matches!(error, JournalError::Locked { .. }));
     let text = error.to_string();
-    assert!(
-        text.contains(&dir.path().display().to_string()) && text.contains("stop that process"),
-        "{text}"
-    );
+    assert!(text.contains(&dir.path().display().to_string()) && text.contains("stop that process"), "{text}");
     drop(journal);
     open(dir.path());
 }
@@ -205,32 +182,15 @@ fn a_folder_that_cannot_be_used_says_which_and_what_to_do() {
     let file = dir.path().join("file");
     std::fs::write(&file, "").unwrap();
     let text = Journal::open(small(&file.join("journal"))).unwrap_err().to_string();
-    assert!(
-        text.contains("cannot create journal folder") && text.contains("check that it exists"),
-        "{text}"
-    );
+    assert!(text.contains("cannot create journal folder") && text.contains("check that it exists"), "{text}");
 }
 
 #[test]
 fn records_and_options_have_limits() {
     let dir = TempDir::new().unwrap();
     let (mut journal, _) = open(dir.path());
-    assert!(matches!(
-        journal.append(1, &[0; 101]),
-        Err(JournalError::RecordTooLong {
-            bytes: 101,
-            bytes_max: 100
-        })
-    ));
+    assert!(matches!(journal.append(1, &[0; 101]), Err(JournalError::RecordTooLong { bytes: 101, bytes_max: 100 })));
     journal.append(1, &[0; 100]).unwrap();
-    let tight = Options {
-        quota_bytes: 399,
-        ..small(dir.path())
-    };
-    assert!(
-        Journal::open(tight)
-            .unwrap_err()
-            .to_string()
-            .contains("must hold two segments")
-    );
+    let tight = Options { quota_bytes: 399, ..small(dir.path()) };
+    assert!(Journal::open(tight).unwrap_err().to_string().contains("must hold two segments"));
 }

@@ -13,21 +13,11 @@ fn segments_below_a_sequence_are_dropped_whole_and_the_newest_stays() {
     let (mut journal, _) = open(dir.path());
     fill(&mut journal, 1..5, 2);
     let dropped = journal.truncate_before(3).unwrap();
-    assert_eq!(
-        (dropped.segments, dropped.records, dropped.from_t, dropped.to_t),
-        (2, 4, 1, 3)
-    );
+    assert_eq!((dropped.segments, dropped.records, dropped.from_t, dropped.to_t), (2, 4, 1, 3));
     assert_eq!(journal.truncate_before(u64::MAX).unwrap().segments, 1);
-    assert_eq!(
-        (journal.oldest_t(), journal.segments(), segment_files(dir.path()).len()),
-        (Some(4), 1, 1)
-    );
+    assert_eq!((journal.oldest_t(), journal.segments(), segment_files(dir.path()).len()), (Some(4), 1, 1));
     drop(journal);
-    assert_eq!(
-        open(dir.path()).1.newest_t,
-        Some(4),
-        "J-2: the newest T survives an emptied log"
-    );
+    assert_eq!(open(dir.path()).1.newest_t, Some(4), "J-2: the newest T survives an emptied log");
 }
 
 #[test]
@@ -38,11 +28,7 @@ fn expiry_goes_by_age_and_is_off_without_one() {
     assert_eq!(journal.expire(u64::MAX).unwrap().segments, 0);
     drop(journal);
     let keep = Some(Duration::from_secs(1));
-    let (mut journal, _) = Journal::open(Options {
-        keep,
-        ..small(dir.path())
-    })
-    .unwrap();
+    let (mut journal, _) = Journal::open(Options { keep, ..small(dir.path()) }).unwrap();
     assert_eq!(journal.expire(2_000_002).unwrap().segments, 2);
 }
 
@@ -62,10 +48,7 @@ fn the_quota_drops_the_oldest_with_a_count_also_of_an_earlier_run_and_under_a_re
     assert_eq!((dropped.records, dropped.from_t), (3 * dropped.segments as u64, 1));
     assert_eq!(journal.oldest_t(), Some(dropped.to_t));
     let rest = ts(&read_on(&mut reader));
-    assert_eq!(
-        (rest[..2].to_vec(), rest[2], rest.last()),
-        (vec![1, 1], dropped.to_t, Some(&20))
-    );
+    assert_eq!((rest[..2].to_vec(), rest[2], rest.last()), (vec![1, 1], dropped.to_t, Some(&20)));
     assert_eq!(journal.enforce_quota().unwrap().segments, 0);
 }
 

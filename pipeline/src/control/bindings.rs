@@ -25,10 +25,7 @@ pub fn bindings<'s>(facts: FactUpdates<'s>) -> BindingUpdates<'s> {
         Fact::Series(_) => None,
     });
     VecCollection::new(series)
-        .join_map(VecCollection::new(rules), |_, series, rule| Binding {
-            series: series.clone(),
-            rule: rule.clone(),
-        })
+        .join_map(VecCollection::new(rules), |_, series, rule| Binding { series: series.clone(), rule: rule.clone() })
         .filter(|Binding { series, rule }| {
             rule.rule.enabled && rule.rule.matches(&series.machine, &series.tags, &series.key.labels)
         })

@@ -30,10 +30,7 @@ pub struct RuleFact {
 impl RuleFact {
     pub fn new(rule: Arc<Rule>) -> Self {
         let text = serde_json::to_string(&rule).expect("a rule is plain data");
-        Self {
-            text: text.into(),
-            rule,
-        }
+        Self { text: text.into(), rule }
     }
 }
 
@@ -67,10 +64,7 @@ impl<'de> Deserialize<'de> for RuleFact {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
         let rule = serde_json::from_str(&text).map_err(serde::de::Error::custom)?;
-        Ok(Self {
-            text: text.into(),
-            rule: Arc::new(rule),
-        })
+        Ok(Self { text: text.into(), rule: Arc::new(rule) })
     }
 }
 

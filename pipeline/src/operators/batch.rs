@@ -35,39 +35,18 @@ struct Waiting {
 
 impl Frames {
     pub fn new(age_max: std::time::Duration) -> Self {
-        Self {
-            age_max: ticks(age_max),
-            machines: Vec::new(),
-            order: VecDeque::new(),
-        }
+        Self { age_max: ticks(age_max), machines: Vec::new(), order: VecDeque::new() }
     }
 
     fn flush(&mut self, t: LogicalTime, index: u32, out: &mut Vec<At<Bound>>) {
         let Some(waiting) = self.machines.get_mut(index as usize).and_then(Option::take) else {
             return;
         };
-        let Waiting {
-            first,
-            time,
-            positions,
-            values,
-            ..
-        } = waiting;
+        let Waiting { first, time, positions, values, .. } = waiting;
         let (positions, times, values) = (Positions::List(positions.into()), Times::One(time), values.into());
-        let batch = Arc::new(Batch {
-            positions,
-            times,
-            values,
-            layout: Arc::clone(&first.batch.layout),
-            ..*first.batch
-        });
-        out.push(At {
-            t,
-            item: Bound {
-                batch,
-                layout: first.layout,
-            },
-        });
+        let batch =
+            Arc::new(Batch { positions, times, values, layout: Arc::clone(&first.batch.layout), ..*first.batch });
+        out.push(At { t, item: Bound { batch, layout: first.layout } });
     }
 
     fn wait(&mut self, t: LogicalTime, bound: &Bound, at: usize, out: &mut Vec<At<Bound>>) {
@@ -91,9 +70,7 @@ impl Frames {
             values: Vec::new(),
         });
         // Positions lie in a layout, which has at most 4,096.
-        waiting
-            .positions
-            .push(u16::try_from(bound.batch.position(at)).unwrap_or(u16::MAX));
+        waiting.positions.push(u16::try_from(bound.batch.position(at)).unwrap_or(u16::MAX));
         waiting.values.push(value);
     }
 }
@@ -120,11 +97,7 @@ impl Stage for Frames {
                 return;
             }
             self.order.pop_front();
-            let is_this = self
-                .machines
-                .get(index as usize)
-                .and_then(Option::as_ref)
-                .is_some_and(|w| w.since == since);
+            let is_this = self.machines.get(index as usize).and_then(Option::as_ref).is_some_and(|w| w.since == since);
             if is_this {
                 self.flush(due, index, out);
             }
@@ -152,28 +125,15 @@ mod tests {
             feed.session = if *position == 9 { SessionId(1) } else { SessionId::NONE };
             let bound = match position {
                 9 => feed.frame(*second, &[1.0, 1.0, 1.0]),
-                _ => feed.bound(
-                    Positions::List([*position].into()),
-                    Times::One(at(*second)),
-                    &[f64::from(*position)],
-                ),
+                _ => feed.bound(Positions::List([*position].into()), Times::One(at(*second)), &[f64::from(*position)]),
             };
             (ms * SECOND / 1_000, bound)
         });
         let records: Vec<_> = records.collect();
-        let text = outputs(
-            Frames::new(Duration::from_millis(50)),
-            records,
-            until_ms * SECOND / 1_000,
-            |bound: &Bound| {
-                format!(
-                    "{} {:?} {:?}",
-                    bound.batch.newest().secs(),
-                    bound.batch.positions,
-                    bound.batch.values
-                )
-            },
-        );
+        let text =
+            outputs(Frames::new(Duration::from_millis(50)), records, until_ms * SECOND / 1_000, |bound: &Bound| {
+                format!("{} {:?} {:?}", bound.batch.newest().secs(), bound.batch.positions, bound.batch.values)
+            });
         expect.assert_eq(&text);
     }
 

@@ -68,15 +68,7 @@ pub struct QueuePort {
 
 impl QueuePort {
     pub fn new(queue: runtime::queue::Sender<Egress>, wants: fn(&Output) -> bool) -> Self {
-        Self {
-            queue,
-            wants,
-            t: 0,
-            outputs: Vec::new(),
-            ready: Vec::new(),
-            progress: 0,
-            is_complete: false,
-        }
+        Self { queue, wants, t: 0, outputs: Vec::new(), ready: Vec::new(), progress: 0, is_complete: false }
     }
 
     fn cut(&mut self) {

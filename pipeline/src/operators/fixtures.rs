@@ -36,51 +36,23 @@ impl Feed {
         let machine = MachineId::parse(machine).unwrap();
         let sent = Arc::new(Layout::new(machine.clone(), (0..width).map(key).collect()));
         let series = sent.series.iter().cloned().map(Arc::new).collect();
-        let roster = Arc::new(Roster {
-            machine,
-            index: 0,
-            series,
-        });
-        let layout = Arc::new(BoundLayout {
-            roster,
-            slots: Slots::Identity,
-        });
-        Self {
-            sent,
-            layout,
-            session: SessionId(1),
-            age_ms: 0,
-        }
+        let roster = Arc::new(Roster { machine, index: 0, series });
+        let layout = Arc::new(BoundLayout { roster, slots: Slots::Identity });
+        Self { sent, layout, session: SessionId(1), age_ms: 0 }
     }
 
     /// A frame of the first `values.len()` series.
     pub(crate) fn frame(&mut self, second: f64, values: &[f64]) -> Bound {
         let is_whole = values.len() == self.sent.series.len();
-        let positions = if is_whole {
-            Positions::All
-        } else {
-            Positions::List((0..).take(values.len()).collect())
-        };
+        let positions = if is_whole { Positions::All } else { Positions::List((0..).take(values.len()).collect()) };
         self.bound(positions, Times::One(at(second)), values)
     }
 
     pub(crate) fn bound(&mut self, positions: Positions, times: Times, values: &[f64]) -> Bound {
         let (layout, session, age_ms) = (Arc::clone(&self.sent), self.session, self.age_ms);
         let values = values.into();
-        let batch = Batch {
-            layout,
-            session,
-            sequence: 1,
-            arrival: Timestamp::EPOCH,
-            age_ms,
-            positions,
-            times,
-            values,
-        };
-        Bound {
-            batch: Arc::new(batch),
-            layout: Arc::clone(&self.layout),
-        }
+        let batch = Batch { layout, session, sequence: 1, arrival: Timestamp::EPOCH, age_ms, positions, times, values };
+        Bound { batch: Arc::new(batch), layout: Arc::clone(&self.layout) }
     }
 }
 

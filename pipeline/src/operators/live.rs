@@ -37,21 +37,14 @@ impl Conflate {
         }
         self.newest.clear();
         // From the back: a frame is superseded by a dense one that arrived after it, is as new, and covers its slots.
-        let mut keep: Vec<bool> = records
-            .iter()
-            .rev()
-            .map(|At { item, .. }| self.is_wanted(item))
-            .collect();
+        let mut keep: Vec<bool> = records.iter().rev().map(|At { item, .. }| self.is_wanted(item)).collect();
         records.retain(|_| keep.pop().unwrap_or(true));
     }
 
     fn is_wanted(&mut self, bound: &Bound) -> bool {
         let newest = bound.batch.newest();
         let index = bound.roster().index;
-        if self
-            .newest
-            .get(&index)
-            .is_some_and(|(time, width)| *time >= newest && *width >= bound.roster().series.len())
+        if self.newest.get(&index).is_some_and(|(time, width)| *time >= newest && *width >= bound.roster().series.len())
         {
             return false;
         }

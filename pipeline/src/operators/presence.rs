@@ -67,10 +67,7 @@ struct Machine {
 
 impl Roll {
     pub fn new(settings: &Settings) -> Self {
-        let series = Arc::new(SeriesKey {
-            metric: MACHINE_UP.into(),
-            labels: Labels::none(),
-        });
+        let series = Arc::new(SeriesKey { metric: MACHINE_UP.into(), labels: Labels::none() });
         let firing = settings.firing.iter().filter(|alert| alert.rule.name == MACHINE_DOWN);
         Self {
             settings: settings.presence.clone(),
@@ -95,34 +92,19 @@ impl Roll {
             let down_since = firing.remove(&sighting.machine);
             let status = down_since.map(|_| Status::Down);
             let (id, last_seen) = (sighting.machine.clone(), sighting.arrival);
-            Box::new(Machine {
-                id,
-                status,
-                seen_t: t,
-                last_seen,
-                interval,
-                due: 0,
-                down_since,
-            })
+            Box::new(Machine { id, status, seen_t: t, last_seen, interval, due: 0, down_since })
         })
     }
 
     /// What a machine's silence means at `now`, and when it means the next thing.
     fn judge(&self, machine: &Machine, now: LogicalTime) -> (Status, LogicalTime) {
-        let stale_after = machine
-            .interval
-            .saturating_mul(u64::from(self.settings.stale_intervals));
+        let stale_after = machine.interval.saturating_mul(u64::from(self.settings.stale_intervals));
         let stale = machine.seen_t.saturating_add(stale_after).max(self.quiet_until);
         // A slow machine (one frame a minute) is not down before it is stale.
-        let down = machine
-            .seen_t
-            .saturating_add(ticks(self.settings.down_after).max(stale_after))
-            .max(self.quiet_until);
+        let down =
+            machine.seen_t.saturating_add(ticks(self.settings.down_after).max(stale_after)).max(self.quiet_until);
         match now {
-            _ if now >= down => (
-                Status::Down,
-                machine.seen_t.saturating_add(self.forget_after).max(now + 1),
-            ),
+            _ if now >= down => (Status::Down, machine.seen_t.saturating_add(self.forget_after).max(now + 1)),
             _ if now >= stale => (Status::Stale, down),
             _ => (Status::Up, stale),
         }
@@ -137,16 +119,8 @@ impl Roll {
         }
         machine.status = Some(status);
         let at = Timestamp::from_logical(t);
-        let presence = Presence {
-            machine: machine.id.clone(),
-            status,
-            at,
-            last_seen: machine.last_seen,
-        };
-        out.push(At {
-            t,
-            item: PresenceOutput::Presence(Arc::new(presence)),
-        });
+        let presence = Presence { machine: machine.id.clone(), status, at, last_seen: machine.last_seen };
+        out.push(At { t, item: PresenceOutput::Presence(Arc::new(presence)) });
         let (change, since, value) = match (status, machine.down_since) {
             (Status::Down, None) => (Change::Fired, at, 0.0),
             (Status::Up, Some(since)) => (Change::Resolved, since, 1.0),
@@ -154,20 +128,8 @@ impl Roll {
         };
         machine.down_since = (change == Change::Fired).then_some(at);
         let (rule, series, machine) = (Arc::clone(&self.rule), Arc::clone(&self.series), machine.id.clone());
-        let transition = Transition {
-            rule,
-            machine,
-            series,
-            change,
-            value,
-            at,
-            since,
-            t,
-        };
-        out.push(At {
-            t,
-            item: PresenceOutput::Transition(Arc::new(transition)),
-        });
+        let transition = Transition { rule, machine, series, change, value, at, since, t };
+        out.push(At { t, item: PresenceOutput::Transition(Arc::new(transition)) });
     }
 
     fn set_timer(&mut self, index: u32, due: LogicalTime) {
@@ -264,23 +226,11 @@ mod tests {
 
     /// Sightings at seconds of T, with the time the silence is watched until; live since second 100.
     fn check(frames: &[u64], until: u64, expect: &Expect) {
-        let settings = Settings {
-            live_from: 100 * SECOND,
-            ..crate::operators::fixtures::settings()
-        };
+        let settings = Settings { live_from: 100 * SECOND, ..crate::operators::fixtures::settings() };
         let sightings = frames.iter().map(|second| {
             let machine = MachineId::parse("db-1").unwrap();
             let arrival = Timestamp::from_logical(second * SECOND);
-            (
-                second * SECOND,
-                Sighting {
-                    machine,
-                    index: 0,
-                    is_frame: true,
-                    interval_ms: 0,
-                    arrival,
-                },
-            )
+            (second * SECOND, Sighting { machine, index: 0, is_frame: true, interval_ms: 0, arrival })
         });
         let text = outputs(Roll::new(&settings), sightings, until * SECOND, |output| match output {
             PresenceOutput::Presence(presence) => {

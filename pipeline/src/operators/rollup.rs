@@ -71,14 +71,7 @@ impl Hour {
 
 impl Hours {
     pub fn new(settings: WindowSettings, counters: Arc<Counters>) -> Self {
-        Self {
-            settings,
-            machines: Vec::new(),
-            timers: Timers::default(),
-            closing: Vec::new(),
-            closing_t: 0,
-            counters,
-        }
+        Self { settings, machines: Vec::new(), timers: Timers::default(), closing: Vec::new(), closing_t: 0, counters }
     }
 
     fn publish(
@@ -96,10 +89,7 @@ impl Hours {
             let rows = if hour.went_final {
                 hour.changed.sort_unstable();
                 hour.changed.dedup();
-                hour.changed
-                    .iter()
-                    .filter_map(|slot| Some((*slot, hour.cells.get(*slot)?)))
-                    .collect()
+                hour.changed.iter().filter_map(|slot| Some((*slot, hour.cells.get(*slot)?))).collect()
             } else {
                 hour.cells.rows()
             };
@@ -111,21 +101,9 @@ impl Hours {
                 continue;
             }
             self.counters.hour_rows.add(rows.len());
-            let window = Window {
-                start,
-                width: Width::Hour,
-            };
+            let window = Window { start, width: Width::Hour };
             let (roster, revision) = (Arc::clone(&machine.roster), hour.revision);
-            out.push(At {
-                t,
-                item: Arc::new(Aggregates {
-                    roster,
-                    window,
-                    revision,
-                    is_final: hour.is_closed,
-                    rows,
-                }),
-            });
+            out.push(At { t, item: Arc::new(Aggregates { roster, window, revision, is_final: hour.is_closed, rows }) });
         }
     }
 
@@ -135,11 +113,7 @@ impl Hours {
             return;
         };
         let (watermark, mut has_closed) = (machine.watermark, false);
-        for hour in machine
-            .hours
-            .iter_mut()
-            .filter(|h| !h.is_closed && h.end() <= watermark)
-        {
+        for hour in machine.hours.iter_mut().filter(|h| !h.is_closed && h.end() <= watermark) {
             (hour.is_closed, has_closed) = (true, true);
         }
         if has_closed {
@@ -150,9 +124,7 @@ impl Hours {
             return;
         };
         // Published above or by the timer: a correction waits five seconds, the horizon ten minutes.
-        machine
-            .hours
-            .retain(|hour| hour.end() > forgotten || hour.revision > hour.published);
+        machine.hours.retain(|hour| hour.end() > forgotten || hour.revision > hour.published);
     }
 
     fn fire(&mut self, due: LogicalTime, index: usize, out: &mut Vec<At<Arc<Aggregates>>>) {
@@ -219,11 +191,7 @@ impl Stage for Hours {
                 due = t + ticks(self.settings.correction_interval);
             }
         }
-        if machine
-            .hours
-            .iter()
-            .any(|hour| !hour.is_closed && hour.end() <= machine.watermark)
-        {
+        if machine.hours.iter().any(|hour| !hour.is_closed && hour.end() <= machine.watermark) {
             self.closing.push(news.roster.index);
             self.closing_t = t;
         }
@@ -275,39 +243,15 @@ mod tests {
         let minute = |number: i64| Timestamp::from_secs(number * 60);
         let updates = minutes.iter().map(|(t, number, value, watermark)| {
             let rows = vec![(Slot(0), Aggregate::of(*value, minute(*number)))];
-            let window = Window {
-                start: minute(*number),
-                width: Width::Minute,
-            };
+            let window = Window { start: minute(*number), width: Width::Minute };
             let (roster, revision) = (Arc::clone(&feed.layout.roster), *t);
-            let rows = Arc::new(Aggregates {
-                roster,
-                window,
-                revision,
-                is_final: true,
-                rows,
-            });
-            (
-                t * SECOND,
-                MinuteUpdate {
-                    rows,
-                    delta: None,
-                    watermark: minute(*watermark),
-                },
-            )
+            let rows = Arc::new(Aggregates { roster, window, revision, is_final: true, rows });
+            (t * SECOND, MinuteUpdate { rows, delta: None, watermark: minute(*watermark) })
         });
         let stage = Hours::new(settings().window, Arc::default());
         let text = outputs(stage, updates, until * SECOND, |hour| {
-            let rows: Vec<_> = hour
-                .rows
-                .iter()
-                .map(|(_, r)| format!("n={} sum={}", r.count, r.sum))
-                .collect();
-            format!(
-                "hour {} {rows:?} final={}",
-                hour.window.start.secs() / 3600,
-                hour.is_final
-            )
+            let rows: Vec<_> = hour.rows.iter().map(|(_, r)| format!("n={} sum={}", r.count, r.sum)).collect();
+            format!("hour {} {rows:?} final={}", hour.window.start.secs() / 3600, hour.is_final)
         });
         expect.assert_eq(&text);
     }

@@ -37,8 +37,7 @@ pub struct SourcePort {
 pub fn source<'s>(scope: Scope<'s, LogicalTime>, mut port: SourcePort) -> Records<'s, Record> {
     timely_source::<_, CapacityContainerBuilder<Vec<At<Record>>>, _, _>(scope, "source", move |capability, info| {
         let activator = scope.activator_for(std::rc::Rc::clone(&info.address));
-        port.bell
-            .install(scope.worker().sync_activator_for(info.address.to_vec()));
+        port.bell.install(scope.worker().sync_activator_for(info.address.to_vec()));
         let (mut held, mut drawn, mut run) = (Some(capability), Vec::with_capacity(FUEL), Vec::new());
         move |output| {
             let Some(capability) = held.as_mut() else { return };

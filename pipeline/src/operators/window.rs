@@ -85,10 +85,7 @@ impl Windows {
         }
         let is_event = |metric: &str| self.catalogue.find(metric).is_some_and(|m| m.kind == Kind::Event);
         let slots = (0_u32..).zip(&roster.series);
-        let events: Vec<u32> = slots
-            .filter(|(_, key)| is_event(&key.metric))
-            .map(|(slot, _)| slot)
-            .collect();
+        let events: Vec<u32> = slots.filter(|(_, key)| is_event(&key.metric)).map(|(slot, _)| slot).collect();
         match &mut self.machines[index] {
             Some(machine) => machine.minutes.extend(roster, events),
             unknown => {
@@ -119,8 +116,7 @@ impl Windows {
         }
         if machine.minutes.needs_correction() && !machine.is_correcting {
             machine.is_correcting = true;
-            self.timers
-                .set(t + ticks(self.settings.correction_interval), (index, Timer::Correct));
+            self.timers.set(t + ticks(self.settings.correction_interval), (index, Timer::Correct));
         }
         if !machine.is_closing && machine.minutes.is_due_to_close(&self.settings) {
             machine.is_closing = true;
@@ -185,10 +181,7 @@ fn sender<'a>(
         let (rows, start) = (update.rows.rows.len(), update.rows.window.start);
         if start >= settings.covered_from {
             counters.minute_rows.add(rows);
-            out.push(At {
-                t,
-                item: Windowed::Update(update),
-            });
+            out.push(At { t, item: Windowed::Update(update) });
             return;
         }
         counters.partial_rows.add(rows);
@@ -205,10 +198,7 @@ fn request_repair(
 ) {
     counters.repairs.add(1);
     let machine = roster.machine.clone();
-    out.push(At {
-        t,
-        item: Windowed::Repair(Arc::new(Repair { machine, minute })),
-    });
+    out.push(At { t, item: Windowed::Repair(Arc::new(Repair { machine, minute })) });
 }
 
 impl Stage for Windows {
@@ -231,9 +221,7 @@ impl Stage for Windows {
                 Times::One(_) => batch.len(),
                 Times::Each(times) => start + times[start..].iter().take_while(|at| **at == times[start]).count(),
             };
-            let added = machine
-                .minutes
-                .add(t, (&bound, start..end), &self.settings, &mut self.pool);
+            let added = machine.minutes.add(t, (&bound, start..end), &self.settings, &mut self.pool);
             self.counters.aggregated.add(added.aggregated);
             self.counters.duplicate.add(added.duplicate);
             self.counters.late.add(added.late);
@@ -277,9 +265,7 @@ mod tests {
         let mut feed = Feed::new("db-1", 1);
         let settings = settings();
         let stage = Windows::new(settings.window.clone(), settings.catalogue, Arc::default());
-        let frames = samples
-            .iter()
-            .map(|(t, at, value)| (t * SECOND, feed.frame(*at, &[*value])));
+        let frames = samples.iter().map(|(t, at, value)| (t * SECOND, feed.frame(*at, &[*value])));
         let text = outputs(stage, frames, until * SECOND, |windowed: &Windowed| {
             let update = match windowed {
                 Windowed::Update(update) => update,
@@ -292,20 +278,10 @@ mod tests {
                     .collect::<Vec<_>>()
                     .join(" ")
             };
-            let (rows, delta) = (
-                &update.rows,
-                update
-                    .delta
-                    .as_ref()
-                    .map_or(String::new(), |d| format!(" new: {}", of(d))),
-            );
+            let (rows, delta) =
+                (&update.rows, update.delta.as_ref().map_or(String::new(), |d| format!(" new: {}", of(d))));
             let minute = rows.window.start.secs() / 60;
-            format!(
-                "minute {minute} {} final={} revision={}{delta}",
-                of(rows),
-                rows.is_final,
-                rows.revision / SECOND
-            )
+            format!("minute {minute} {} final={} revision={}{delta}", of(rows), rows.is_final, rows.revision / SECOND)
         });
         expect.assert_eq(&text);
     }

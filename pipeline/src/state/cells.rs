@@ -21,10 +21,7 @@ pub struct Cells {
 
 impl Cells {
     pub fn new(width: usize) -> Self {
-        let mut cells = Self {
-            newest: NEVER,
-            ..Self::default()
-        };
+        let mut cells = Self { newest: NEVER, ..Self::default() };
         cells.widen(width);
         cells
     }
@@ -98,9 +95,7 @@ impl Cells {
         }
         self.newest = micros;
         let n = values.len();
-        self.count[..n]
-            .iter_mut()
-            .for_each(|count| *count = count.saturating_add(1));
+        self.count[..n].iter_mut().for_each(|count| *count = count.saturating_add(1));
         // Plain comparisons over equal lengths: each becomes one vector instruction.
         let rows = self.sum.iter_mut().zip(&mut self.min).zip(&mut self.max).zip(values);
         for (((sum, min), max), value) in rows {
@@ -141,11 +136,7 @@ impl Cells {
     /// Every cell that has samples, in slot order.
     pub fn rows(&self) -> Vec<(Slot, Aggregate)> {
         let mut rows = Vec::with_capacity(self.width());
-        rows.extend(
-            (0_u32..)
-                .take(self.width())
-                .filter_map(|i| Some((Slot(i), self.get(Slot(i))?))),
-        );
+        rows.extend((0_u32..).take(self.width()).filter_map(|i| Some((Slot(i), self.get(Slot(i))?))));
         rows
     }
 }

@@ -143,10 +143,7 @@ impl Minutes {
         let (time, given) = (bound.batch.time(range.start), range.len());
         let at = time.micros();
         if at < self.newest.saturating_sub(micros(settings.horizon)) {
-            return Added {
-                beyond_horizon: given,
-                ..Added::default()
-            };
+            return Added { beyond_horizon: given, ..Added::default() };
         }
         let is_late = at <= self.watermark(settings);
         let position = self.minute_of(time, pool);
@@ -181,12 +178,7 @@ impl Minutes {
             }
             self.newest = self.newest.max(at);
         }
-        Added {
-            aggregated: added,
-            duplicate: given - added,
-            late: if is_late { added } else { 0 },
-            beyond_horizon: 0,
-        }
+        Added { aggregated: added, duplicate: given - added, late: if is_late { added } else { 0 }, beyond_horizon: 0 }
     }
 
     /// Index of the minute that `time` falls into, made where it is missing. Nearly always the last one.
@@ -200,14 +192,7 @@ impl Minutes {
         let at = self.minutes.partition_point(|m| m.start < start);
         if self.minutes.get(at).is_none_or(|m| m.start != start) {
             let cells = pool.get();
-            let minute = Minute {
-                start,
-                cells,
-                revision: 0,
-                published: 0,
-                went_final: false,
-                delta: None,
-            };
+            let minute = Minute { start, cells, revision: 0, published: 0, went_final: false, delta: None };
             self.minutes.insert(at, minute);
             // A minute that begins behind a closed one is born closed: its rows go out as a correction.
             if at < self.closed {
@@ -259,38 +244,22 @@ impl Minutes {
         let watermark = Timestamp::from_micros(self.watermark(settings));
         let is_final = at < self.closed;
         let (roster, minute) = (&self.roster, &mut self.minutes[at]);
-        let window = Window {
-            start: Timestamp::from_micros(minute.start),
-            width: Width::Minute,
-        };
+        let window = Window { start: Timestamp::from_micros(minute.start), width: Width::Minute };
         let revision = minute.revision;
-        let aggregates = |rows| {
-            Arc::new(Aggregates {
-                roster: Arc::clone(roster),
-                window,
-                revision,
-                is_final,
-                rows,
-            })
-        };
+        let aggregates = |rows| Arc::new(Aggregates { roster: Arc::clone(roster), window, revision, is_final, rows });
         let news = minute.delta.take().map(|cells| cells.rows());
         // Rows that went out as final go out again only when they changed.
         let rows = match &news {
-            Some(news) if minute.went_final => news
-                .iter()
-                .filter_map(|(slot, _)| Some((*slot, minute.cells.get(*slot)?)))
-                .collect(),
+            Some(news) if minute.went_final => {
+                news.iter().filter_map(|(slot, _)| Some((*slot, minute.cells.get(*slot)?))).collect()
+            }
             _ => minute.cells.rows(),
         };
         let is_first = minute.published == 0;
         minute.published = revision;
         minute.went_final |= is_final;
         let delta = (!is_first).then(|| aggregates(news.unwrap_or_default()));
-        MinuteUpdate {
-            rows: aggregates(rows),
-            delta,
-            watermark,
-        }
+        MinuteUpdate { rows: aggregates(rows), delta, watermark }
     }
 }
 

@@ -13,9 +13,7 @@ pub struct Timers<K> {
 
 impl<K: Ord> Default for Timers<K> {
     fn default() -> Self {
-        Self {
-            heap: BinaryHeap::new(),
-        }
+        Self { heap: BinaryHeap::new() }
     }
 }
 
@@ -27,10 +25,6 @@ impl<K: Ord> Timers<K> {
     /// The next timer due at or before `now`.
     pub fn pop_due(&mut self, now: LogicalTime) -> Option<(LogicalTime, K)> {
         let is_due = self.heap.peek().is_some_and(|Reverse((due, _))| *due <= now);
-        if is_due {
-            self.heap.pop().map(|Reverse(entry)| entry)
-        } else {
-            None
-        }
+        if is_due { self.heap.pop().map(|Reverse(entry)| entry) } else { None }
     }
 }

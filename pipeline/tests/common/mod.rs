@@ -47,16 +47,8 @@ pub(crate) fn batch(layout: &Arc<Layout>, arrival: LogicalTime, samples: &[(u16,
         sequence: 1,
         arrival: Timestamp::from_logical(arrival),
         age_ms: 0,
-        positions: if is_whole {
-            Positions::All
-        } else {
-            Positions::List(samples.iter().map(|s| s.0).collect())
-        },
-        times: if is_frame {
-            Times::One(samples[0].1)
-        } else {
-            Times::Each(samples.iter().map(|s| s.1).collect())
-        },
+        positions: if is_whole { Positions::All } else { Positions::List(samples.iter().map(|s| s.0).collect()) },
+        times: if is_frame { Times::One(samples[0].1) } else { Times::Each(samples.iter().map(|s| s.1).collect()) },
         values: samples.iter().map(|s| s.2).collect(),
     }
 }
@@ -108,25 +100,15 @@ pub(crate) fn run(
     let (done, waiting) = sync_channel(settings.workers);
     let (kept, seen) = (Arc::clone(&outputs), Arc::clone(&progress));
     let port = move |_| -> Box<dyn SinkPort> {
-        Box::new(Collect {
-            outputs: Arc::clone(&kept),
-            progress: Arc::clone(&seen),
-            done: done.clone(),
-        })
+        Box::new(Collect { outputs: Arc::clone(&kept), progress: Arc::clone(&seen), done: done.clone() })
     };
-    let sinks = [SinkSpec {
-        name: "collect",
-        feed: Feed::History,
-        port: Box::new(port),
-    }];
+    let sinks = [SinkSpec { name: "collect", feed: Feed::History, port: Box::new(port) }];
     let (handle, running) = pipeline::start(settings, &sinks, Arc::new(|| true)).unwrap();
     for (n, stamped) in records.iter().enumerate() {
         if seals(n) {
             handle.seal(stamped.t);
         }
-        handle
-            .push(route(&stamped.record, settings.workers), stamped.clone())
-            .unwrap();
+        handle.push(route(&stamped.record, settings.workers), stamped.clone()).unwrap();
     }
     handle.seal(end);
     wait_until(|| handle.completed() >= end);

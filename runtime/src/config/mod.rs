@@ -61,19 +61,13 @@ impl Layers {
     /// # Errors
     /// When the default text itself is no TOML.
     pub fn new(default_text: &str, optional: &[&str]) -> Result<Self, Problems> {
-        let table: Table = default_text
-            .parse()
-            .map_err(|error| one(Source::Default, format!("{error}")))?;
+        let table: Table = default_text.parse().map_err(|error| one(Source::Default, format!("{error}")))?;
         let mut settings = Settings::default();
         for (key, value) in flatten(table) {
             settings.put(key, value, Source::Default);
         }
         let optional = optional.iter().map(|key| (*key).to_owned()).collect();
-        Ok(Self {
-            settings,
-            optional,
-            problems: Vec::new(),
-        })
+        Ok(Self { settings, optional, problems: Vec::new() })
     }
 
     /// Puts on a file's text.
@@ -95,10 +89,7 @@ impl Layers {
             Ok(text) => self.file(path, &text),
             Err(error) => {
                 let source = Source::File(path.to_owned());
-                self.problem(
-                    source,
-                    format!("cannot read the file: {error}; check the path and its permissions"),
-                );
+                self.problem(source, format!("cannot read the file: {error}; check the path and its permissions"));
             }
         }
     }
@@ -116,10 +107,7 @@ impl Layers {
                     Err(message) => self.problem(Source::Env(file_name), message),
                 },
                 (Some(_), Some(_)) => {
-                    self.problem(
-                        Source::Env(file_name),
-                        format!("{name} is set as well; keep one of them"),
-                    );
+                    self.problem(Source::Env(file_name), format!("{name} is set as well; keep one of them"));
                 }
                 (None, None) => {}
             }
@@ -206,11 +194,7 @@ impl fmt::Display for Problem {
 impl fmt::Display for Problems {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let count = self.0.len();
-        write!(
-            out,
-            "{count} problem{} with the settings",
-            if count == 1 { "" } else { "s" }
-        )?;
+        write!(out, "{count} problem{} with the settings", if count == 1 { "" } else { "s" })?;
         self.0.iter().try_for_each(|problem| write!(out, "\n  {problem}"))
     }
 }

@@ -41,9 +41,7 @@ impl Settings {
     /// Keys below a prefix with their values, for tables whose names are data (`tags.role = "db"`).
     pub fn below<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = (&'a str, &'a Value)> {
         let inner = move |key: &'a str| key.strip_prefix(prefix)?.strip_prefix('.');
-        self.values
-            .iter()
-            .filter_map(move |(key, value)| Some((inner(key)?, value)))
+        self.values.iter().filter_map(move |(key, value)| Some((inner(key)?, value)))
     }
 
     pub fn text(&mut self, key: &str) -> String {
@@ -84,12 +82,8 @@ impl Settings {
         match value.as_integer().and_then(|number| usize::try_from(number).ok()) {
             Some(number) if range.contains(&number) => number,
             Some(_) | None => {
-                let message = format!(
-                    "is {}, not a whole number from {} to {}",
-                    plain(value),
-                    range.start(),
-                    range.end()
-                );
+                let message =
+                    format!("is {}, not a whole number from {} to {}", plain(value), range.start(), range.end());
                 self.unfit(key, message)
             }
         }
@@ -99,18 +93,11 @@ impl Settings {
         let Some(value) = self.values.get(key) else {
             return self.missing(key);
         };
-        let number = value
-            .as_float()
-            .or_else(|| value.as_integer().map(|number| number as f64));
+        let number = value.as_float().or_else(|| value.as_integer().map(|number| number as f64));
         match number {
             Some(number) if range.contains(&number) => number,
             Some(_) | None => {
-                let message = format!(
-                    "is {}, not a number from {} to {}",
-                    plain(value),
-                    range.start(),
-                    range.end()
-                );
+                let message = format!("is {}, not a number from {} to {}", plain(value), range.start(), range.end());
                 self.unfit(key, message)
             }
         }
@@ -124,10 +111,7 @@ impl Settings {
         match parse_duration(&plain(value)) {
             Ok(duration) if range.contains(&duration) => duration,
             Ok(_) => {
-                let (least, most) = (
-                    super::format_duration(*range.start()),
-                    super::format_duration(*range.end()),
-                );
+                let (least, most) = (super::format_duration(*range.start()), super::format_duration(*range.end()));
                 let message = format!("is {}, not from {least} to {most}", plain(value));
                 self.unfit(key, message)
             }
@@ -169,20 +153,13 @@ impl Settings {
     /// Notes what the caller found wrong with a key's value, also across keys.
     pub fn reject(&mut self, key: &str, message: impl Display) {
         let source = self.source(key);
-        self.problems.push(Problem {
-            source,
-            message: format!("{key} {message}"),
-        });
+        self.problems.push(Problem { source, message: format!("{key} {message}") });
     }
 
     /// # Errors
     /// Every problem that the layers and the reads have found.
     pub fn finish(self) -> Result<(), Problems> {
-        if self.problems.is_empty() {
-            Ok(())
-        } else {
-            Err(Problems(self.problems))
-        }
+        if self.problems.is_empty() { Ok(()) } else { Err(Problems(self.problems)) }
     }
 
     /// One line per key, in order: value, with secrets masked, and source. Itself valid TOML.

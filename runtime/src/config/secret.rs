@@ -22,13 +22,9 @@ pub fn read_secret_file(path: &Path) -> Result<String, String> {
         .map_err(|error| format!("cannot open secret file {shown}: {error}; check the path and its permissions"))?;
     let mut text = String::new();
     let mut limited = file.take(SECRET_BYTES_MAX + 1);
-    limited
-        .read_to_string(&mut text)
-        .map_err(|error| format!("cannot read secret file {shown}: {error}"))?;
+    limited.read_to_string(&mut text).map_err(|error| format!("cannot read secret file {shown}: {error}"))?;
     if SECRET_BYTES_MAX < text.len() as u64 {
-        return Err(format!(
-            "secret file {shown} is longer than 64 KiB; is it the right file?"
-        ));
+        return Err(format!("secret file {shown} is longer than 64 KiB; is it the right file?"));
     }
     Ok(text.trim_end_matches(['\n', '\r']).to_owned())
 }
@@ -39,11 +35,7 @@ pub fn mask(key: &str, text: &str) -> String {
     let name = key.rsplit('.').next().unwrap_or(key);
     let last_word = name.rsplit('_').next().unwrap_or(name).to_ascii_lowercase();
     let last_word = last_word.strip_suffix('s').unwrap_or(&last_word);
-    if SECRET_WORDS.contains(&last_word) && !text.is_empty() {
-        HIDDEN.to_owned()
-    } else {
-        mask_url(text)
-    }
+    if SECRET_WORDS.contains(&last_word) && !text.is_empty() { HIDDEN.to_owned() } else { mask_url(text) }
 }
 
 /// Hides the password in `scheme://user:password@host` and the values of secret query parameters.
@@ -70,11 +62,7 @@ fn mask_query(tail: &str) -> String {
         return tail.to_owned();
     };
     let hide = |pair: &str| match pair.split_once('=') {
-        Some((name, _))
-            if SECRET_WORDS
-                .iter()
-                .any(|word| name.to_ascii_lowercase().ends_with(word)) =>
-        {
+        Some((name, _)) if SECRET_WORDS.iter().any(|word| name.to_ascii_lowercase().ends_with(word)) => {
             format!("{name}={HIDDEN}")
         }
         Some(_) | None => pair.to_owned(),

@@ -15,14 +15,8 @@ const DURATION_UNITS: [(&str, u64); 7] = [
     ("ms", 1),
 ];
 
-const SIZE_UNITS: [(&str, u64); 6] = [
-    ("TiB", 1 << 40),
-    ("GiB", 1 << 30),
-    ("MiB", 1 << 20),
-    ("KiB", 1 << 10),
-    ("B", 1),
-    ("", 1),
-];
+const SIZE_UNITS: [(&str, u64); 6] =
+    [("TiB", 1 << 40), ("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10), ("B", 1), ("", 1)];
 
 /// Reads `5s`, `1h30m`, `250ms`; a bare number is in seconds. Units are ms s m h d w y, longest first, each once.
 ///
@@ -41,19 +35,11 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
         let (unit, tail) = tail.split_at(letters);
         // The iterator goes on where it stopped, so a unit that comes again or too late is not found.
         let (_, unit_ms) = units.find(|(name, _)| *name == unit).ok_or_else(wrong)?;
-        let part_ms = number
-            .parse::<u64>()
-            .ok()
-            .and_then(|count| count.checked_mul(*unit_ms))
-            .ok_or_else(wrong)?;
+        let part_ms = number.parse::<u64>().ok().and_then(|count| count.checked_mul(*unit_ms)).ok_or_else(wrong)?;
         total_ms = total_ms.checked_add(part_ms).ok_or_else(wrong)?;
         rest = tail;
     }
-    if text.is_empty() {
-        Err(wrong())
-    } else {
-        Ok(Duration::from_millis(total_ms))
-    }
+    if text.is_empty() { Err(wrong()) } else { Ok(Duration::from_millis(total_ms)) }
 }
 
 /// The shortest text `parse_duration` reads back, to the millisecond.
@@ -77,24 +63,15 @@ pub fn format_duration(duration: Duration) -> String {
 pub fn parse_size(text: &str) -> Result<u64, String> {
     let digits = text.chars().take_while(char::is_ascii_digit).count();
     let (number, unit) = text.split_at(digits);
-    let scale = SIZE_UNITS
-        .iter()
-        .find(|(name, _)| *name == unit.trim_start())
-        .map(|(_, scale)| *scale);
-    let bytes = number
-        .parse::<u64>()
-        .ok()
-        .zip(scale)
-        .and_then(|(count, scale)| count.checked_mul(scale));
+    let scale = SIZE_UNITS.iter().find(|(name, _)| *name == unit.trim_start()).map(|(_, scale)| *scale);
+    let bytes = number.parse::<u64>().ok().zip(scale).and_then(|(count, scale)| count.checked_mul(scale));
     bytes.ok_or_else(|| format!("is {text:?}, not a size like 64MiB, 512KiB or 4096 (units are B KiB MiB GiB TiB)"))
 }
 
 /// The size in the largest unit that keeps it whole.
 #[must_use]
 pub fn format_size(bytes: u64) -> String {
-    let whole = SIZE_UNITS
-        .iter()
-        .find(|(_, scale)| *scale <= bytes && bytes.is_multiple_of(*scale));
+    let whole = SIZE_UNITS.iter().find(|(_, scale)| *scale <= bytes && bytes.is_multiple_of(*scale));
     let (unit, scale) = whole.copied().unwrap_or(("B", 1));
     format!("{}{unit}", bytes / scale)
 }
@@ -108,14 +85,12 @@ pub(super) fn list(text: &str) -> impl Iterator<Item = &str> {
 pub(super) fn from_text(like: Option<&Value>, text: &str) -> Result<Value, String> {
     let trimmed = text.trim();
     match like {
-        Some(Value::Integer(_)) => trimmed
-            .parse()
-            .map(Value::Integer)
-            .map_err(|_error| format!("is {text:?}, not a whole number")),
-        Some(Value::Float(_)) => trimmed
-            .parse()
-            .map(Value::Float)
-            .map_err(|_error| format!("is {text:?}, not a number")),
+        Some(Value::Integer(_)) => {
+            trimmed.parse().map(Value::Integer).map_err(|_error| format!("is {text:?}, not a whole number"))
+        }
+        Some(Value::Float(_)) => {
+            trimmed.parse().map(Value::Float).map_err(|_error| format!("is {text:?}, not a number"))
+        }
         Some(Value::Boolean(_)) => match trimmed {
             "true" | "1" | "yes" | "on" => Ok(Value::Boolean(true)),
             "false" | "0" | "no" | "off" => Ok(Value::Boolean(false)),
@@ -134,10 +109,6 @@ pub(super) fn fit(like: Option<&Value>, value: Value) -> Result<Value, String> {
         (Value::String(_), Value::Integer(number)) => Ok(Value::String(number.to_string())),
         (Value::String(_), Value::Float(number)) => Ok(Value::String(number.to_string())),
         (like, value) if like.same_type(&value) => Ok(value),
-        (like, value) => Err(format!(
-            "is {value}, of type {}, not {}",
-            value.type_str(),
-            like.type_str()
-        )),
+        (like, value) => Err(format!("is {value}, of type {}, not {}", value.type_str(), like.type_str())),
     }
 }

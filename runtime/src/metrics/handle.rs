@@ -67,13 +67,7 @@ impl Histogram {
     pub(super) fn new(bounds: &'static [f64]) -> Self {
         debug_assert!(bounds.is_sorted(), "histogram bounds ascend");
         let counts = (0..=bounds.len()).map(|_| AtomicU64::new(0)).collect();
-        Self {
-            cells: Arc::new(HistogramCells {
-                bounds,
-                counts,
-                sum: FloatCell::default(),
-            }),
-        }
+        Self { cells: Arc::new(HistogramCells { bounds, counts, sum: FloatCell::default() }) }
     }
 
     pub fn observe(&self, value: f64) {
@@ -85,11 +79,7 @@ impl Histogram {
     /// How many values were observed.
     #[must_use]
     pub fn count(&self) -> u64 {
-        self.cells
-            .counts
-            .iter()
-            .map(|count| count.load(Ordering::Relaxed))
-            .sum()
+        self.cells.counts.iter().map(|count| count.load(Ordering::Relaxed)).sum()
     }
 
     /// Per bound, how many values were at most it; the bound above all is infinity.
@@ -116,10 +106,7 @@ impl FloatCell {
         let mut seen = self.0.load(Ordering::Relaxed);
         loop {
             let sum = (f64::from_bits(seen) + change).to_bits();
-            match self
-                .0
-                .compare_exchange_weak(seen, sum, Ordering::Relaxed, Ordering::Relaxed)
-            {
+            match self.0.compare_exchange_weak(seen, sum, Ordering::Relaxed, Ordering::Relaxed) {
                 Ok(_) => return,
                 Err(newer) => seen = newer,
             }

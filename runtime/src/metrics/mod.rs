@@ -22,9 +22,8 @@ use text::Family;
 pub const LABEL_SETS_MAX: usize = 1_000;
 
 /// Upper bounds in seconds, for waits from a local call to a slow disk.
-pub const LATENCY_SECONDS: &[f64] = &[
-    0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
-];
+pub const LATENCY_SECONDS: &[f64] =
+    &[0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 
 /// Label pairs in the order they are printed.
 pub type Labels<'a> = &'a [(&'static str, &'a str)];
@@ -65,15 +64,7 @@ impl Registry {
     #[must_use]
     pub fn counter(&self, name: &'static str, help: &'static str, labels: Labels<'_>) -> Counter {
         let mut inner = self.lock();
-        match inner.member(
-            Family {
-                name,
-                kind: Kind::Counter,
-                help,
-            },
-            labels,
-            || Member::Counter(Counter::default()),
-        ) {
+        match inner.member(Family { name, kind: Kind::Counter, help }, labels, || Member::Counter(Counter::default())) {
             Some(Member::Counter(counter)) => counter.clone(),
             Some(Member::Gauge(_) | Member::Histogram(_)) | None => Counter::default(),
         }
@@ -82,15 +73,7 @@ impl Registry {
     #[must_use]
     pub fn gauge(&self, name: &'static str, help: &'static str, labels: Labels<'_>) -> Gauge {
         let mut inner = self.lock();
-        match inner.member(
-            Family {
-                name,
-                kind: Kind::Gauge,
-                help,
-            },
-            labels,
-            || Member::Gauge(Gauge::default()),
-        ) {
+        match inner.member(Family { name, kind: Kind::Gauge, help }, labels, || Member::Gauge(Gauge::default())) {
             Some(Member::Gauge(gauge)) => gauge.clone(),
             Some(Member::Counter(_) | Member::Histogram(_)) | None => Gauge::default(),
         }
@@ -106,15 +89,9 @@ impl Registry {
         bounds: &'static [f64],
     ) -> Histogram {
         let mut inner = self.lock();
-        match inner.member(
-            Family {
-                name,
-                kind: Kind::Histogram,
-                help,
-            },
-            labels,
-            || Member::Histogram(Histogram::new(bounds)),
-        ) {
+        match inner
+            .member(Family { name, kind: Kind::Histogram, help }, labels, || Member::Histogram(Histogram::new(bounds)))
+        {
             Some(Member::Histogram(histogram)) => histogram.clone(),
             Some(Member::Counter(_) | Member::Gauge(_)) | None => Histogram::new(bounds),
         }
@@ -129,18 +106,8 @@ impl Registry {
     pub fn watch_queue(&self, stats: QueueStats) {
         self.collector(move |scrape| {
             let labels: Labels<'_> = &[("queue", stats.name())];
-            scrape.gauge(
-                "queue_depth",
-                "Items waiting in the queue.",
-                labels,
-                stats.depth() as f64,
-            );
-            scrape.gauge(
-                "queue_depth_max",
-                "Most items that ever waited.",
-                labels,
-                stats.depth_max() as f64,
-            );
+            scrape.gauge("queue_depth", "Items waiting in the queue.", labels, stats.depth() as f64);
+            scrape.gauge("queue_depth_max", "Most items that ever waited.", labels, stats.depth_max() as f64);
             scrape.gauge("queue_capacity", "Bound of the queue.", labels, stats.capacity() as f64);
             scrape.counter("queue_sent_total", "Items accepted.", labels, stats.sent_total() as f64);
             scrape.counter(
@@ -182,17 +149,9 @@ impl fmt::Debug for Registry {
 impl Inner {
     /// The family's member with these labels, made if there is room; `None` when the family is full or of another kind.
     fn member(&mut self, family: Family, labels: Labels<'_>, make: impl FnOnce() -> Member) -> Option<&Member> {
-        let empty = || Members {
-            family,
-            by_labels: BTreeMap::new(),
-            refused: 0,
-        };
+        let empty = || Members { family, by_labels: BTreeMap::new(), refused: 0 };
         let members = self.families.entry(family.name).or_insert_with(empty);
-        debug_assert_eq!(
-            members.family.kind, family.kind,
-            "metric {} is registered as two kinds",
-            family.name
-        );
+        debug_assert_eq!(members.family.kind, family.kind, "metric {} is registered as two kinds", family.name);
         let key = text::label_text(labels);
         let is_full = LABEL_SETS_MAX <= members.by_labels.len() && !members.by_labels.contains_key(&key);
         if is_full || members.family.kind != family.kind {
@@ -203,15 +162,7 @@ impl Inner {
     }
 
     fn scrape_into(&self, scrape: &mut Scrape) {
-        for (
-            name,
-            Members {
-                family,
-                by_labels,
-                refused,
-            },
-        ) in &self.families
-        {
+        for (name, Members { family, by_labels, refused }) in &self.families {
             for (labels, member) in by_labels {
                 match member {
                     Member::Counter(counter) => scrape.sample(*family, labels, counter.value() as f64),
@@ -221,12 +172,7 @@ impl Inner {
             }
             if *refused > 0 {
                 let help = "Label sets not exported because their family is full.";
-                scrape.counter(
-                    "metrics_label_sets_refused_total",
-                    help,
-                    &[("family", name)],
-                    *refused as f64,
-                );
+                scrape.counter("metrics_label_sets_refused_total", help, &[("family", name)], *refused as f64);
             }
         }
     }
@@ -241,16 +187,8 @@ mod tests {
     #[test]
     fn the_text_groups_families_and_escapes_labels() {
         let registry = Registry::new();
-        registry
-            .counter("ingest_samples_total", "Samples by outcome.", &[("outcome", "late")])
-            .add(3);
-        registry
-            .counter(
-                "ingest_samples_total",
-                "Samples by outcome.",
-                &[("outcome", "a \"b\"\\\n")],
-            )
-            .increment();
+        registry.counter("ingest_samples_total", "Samples by outcome.", &[("outcome", "late")]).add(3);
+        registry.counter("ingest_samples_total", "Samples by outcome.", &[("outcome", "a \"b\"\\\n")]).increment();
         registry.gauge("sessions", "Open sessions.", &[]).set(2.5);
         let seconds = registry.histogram("fsync_seconds", "Time of an fsync.", &[("disk", "a")], &[0.001, 0.01]);
         for value in [0.0005, 0.001, 0.002, 5.0] {
@@ -281,9 +219,7 @@ mod tests {
     fn a_full_family_refuses_further_label_sets_with_a_count() {
         let registry = Registry::new();
         for index in 0..LABEL_SETS_MAX + 7 {
-            registry
-                .counter("rows_total", "Rows.", &[("table", &index.to_string())])
-                .increment();
+            registry.counter("rows_total", "Rows.", &[("table", &index.to_string())]).increment();
         }
         registry.counter("rows_total", "Rows.", &[("table", "0")]).increment();
         let text = registry.render();

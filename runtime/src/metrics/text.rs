@@ -31,27 +31,11 @@ pub struct Scrape {
 
 impl Scrape {
     pub fn gauge(&mut self, name: &'static str, help: &'static str, labels: Labels<'_>, value: f64) {
-        self.sample(
-            Family {
-                name,
-                kind: Kind::Gauge,
-                help,
-            },
-            &label_text(labels),
-            value,
-        );
+        self.sample(Family { name, kind: Kind::Gauge, help }, &label_text(labels), value);
     }
 
     pub fn counter(&mut self, name: &'static str, help: &'static str, labels: Labels<'_>, value: f64) {
-        self.sample(
-            Family {
-                name,
-                kind: Kind::Counter,
-                help,
-            },
-            &label_text(labels),
-            value,
-        );
+        self.sample(Family { name, kind: Kind::Counter, help }, &label_text(labels), value);
     }
 
     pub(super) fn sample(&mut self, family: Family, labels: &str, value: f64) {
@@ -76,24 +60,14 @@ impl Scrape {
         let mut out = String::new();
         for (Family { name, kind, help }, text) in self.families.into_values() {
             let help = help.replace('\\', "\\\\").replace('\n', "\\n");
-            push(
-                &mut out,
-                format_args!("# HELP {name} {help}\n# TYPE {name} {}\n{text}", kind.as_str()),
-            );
+            push(&mut out, format_args!("# HELP {name} {help}\n# TYPE {name} {}\n{text}", kind.as_str()));
         }
         out
     }
 
     fn text(&mut self, family: Family) -> &mut String {
-        let (known, text) = self
-            .families
-            .entry(family.name)
-            .or_insert_with(|| (family, String::new()));
-        debug_assert_eq!(
-            known.kind, family.kind,
-            "metric {} is exported as two kinds",
-            family.name
-        );
+        let (known, text) = self.families.entry(family.name).or_insert_with(|| (family, String::new()));
+        debug_assert_eq!(known.kind, family.kind, "metric {} is exported as two kinds", family.name);
         text
     }
 }

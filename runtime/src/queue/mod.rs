@@ -60,14 +60,8 @@ pub type OnSpace = Arc<dyn Fn() + Send + Sync>;
 #[must_use]
 pub fn bounded<T>(name: &'static str, capacity: usize, policy: WhenFull) -> (Sender<T>, Receiver<T>) {
     let capacity = capacity.max(1);
-    let state = State {
-        items: VecDeque::new(),
-        senders: 1,
-        is_closed: false,
-        waits: false,
-        gated: false,
-        on_space: None,
-    };
+    let state =
+        State { items: VecDeque::new(), senders: 1, is_closed: false, waits: false, gated: false, on_space: None };
     let shared = Arc::new(Shared {
         state: Mutex::new(state),
         readable: Notify::new(),

@@ -69,11 +69,7 @@ impl<T> Receiver<T> {
     pub fn try_recv(&mut self) -> Result<T, RecvError> {
         let mut state = self.shared.lock();
         let Some(item) = state.items.pop_front() else {
-            return Err(if state.is_closed {
-                RecvError::Closed
-            } else {
-                RecvError::Empty
-            });
+            return Err(if state.is_closed { RecvError::Closed } else { RecvError::Empty });
         };
         self.shared.took(state);
         Ok(item)
@@ -162,13 +158,7 @@ impl<T> Drop for Receiver<T> {
 
 impl<T> fmt::Debug for Receiver<T> {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            out,
-            "Receiver({}, {}/{})",
-            self.name(),
-            self.depth(),
-            self.stats().capacity()
-        )
+        write!(out, "Receiver({}, {}/{})", self.name(), self.depth(), self.stats().capacity())
     }
 }
 

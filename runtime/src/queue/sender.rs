@@ -64,24 +64,14 @@ impl<T> Sender<T> {
     /// # Errors
     /// `Closed`.
     pub fn push(&self, item: T) -> Result<(), SendError<T>> {
-        debug_assert_eq!(
-            self.shared.policy,
-            WhenFull::Overshoot,
-            "push passes by the bound of {}",
-            self.name()
-        );
+        debug_assert_eq!(self.shared.policy, WhenFull::Overshoot, "push passes by the bound of {}", self.name());
         self.try_send(item)
     }
 
     /// Pushes a whole batch under one lock and leaves `items` empty. `false` when the queue is closed and the batch was
     /// dropped.
     pub fn push_all(&self, items: &mut Vec<T>) -> bool {
-        debug_assert_eq!(
-            self.shared.policy,
-            WhenFull::Overshoot,
-            "push_all passes by the bound of {}",
-            self.name()
-        );
+        debug_assert_eq!(self.shared.policy, WhenFull::Overshoot, "push_all passes by the bound of {}", self.name());
         let mut state = self.shared.lock();
         if state.is_closed {
             drop(state);
@@ -194,9 +184,7 @@ impl<T> Sender<T> {
 impl<T> Clone for Sender<T> {
     fn clone(&self) -> Self {
         self.shared.lock().senders += 1;
-        Self {
-            shared: Arc::clone(&self.shared),
-        }
+        Self { shared: Arc::clone(&self.shared) }
     }
 }
 
@@ -214,13 +202,7 @@ impl<T> Drop for Sender<T> {
 
 impl<T> fmt::Debug for Sender<T> {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            out,
-            "Sender({}, {}/{})",
-            self.name(),
-            self.depth(),
-            self.shared.capacity()
-        )
+        write!(out, "Sender({}, {}/{})", self.name(), self.depth(), self.shared.capacity())
     }
 }
 

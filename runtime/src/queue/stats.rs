@@ -21,9 +21,7 @@ pub(super) struct Counters {
 
 impl QueueStats {
     pub(super) fn new(counters: Counters) -> Self {
-        Self {
-            counters: Arc::new(counters),
-        }
+        Self { counters: Arc::new(counters) }
     }
 
     pub(super) fn counters(&self) -> &Counters {
@@ -89,15 +87,13 @@ impl Counters {
 
     pub(super) fn accepted(&self, count: u64, depth: usize) {
         self.set_depth(depth);
-        self.sent
-            .store(self.sent.load(Ordering::Relaxed) + count, Ordering::Relaxed);
+        self.sent.store(self.sent.load(Ordering::Relaxed) + count, Ordering::Relaxed);
         if self.depth_max.load(Ordering::Relaxed) < depth {
             self.depth_max.store(depth, Ordering::Relaxed);
         }
     }
 
     pub(super) fn shed(&self) {
-        self.shed
-            .store(self.shed.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+        self.shed.store(self.shed.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
     }
 }

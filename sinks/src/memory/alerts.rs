@@ -26,13 +26,7 @@ pub(super) type Effect = Option<(Severity, bool)>;
 
 impl AlertBook {
     pub(super) fn new(firing_max: usize) -> Self {
-        Self {
-            firing: BTreeMap::new(),
-            resolved: VecDeque::new(),
-            forgotten: 0,
-            firing_max,
-            refused: 0,
-        }
+        Self { firing: BTreeMap::new(), resolved: VecDeque::new(), forgotten: 0, firing_max, refused: 0 }
     }
 
     pub(super) fn apply(&mut self, transition: &Transition, version: u64) -> Effect {
@@ -82,10 +76,7 @@ impl AlertBook {
 
     /// Newest state of each alert that changed after `since`; 0 gives the firing ones.
     pub(super) fn changes(&self, since: u64) -> Vec<Arc<Alert>> {
-        let resolved = self
-            .resolved
-            .iter()
-            .filter(|(version, _)| 0 < since && since < *version);
+        let resolved = self.resolved.iter().filter(|(version, _)| 0 < since && since < *version);
         // A resolved alert that fires again is listed resolved first, then firing: another alert with another id.
         let firing = self.firing.values().filter(|(version, _)| since < *version);
         resolved.chain(firing).map(|(_, alert)| Arc::clone(alert)).collect()
@@ -113,9 +104,5 @@ impl AlertBook {
 }
 
 fn key_of(alert: &Alert) -> Key {
-    (
-        alert.rule.name.clone(),
-        alert.machine.clone(),
-        Arc::clone(&alert.series),
-    )
+    (alert.rule.name.clone(), alert.machine.clone(), Arc::clone(&alert.series))
 }

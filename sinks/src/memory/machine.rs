@@ -51,11 +51,7 @@ impl Entry {
             newest: Timestamp::MIN,
             view: None,
         };
-        Self {
-            machine,
-            changed: AtomicU64::new(0),
-            state: Mutex::new(state),
-        }
+        Self { machine, changed: AtomicU64::new(0), state: Mutex::new(state) }
     }
 
     pub(super) fn changed(&self) -> u64 {
@@ -158,10 +154,6 @@ impl State {
 
     pub(super) fn count_alert(&mut self, severity: Severity, is_firing: bool) {
         let count = &mut self.alerts[severity as usize];
-        *count = if is_firing {
-            count.saturating_add(1)
-        } else {
-            count.saturating_sub(1)
-        };
+        *count = if is_firing { count.saturating_add(1) } else { count.saturating_sub(1) };
     }
 }

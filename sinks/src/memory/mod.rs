@@ -157,32 +157,12 @@ impl HotStore {
                 let alerts = lock(&store.alerts);
                 (alerts.firing_count(), alerts.refused)
             };
-            scrape.gauge(
-                "sinks_hot_machines",
-                "Machines in the hot store.",
-                &[],
-                number(machines as u64),
-            );
-            scrape.gauge(
-                "sinks_hot_alerts",
-                "Firing alerts in the hot store.",
-                &[],
-                number(firing as u64),
-            );
+            scrape.gauge("sinks_hot_machines", "Machines in the hot store.", &[], number(machines as u64));
+            scrape.gauge("sinks_hot_alerts", "Firing alerts in the hot store.", &[], number(firing as u64));
             scrape.counter("sinks_hot_samples_total", "Samples shown.", &[], number(total));
             let refusals = "What the hot store had no room for.";
-            scrape.counter(
-                "sinks_hot_refused_total",
-                refusals,
-                &[("what", "machine")],
-                number(refused),
-            );
-            scrape.counter(
-                "sinks_hot_refused_total",
-                refusals,
-                &[("what", "alert")],
-                number(alerts_refused),
-            );
+            scrape.counter("sinks_hot_refused_total", refusals, &[("what", "machine")], number(refused));
+            scrape.counter("sinks_hot_refused_total", refusals, &[("what", "alert")], number(alerts_refused));
         });
     }
 

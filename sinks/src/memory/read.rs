@@ -37,12 +37,7 @@ impl HotState for HotStore {
         let removed = departures.list.iter().filter(|(at, _)| since < *at);
         let removed = removed.map(|(_, machine)| machine.clone()).collect();
         drop(departures);
-        Changes {
-            version,
-            machines,
-            removed,
-            alerts: lock(&self.alerts).changes(since),
-        }
+        Changes { version, machines, removed, alerts: lock(&self.alerts).changes(since) }
     }
 }
 

@@ -13,11 +13,7 @@ use crate::fixtures::{at, frame, machine, presence, roster, rule, samples, trans
 
 fn store() -> (Arc<HotStore>, ManualClock) {
     let clock = ManualClock::at(at(10_000).micros());
-    let settings = HotSettings {
-        machines_max: 3,
-        alerts_max: 2,
-        ..HotSettings::default()
-    };
+    let settings = HotSettings { machines_max: 3, alerts_max: 2, ..HotSettings::default() };
     (Arc::new(HotStore::new(settings, clock.shared())), clock)
 }
 
@@ -31,13 +27,7 @@ fn the_newest_event_time_wins_per_series() {
     let roster = roster("a", 2);
     apply(&store, vec![Output::Samples(frame(&roster, at(10), &[1.0, 2.0]))]);
     let late = samples(&roster, &[(0, at(9), 7.0), (1, at(11), 8.0), (1, at(10), 9.0)]);
-    apply(
-        &store,
-        vec![
-            Output::Samples(late),
-            Output::Samples(frame(&roster, at(10), &[5.0, 5.0])),
-        ],
-    );
+    apply(&store, vec![Output::Samples(late), Output::Samples(frame(&roster, at(10), &[5.0, 5.0]))]);
     let view = store.machine(&machine("a")).unwrap();
     assert_eq!(view.values.as_ref(), [1.0, 8.0]);
     assert_eq!(view.times.as_ref(), [at(10), at(11)]);
@@ -48,13 +38,7 @@ fn the_newest_event_time_wins_per_series() {
 fn a_view_is_shared_until_its_machine_changes() {
     let (store, _) = store();
     let (a, b) = (roster("a", 1), roster("b", 1));
-    apply(
-        &store,
-        vec![
-            Output::Samples(frame(&a, at(1), &[1.0])),
-            Output::Samples(frame(&b, at(1), &[1.0])),
-        ],
-    );
+    apply(&store, vec![Output::Samples(frame(&a, at(1), &[1.0])), Output::Samples(frame(&b, at(1), &[1.0]))]);
     let before = store.machines();
     apply(&store, vec![Output::Samples(frame(&b, at(2), &[2.0]))]);
     let after = store.machines();
@@ -72,10 +56,7 @@ fn changes_list_what_happened_after_a_version_and_nothing_else() {
     assert!(store.changes(first.version).machines.is_empty());
     apply(&store, vec![Output::Samples(frame(&b, at(1), &[1.0]))]);
     let second = store.changes(first.version);
-    assert_eq!(
-        second.machines.iter().map(|m| m.machine.as_str()).collect::<Vec<_>>(),
-        ["b"]
-    );
+    assert_eq!(second.machines.iter().map(|m| m.machine.as_str()).collect::<Vec<_>>(), ["b"]);
     assert!(first.version < second.version);
     // An output that says nothing new does not wake anybody.
     apply(&store, vec![Output::Samples(frame(&b, at(1), &[1.0]))]);
@@ -101,36 +82,25 @@ fn an_alert_fires_once_and_resolves_once() {
     apply(&store, vec![Output::Samples(frame(&roster("a", 1), at(1), &[2.0]))]);
     let rule = rule("cpu", Severity::Critical);
     let fired = transition(&rule, "a", Change::Fired, at(1), at(1));
-    apply(
-        &store,
-        vec![Output::Transition(Arc::clone(&fired)), Output::Transition(fired)],
-    );
+    apply(&store, vec![Output::Transition(Arc::clone(&fired)), Output::Transition(fired)]);
     assert_eq!(store.alerts().len(), 1);
     assert_eq!(store.machine(&machine("a")).unwrap().alerts, [0, 0, 1]);
     let version = store.version();
     let resolved = transition(&rule, "a", Change::Resolved, at(1), at(5));
-    apply(
-        &store,
-        vec![Output::Transition(Arc::clone(&resolved)), Output::Transition(resolved)],
-    );
+    apply(&store, vec![Output::Transition(Arc::clone(&resolved)), Output::Transition(resolved)]);
     assert!(store.alerts().is_empty());
     assert_eq!(store.machine(&machine("a")).unwrap().alerts, [0, 0, 0]);
     let changes = store.changes(version);
     assert_eq!(changes.alerts.len(), 1);
-    assert_eq!(
-        (changes.alerts[0].state, changes.alerts[0].resolved),
-        (AlertState::Resolved, Some(at(5)))
-    );
+    assert_eq!((changes.alerts[0].state, changes.alerts[0].resolved), (AlertState::Resolved, Some(at(5))));
 }
 
 #[test]
 fn alerts_are_listed_worst_first_then_newest() {
     let (store, _) = store();
-    for (name, severity, since) in [
-        ("w", Severity::Warning, 9),
-        ("c", Severity::Critical, 1),
-        ("d", Severity::Critical, 2),
-    ] {
+    for (name, severity, since) in
+        [("w", Severity::Warning, 9), ("c", Severity::Critical, 1), ("d", Severity::Critical, 2)]
+    {
         let fired = transition(&rule(name, severity), "a", Change::Fired, at(since), at(since));
         apply(&store, vec![Output::Transition(fired)]);
     }
@@ -142,17 +112,10 @@ fn alerts_are_listed_worst_first_then_newest() {
 #[test]
 fn a_restart_shows_known_machines_as_stale_or_down_until_they_are_heard_of() {
     let (store, clock) = store();
-    let known = |name, last_seen| KnownMachine {
-        machine: machine(name),
-        info: None,
-        last_seen: at(last_seen),
-    };
+    let known = |name, last_seen| KnownMachine { machine: machine(name), info: None, last_seen: at(last_seen) };
     let fired = transition(&rule("cpu", Severity::Warning), "a", Change::Fired, at(1), at(1));
     let alerts = vec![Alert::after(&fired)];
-    store.seed(
-        vec![known("a", 9_970), known("b", 9_000), known("old", -80_000)],
-        alerts,
-    );
+    store.seed(vec![known("a", 9_970), known("b", 9_000), known("old", -80_000)], alerts);
     let statuses = |store: &HotStore| store.machines().iter().map(|m| m.status).collect::<Vec<_>>();
     assert_eq!(statuses(&store), [Status::Stale, Status::Down]);
     assert_eq!(store.machine(&machine("a")).unwrap().alerts, [0, 1, 0]);
@@ -202,10 +165,7 @@ async fn the_driver_applies_at_once_and_wakes_readers() {
     let outputs = vec![Output::Samples(frame(&roster("a", 1), at(1), &[1.0]))];
     sender.push(Egress::Data { t: 1, outputs }).unwrap();
     let deadline = Duration::from_secs(10);
-    tokio::time::timeout(deadline, wake.wait_for(|version| 0 < *version))
-        .await
-        .unwrap()
-        .unwrap();
+    tokio::time::timeout(deadline, wake.wait_for(|version| 0 < *version)).await.unwrap().unwrap();
     assert!(store.machine(&machine("a")).is_some());
     sender.push(Egress::Complete).unwrap();
     tokio::time::timeout(deadline, driver).await.unwrap().unwrap().unwrap();

@@ -72,9 +72,9 @@ impl HotStore {
     fn apply_one(&self, writer: &mut Writer, version: u64, output: &Output) -> bool {
         match output {
             Output::Samples(bound) => self.show(writer, version, bound),
-            Output::Presence(presence) => self.change(writer, version, &presence.machine, |state| {
-                set_presence(state, presence)
-            }),
+            Output::Presence(presence) => {
+                self.change(writer, version, &presence.machine, |state| set_presence(state, presence))
+            }
             Output::Machine(info) => self.change(writer, version, &info.machine, |state| {
                 state.last_seen = state.last_seen.max(info.arrival);
                 state.info = Some(Arc::clone(info));
@@ -104,8 +104,7 @@ impl HotStore {
         machine: &MachineId,
         change: impl FnOnce(&mut State) -> bool,
     ) -> bool {
-        self.entry(writer, machine)
-            .is_some_and(|entry| entry.change(version, change))
+        self.entry(writer, machine).is_some_and(|entry| entry.change(version, change))
     }
 
     fn transition(&self, writer: &mut Writer, version: u64, transition: &Transition) -> bool {

@@ -82,14 +82,11 @@ pub(super) fn step(
 /// Some machines further; the last id looked at, none when there are no more.
 fn expire_windows(sql: &Connection, after: i64, (minute, hour): (i64, i64)) -> rusqlite::Result<Option<i64>> {
     let mut machines = sql.prepare_cached("SELECT id FROM machines WHERE id > ?1 ORDER BY id LIMIT ?2")?;
-    let ids: Vec<i64> = machines
-        .query_map(params![after, STEP_MACHINES], |row| row.get(0))?
-        .collect::<rusqlite::Result<_>>()?;
+    let ids: Vec<i64> =
+        machines.query_map(params![after, STEP_MACHINES], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
     for id in &ids {
-        sql.prepare_cached(include_str!("sql/expire_minute.sql"))?
-            .execute(params![id, minute])?;
-        sql.prepare_cached(include_str!("sql/expire_hour.sql"))?
-            .execute(params![id, hour])?;
+        sql.prepare_cached(include_str!("sql/expire_minute.sql"))?.execute(params![id, minute])?;
+        sql.prepare_cached(include_str!("sql/expire_hour.sql"))?.execute(params![id, hour])?;
     }
     Ok(ids.last().copied())
 }
@@ -99,15 +96,11 @@ fn forget_machines(sql: &Connection, before: i64) -> rusqlite::Result<bool> {
     let transaction = sql.unchecked_transaction()?;
     let ids: Vec<i64> = {
         let mut forget = transaction.prepare_cached(include_str!("sql/forget_machines.sql"))?;
-        forget
-            .query_map(params![before, STEP_MACHINES], |row| row.get(0))?
-            .collect::<rusqlite::Result<_>>()?
+        forget.query_map(params![before, STEP_MACHINES], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?
     };
     for id in &ids {
         for table in ["series", "processes", "minute_aggregates", "hour_aggregates"] {
-            transaction
-                .prepare_cached(&format!("DELETE FROM {table} WHERE machine_id = ?1"))?
-                .execute([id])?;
+            transaction.prepare_cached(&format!("DELETE FROM {table} WHERE machine_id = ?1"))?.execute([id])?;
         }
     }
     transaction.commit()?;
@@ -150,9 +143,6 @@ mod tests {
             stage = next;
         }
         assert_eq!(number("SELECT COUNT(*) FROM raw_chunks"), 0);
-        assert!(
-            full - number("PRAGMA page_count") >= i64::from(STEP_PAGES),
-            "{steps} steps"
-        );
+        assert!(full - number("PRAGMA page_count") >= i64::from(STEP_PAGES), "{steps} steps");
     }
 }

@@ -67,10 +67,7 @@ impl Gathered {
 
     /// T of the oldest batch of any machine but these.
     pub(super) fn oldest_without(&self, machines: &[MachineId]) -> Option<LogicalTime> {
-        let others = self
-            .machines
-            .iter()
-            .filter(|(machine, _)| machines.binary_search(machine).is_err());
+        let others = self.machines.iter().filter(|(machine, _)| machines.binary_search(machine).is_err());
         others.filter_map(|(_, batches)| batches.first().map(|(t, _)| *t)).min()
     }
 
@@ -87,9 +84,7 @@ fn bytes_of(bound: &Bound) -> usize {
 }
 
 fn is_event(key: &SeriesKey) -> bool {
-    Catalogue::standard()
-        .find(&key.metric)
-        .is_some_and(|metric| metric.kind == Kind::Event)
+    Catalogue::standard().find(&key.metric).is_some_and(|metric| metric.kind == Kind::Event)
 }
 
 /// Makes chunks of one run of a machine's batches. `series` has the id of each slot of its longest roster.
@@ -109,11 +104,7 @@ pub(super) fn chunks(batches: &[(LogicalTime, Bound)], roster: &Roster, series: 
             .map(|slot| column(series[*slot], times, &mut slots[*slot]))
             .filter(|column| !column.values.is_empty())
             .collect();
-        made.push(RawChunk {
-            start: times[0],
-            end: times[times.len() - 1],
-            data: chunk::encode(times, &columns),
-        });
+        made.push(RawChunk { start: times[0], end: times[times.len() - 1], data: chunk::encode(times, &columns) });
         from = to;
     }
     made
@@ -132,9 +123,7 @@ impl Samples {
 }
 
 fn by_slot(batches: &[(LogicalTime, Bound)], roster: &Roster) -> Vec<Samples> {
-    let mut lists: Vec<Vec<Sample>> = (0..roster.series.len())
-        .map(|_| Vec::with_capacity(batches.len()))
-        .collect();
+    let mut lists: Vec<Vec<Sample>> = (0..roster.series.len()).map(|_| Vec::with_capacity(batches.len())).collect();
     for (_, bound) in batches {
         for (index, value) in bound.batch.values.iter().enumerate() {
             if let Some(list) = lists.get_mut(bound.slot(index).index()) {
@@ -172,10 +161,7 @@ fn row_times(slots: &[Samples]) -> Vec<i64> {
 
 fn merge(rows: &[i64], list: &[Sample]) -> Vec<i64> {
     let mut merged = Vec::with_capacity(rows.len().max(list.len()));
-    let (mut a, mut b) = (
-        rows.iter().copied().peekable(),
-        list.iter().map(|(time, _)| *time).peekable(),
-    );
+    let (mut a, mut b) = (rows.iter().copied().peekable(), list.iter().map(|(time, _)| *time).peekable());
     while let Some(next) = a.peek().into_iter().chain(b.peek()).min().copied() {
         a.next_if_eq(&next);
         b.next_if_eq(&next);
@@ -256,10 +242,7 @@ mod tests {
             let open = Chunk::open(&chunk.data).unwrap();
             let list = |series| -> Vec<String> {
                 let samples = open.samples(series).unwrap();
-                samples
-                    .iter()
-                    .map(|(time, value)| format!("{}={value}", time / 1_000_000))
-                    .collect()
+                samples.iter().map(|(time, value)| format!("{}={value}", time / 1_000_000)).collect()
             };
             format!(
                 "{}-{}: {} | {}",
@@ -279,10 +262,7 @@ mod tests {
         let made = chunks(&gather(bounds.into()), &roster, &[10, 20]);
         assert_eq!(
             shown(&made),
-            [
-                "1000-1000: 1000=1 | 1000=2",
-                "5000-5010: 5000=1 5005=1 5010=1 | 5000=2 5005=2 5010=2"
-            ]
+            ["1000-1000: 1000=1 | 1000=2", "5000-5010: 5000=1 5005=1 5010=1 | 5000=2 5005=2 5010=2"]
         );
     }
 
@@ -302,13 +282,7 @@ mod tests {
     #[test]
     fn events_of_one_moment_are_all_kept() {
         let roster = payments("a");
-        let bounds = vec![samples(
-            &roster,
-            &[(0, at(1), 5.0), (0, at(1), 5.0), (0, at(2), 7.0), (0, at(1), 6.0)],
-        )];
-        assert_eq!(
-            shown(&chunks(&gather(bounds), &roster, &[10])),
-            ["1-2: 1=5 1=5 1=6 2=7 | "]
-        );
+        let bounds = vec![samples(&roster, &[(0, at(1), 5.0), (0, at(1), 5.0), (0, at(2), 7.0), (0, at(1), 6.0)])];
+        assert_eq!(shown(&chunks(&gather(bounds), &roster, &[10])), ["1-2: 1=5 1=5 1=6 2=7 | "]);
     }
 }

@@ -17,10 +17,7 @@ const FILE: &str = "history.db";
 const MARK: &str = "history.db.damaged";
 
 /// Applied in order; the file's `user_version` says how many it has.
-const MIGRATIONS: [&str; 2] = [
-    include_str!("sql/0001_schema.sql"),
-    include_str!("sql/0002_repairs.sql"),
-];
+const MIGRATIONS: [&str; 2] = [include_str!("sql/0001_schema.sql"), include_str!("sql/0002_repairs.sql")];
 
 /// Statements kept compiled: more than there are.
 const STATEMENTS: usize = 64;
@@ -41,10 +38,7 @@ pub(super) fn open(dir: &Path, now: Timestamp) -> Result<(Connection, PathBuf, F
         TryLockError::WouldBlock => SinkError::Broken {
             sink: NAME,
             action: "lock data folder",
-            advice: format!(
-                "another process uses {}; stop it or give this one another --data-dir",
-                dir.display()
-            ),
+            advice: format!("another process uses {}; stop it or give this one another --data-dir", dir.display()),
             source: "the lock is held".into(),
         },
         TryLockError::Error(source) => unusable(source),
@@ -52,11 +46,7 @@ pub(super) fn open(dir: &Path, now: Timestamp) -> Result<(Connection, PathBuf, F
     let path = dir.join(FILE);
     let mark = dir.join(MARK);
     let opened = open_file(&path);
-    let damage = opened
-        .as_ref()
-        .err()
-        .filter(|error| is_damage(error))
-        .map(ToString::to_string);
+    let damage = opened.as_ref().err().filter(|error| is_damage(error)).map(ToString::to_string);
     let damage = damage.or_else(|| mark.exists().then(|| "it was found damaged while in use".to_owned()));
     let connection = if let Some(damage) = damage {
         drop(opened);
@@ -103,9 +93,7 @@ fn probe(connection: &Connection) -> rusqlite::Result<()> {
 
 fn migrate(connection: &Connection) -> Result<(), SinkError> {
     let failed = |error| sink_error("bring schema up to date", error);
-    let version = connection
-        .pragma_query_value(None, "user_version", |row| row.get::<_, u32>(0))
-        .map_err(failed)?;
+    let version = connection.pragma_query_value(None, "user_version", |row| row.get::<_, u32>(0)).map_err(failed)?;
     let version = version as usize;
     if MIGRATIONS.len() < version {
         return Err(SinkError::Broken {
@@ -116,10 +104,7 @@ fn migrate(connection: &Connection) -> Result<(), SinkError> {
         });
     }
     for (number, migration) in MIGRATIONS.iter().enumerate().skip(version) {
-        let script = format!(
-            "BEGIN IMMEDIATE;\n{migration}\nPRAGMA user_version = {};\nCOMMIT;",
-            number + 1
-        );
+        let script = format!("BEGIN IMMEDIATE;\n{migration}\nPRAGMA user_version = {};\nCOMMIT;", number + 1);
         connection.execute_batch(&script).map_err(failed)?;
     }
     Ok(())
@@ -135,10 +120,7 @@ pub(super) fn open_reader(path: &Path) -> rusqlite::Result<Connection> {
 }
 
 pub(super) fn is_damage(error: &rusqlite::Error) -> bool {
-    matches!(
-        error.sqlite_error_code(),
-        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)
-    )
+    matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase))
 }
 
 pub(super) fn mark_damaged(dir: &Path) {
@@ -194,17 +176,8 @@ pub(super) fn sink_error(action: &'static str, error: rusqlite::Error) -> SinkEr
         }
         // Busy, full, I/O: they pass.
         _ => {
-            return SinkError::Unavailable {
-                sink: NAME,
-                action,
-                source: error.into(),
-            };
+            return SinkError::Unavailable { sink: NAME, action, source: error.into() };
         }
     };
-    SinkError::Broken {
-        sink: NAME,
-        action,
-        advice: advice.to_owned(),
-        source: error.into(),
-    }
+    SinkError::Broken { sink: NAME, action, advice: advice.to_owned(), source: error.into() }
 }

@@ -45,12 +45,7 @@ impl Drop for Cancel {
 
 impl Pool {
     pub(super) fn new(path: PathBuf, readers: usize, within: Duration) -> Self {
-        Self {
-            path: Arc::new(path),
-            idle: Arc::default(),
-            permits: Arc::new(Semaphore::new(readers.max(1))),
-            within,
-        }
+        Self { path: Arc::new(path), idle: Arc::default(), permits: Arc::new(Semaphore::new(readers.max(1))), within }
     }
 
     /// Runs a query in one read transaction: everything it reads is of one moment.
@@ -68,9 +63,7 @@ impl Pool {
         let (pool, is_over) = (self.clone(), Arc::clone(&cancel.0));
         let done = spawn_blocking(move || {
             let _permit = permit;
-            pool.run(work, move || {
-                is_over.load(Ordering::Relaxed) || deadline <= Instant::now()
-            })
+            pool.run(work, move || is_over.load(Ordering::Relaxed) || deadline <= Instant::now())
         });
         let answer = done.await.map_err(|error| QueryError::Failed(error.to_string()))?;
         drop(cancel);
@@ -101,10 +94,7 @@ impl Pool {
         };
         connection.progress_handler(STEPS, None::<fn() -> bool>)?;
         // Only after a success: a connection that failed may be broken, and a new one is cheap.
-        self.idle
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(connection);
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
         Ok(answer)
     }
 }

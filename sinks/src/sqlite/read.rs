@@ -78,10 +78,7 @@ impl History for SqliteHistory {
                 Tier::Hour => windows(sql, &query, Width::Hour, include_str!("sql/read_hour.sql")),
             };
             let answer = self.shared.pool.query(read).await?;
-            Ok(RangeAnswer {
-                partial: is_partial,
-                ..answer
-            })
+            Ok(RangeAnswer { partial: is_partial, ..answer })
         })
     }
 
@@ -124,9 +121,7 @@ fn sql_len(len: usize) -> i64 {
 /// A machine's row id, and up to which T its raw samples are in chunks.
 fn machine_row(sql: &Connection, machine: &MachineId) -> rusqlite::Result<Option<(i64, i64)>> {
     let mut select = sql.prepare_cached("SELECT id, raw_t FROM machines WHERE machine = ?1")?;
-    select
-        .query_row([machine.as_str()], |row| Ok((row.get(0)?, row.get(1)?)))
-        .optional()
+    select.query_row([machine.as_str()], |row| Ok((row.get(0)?, row.get(1)?))).optional()
 }
 
 /// The machine's series of these metrics, with their row ids.
@@ -190,9 +185,7 @@ fn raw(sql: &Connection, query: &RangeQuery, waiting: &Batches) -> Result<RangeA
 fn chunk_ids(sql: &Connection, machine: i64, query: &RangeQuery) -> rusqlite::Result<Vec<i64>> {
     let mut select = sql.prepare_cached(include_str!("sql/find_chunks.sql"))?;
     let range = params![machine, query.from.micros(), query.to.micros(), SPAN_MAX];
-    let mut ids: Vec<i64> = select
-        .query_map(range, |row| row.get(0))?
-        .collect::<rusqlite::Result<_>>()?;
+    let mut ids: Vec<i64> = select.query_map(range, |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
     ids.sort_unstable();
     Ok(ids)
 }
@@ -205,12 +198,7 @@ fn read_waiting(waiting: &[(u64, model::Bound)], query: &RangeQuery, lists: &mut
         }
         known = Some(bound.roster());
         // Series that no chunk has yet.
-        for key in bound
-            .roster()
-            .series
-            .iter()
-            .filter(|key| is_asked(&query.metrics, &key.metric))
-        {
+        for key in bound.roster().series.iter().filter(|key| is_asked(&query.metrics, &key.metric)) {
             if lists.iter().all(|(listed, _)| listed != key) {
                 lists.push((Arc::clone(key), Vec::new()));
             }
@@ -248,13 +236,8 @@ fn windows(sql: &Connection, query: &RangeQuery, width: Width, text: &str) -> Re
     };
     let series = series_rows(sql, machine, &query.metrics)?;
     let places: HashMap<i64, usize> = series.iter().enumerate().map(|(place, (id, _))| (*id, place)).collect();
-    answer.series = series
-        .into_iter()
-        .map(|(_, key)| SeriesPoints {
-            key: Some(key),
-            ..SeriesPoints::default()
-        })
-        .collect();
+    answer.series =
+        series.into_iter().map(|(_, key)| SeriesPoints { key: Some(key), ..SeriesPoints::default() }).collect();
     // The window that `from` falls into begins before it.
     let from = Window::containing(query.from, width).start;
     let mut select = sql.prepare_cached(text)?;
@@ -310,11 +293,7 @@ fn alert(row: &Row<'_>) -> Result<Alert, ReadError> {
         rule: Arc::new(rule),
         machine,
         series: Arc::new(series),
-        state: if is_firing {
-            AlertState::Firing
-        } else {
-            AlertState::Resolved
-        },
+        state: if is_firing { AlertState::Firing } else { AlertState::Resolved },
         value: row.get(6)?,
         since: Timestamp::from_micros(row.get(7)?),
         resolved: row.get::<_, Option<i64>>(8)?.map(Timestamp::from_micros),
@@ -324,11 +303,8 @@ fn alert(row: &Row<'_>) -> Result<Alert, ReadError> {
 
 fn dead_letter(row: &Row<'_>) -> Result<Rejected, ReadError> {
     let (machine, reason): (String, String) = (row.get(0)?, row.get(1)?);
-    let unknown = || {
-        ReadError::Content(format!(
-            "dead letter has an unknown reason {reason}: a newer program wrote it"
-        ))
-    };
+    let unknown =
+        || ReadError::Content(format!("dead letter has an unknown reason {reason}: a newer program wrote it"));
     Ok(Rejected {
         machine: MachineId::parse(&machine).map_err(|error| ReadError::Content(error.to_string()))?,
         reason: RejectReason::parse(&reason).ok_or_else(unknown)?,

@@ -56,20 +56,13 @@ pub(super) fn step(sql: &Connection, bounds: &Bounds) -> Result<bool, RowError> 
 fn requests(sql: &Connection, width: Width, upto: LogicalTime, before: Timestamp) -> Result<Vec<Request>, RowError> {
     let mut select = sql.prepare_cached(include_str!("sql/read_repairs.sql"))?;
     let asked = params![width == Width::Hour, sql_t(upto), before.micros(), STEP_WINDOWS];
-    let read = |row: &Row<'_>| {
-        Ok(Request {
-            machine: row.get(0)?,
-            start: row.get(1)?,
-            t: row.get(2)?,
-        })
-    };
+    let read = |row: &Row<'_>| Ok(Request { machine: row.get(0)?, start: row.get(1)?, t: row.get(2)? });
     Ok(select.query_map(asked, read)?.collect::<rusqlite::Result<_>>()?)
 }
 
 fn remove(sql: &Connection, width: Width, request: &Request) -> Result<(), RowError> {
     let text = "DELETE FROM repairs WHERE machine_id = ?1 AND is_hour = ?2 AND start_time = ?3";
-    sql.prepare_cached(text)?
-        .execute(params![request.machine, width == Width::Hour, request.start])?;
+    sql.prepare_cached(text)?.execute(params![request.machine, width == Width::Hour, request.start])?;
     Ok(())
 }
 
@@ -78,9 +71,8 @@ fn repair_minute(sql: &Connection, request: &Request) -> Result<(), RowError> {
     let Request { machine, start, t } = *request;
     let end = start + Width::Minute.micros();
     let mut find = sql.prepare_cached(include_str!("sql/find_chunks.sql"))?;
-    let mut ids: Vec<i64> = find
-        .query_map(params![machine, start, end, SPAN_MAX], |row| row.get(0))?
-        .collect::<rusqlite::Result<_>>()?;
+    let mut ids: Vec<i64> =
+        find.query_map(params![machine, start, end, SPAN_MAX], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
     // In order of writing: of a sample stored twice the first one stands.
     ids.sort_unstable();
     let mut series = series_of(sql, machine)?;
@@ -90,36 +82,27 @@ fn repair_minute(sql: &Connection, request: &Request) -> Result<(), RowError> {
         let is_whole = Chunk::open(&data).is_some_and(|chunk| {
             series.iter_mut().all(|(id, _, list)| {
                 let samples = chunk.samples(*id);
-                let inside = samples
-                    .iter()
-                    .flatten()
-                    .filter(|(time, _)| start <= *time && *time < end);
+                let inside = samples.iter().flatten().filter(|(time, _)| start <= *time && *time < end);
                 list.extend(inside.copied());
                 samples.is_ok()
             })
         });
         if !is_whole {
             // Half of the samples would make a wrong row out of one that is nearly right.
-            error!(
-                chunk = id,
-                "chunk of raw samples is damaged: its minutes are not repaired"
-            );
+            error!(chunk = id, "chunk of raw samples is damaged: its minutes are not repaired");
             return Ok(());
         }
     }
     let mut upsert = sql.prepare_cached(include_str!("sql/upsert_minute.sql"))?;
     for (id, key, mut list) in series {
         sort_samples(&mut list, &key);
-        if let Some(row) = merged(
-            list.iter()
-                .map(|(time, value)| Aggregate::of(*value, Timestamp::from_micros(*time))),
-        ) {
+        if let Some(row) = merged(list.iter().map(|(time, value)| Aggregate::of(*value, Timestamp::from_micros(*time))))
+        {
             upsert_row(&mut upsert, (machine, start, id), &row, (t, true))?;
         }
     }
     let hour = Window::containing(Timestamp::from_micros(start), Width::Hour).start;
-    sql.prepare_cached(include_str!("sql/insert_hour_repair.sql"))?
-        .execute(params![machine, hour.micros(), t])?;
+    sql.prepare_cached(include_str!("sql/insert_hour_repair.sql"))?.execute(params![machine, hour.micros(), t])?;
     Ok(())
 }
 
@@ -128,10 +111,7 @@ fn series_of(sql: &Connection, machine: i64) -> Result<Vec<(i64, SeriesKey, Vec<
     let mut select = sql.prepare_cached("SELECT id, metric FROM series WHERE machine_id = ?1 ORDER BY id")?;
     let read = |row: &Row<'_>| {
         let metric: String = row.get(1)?;
-        let key = SeriesKey {
-            metric: metric.into(),
-            labels: Labels::none(),
-        };
+        let key = SeriesKey { metric: metric.into(), labels: Labels::none() };
         Ok((row.get(0)?, key, Vec::new()))
     };
     Ok(select.query_map([machine], read)?.collect::<rusqlite::Result<_>>()?)
@@ -143,18 +123,12 @@ fn repair_hour(sql: &Connection, request: &Request, revision: LogicalTime) -> Re
     let mut select = sql.prepare_cached(include_str!("sql/read_minutes_of_hour.sql"))?;
     let read = |row: &Row<'_>| Ok((row.get::<_, i64>(0)?, aggregate(row)?));
     let end = start + Width::Hour.micros();
-    let minutes: Vec<(i64, Aggregate)> = select
-        .query_map(params![machine, start, end], read)?
-        .collect::<rusqlite::Result<_>>()?;
+    let minutes: Vec<(i64, Aggregate)> =
+        select.query_map(params![machine, start, end], read)?.collect::<rusqlite::Result<_>>()?;
     let mut upsert = sql.prepare_cached(include_str!("sql/upsert_hour.sql"))?;
     for of_series in minutes.chunk_by(|a, b| a.0 == b.0) {
         if let Some(row) = merged(of_series.iter().map(|(_, row)| *row)) {
-            upsert_row(
-                &mut upsert,
-                (machine, start, of_series[0].0),
-                &row,
-                (sql_t(revision), true),
-            )?;
+            upsert_row(&mut upsert, (machine, start, of_series[0].0), &row, (sql_t(revision), true))?;
         }
     }
     Ok(())

@@ -83,12 +83,7 @@ impl Ids {
         if !self.machines.contains_key(machine) {
             let mut insert = sql.prepare_cached(include_str!("sql/insert_machine.sql"))?;
             let id = insert.query_row([machine.as_str()], |row| row.get(0))?;
-            let ids = MachineIds {
-                id,
-                by_key: HashMap::new(),
-                roster: None,
-                slots: Vec::new(),
-            };
+            let ids = MachineIds { id, by_key: HashMap::new(), roster: None, slots: Vec::new() };
             self.machines.insert(machine.clone(), ids);
         }
         Ok(self.machines.get_mut(machine).expect("inserted above"))
@@ -162,16 +157,11 @@ impl RowWriter<'_> {
         let (value, t) = (real(alert.value), sql_t(alert.t));
         let changed = match transition.change {
             Change::Fired => {
-                let (severity, json) = (
-                    format!("{:?}", alert.rule.severity),
-                    serde_json::to_string(&alert.rule)?,
-                );
+                let (severity, json) = (format!("{:?}", alert.rule.severity), serde_json::to_string(&alert.rule)?);
                 let severity = severity.to_lowercase();
                 let since = alert.since.micros();
                 let mut fire = self.sql.prepare_cached(include_str!("sql/fire_alert.sql"))?;
-                fire.execute(params![
-                    alert.id, rule, machine, metric, labels, severity, value, since, t, json
-                ])?
+                fire.execute(params![alert.id, rule, machine, metric, labels, severity, value, since, t, json])?
             }
             Change::Resolved => {
                 let mut resolve = self.sql.prepare_cached(include_str!("sql/resolve_alert.sql"))?;
@@ -214,21 +204,9 @@ impl RowWriter<'_> {
     }
 
     fn rejected(&mut self, rejected: &Rejected) -> Result<()> {
-        let Rejected {
-            machine,
-            reason,
-            count,
-            arrival,
-            detail,
-        } = rejected;
+        let Rejected { machine, reason, count, arrival, detail } = rejected;
         let mut insert = self.sql.prepare_cached(include_str!("sql/insert_dead_letter.sql"))?;
-        insert.execute(params![
-            machine.as_str(),
-            reason.as_str(),
-            count,
-            arrival.micros(),
-            detail
-        ])?;
+        insert.execute(params![machine.as_str(), reason.as_str(), count, arrival.micros(), detail])?;
         Ok(())
     }
 }
@@ -243,9 +221,7 @@ pub(super) fn upsert_row(
     let count = i64::try_from(row.count).unwrap_or(i64::MAX);
     let (sum, min, max, last) = (real(row.sum), real(row.min), real(row.max), real(row.last));
     let last_time = row.last_time.micros();
-    upsert.execute(params![
-        machine, start, series, count, sum, min, max, last, last_time, revision, is_final
-    ])?;
+    upsert.execute(params![machine, start, series, count, sum, min, max, last, last_time, revision, is_final])?;
     Ok(())
 }
 

@@ -21,47 +21,26 @@ struct Store {
 }
 
 fn settings(dir: &TempDir) -> SqliteSettings {
-    SqliteSettings {
-        gather_batches: 4,
-        ..SqliteSettings::new(dir.path())
-    }
+    SqliteSettings { gather_batches: 4, ..SqliteSettings::new(dir.path()) }
 }
 
 impl Store {
     fn new() -> Self {
         let (dir, clock) = (tempfile::tempdir().unwrap(), ManualClock::at(at(100_000).micros()));
         let (sink, history) = open(settings(&dir), clock.shared(), &Registry::new()).unwrap();
-        Self {
-            dir,
-            clock,
-            sink,
-            history,
-        }
+        Self { dir, clock, sink, history }
     }
 
     /// As after a crash: what is gathered in memory is gone.
     fn restart(self) -> Self {
-        let Self {
-            dir,
-            clock,
-            sink,
-            history,
-        } = self;
+        let Self { dir, clock, sink, history } = self;
         drop((sink, history));
         let (sink, history) = open(settings(&dir), clock.shared(), &Registry::new()).unwrap();
-        Self {
-            dir,
-            clock,
-            sink,
-            history,
-        }
+        Self { dir, clock, sink, history }
     }
 
     async fn write(&mut self, t: LogicalTime, outputs: Vec<Output>) -> Cursors {
-        let batch = WriteBatch {
-            groups: vec![Group { t, outputs }],
-            upto: t,
-        };
+        let batch = WriteBatch { groups: vec![Group { t, outputs }], upto: t };
         self.sink.write(Arc::new(batch)).await.unwrap()
     }
 
@@ -75,12 +54,7 @@ impl Store {
         let Some(points) = answer.series.first() else {
             return Vec::new();
         };
-        points
-            .t
-            .iter()
-            .map(|t| t.secs())
-            .zip(points.v.iter().copied())
-            .collect()
+        points.t.iter().map(|t| t.secs()).zip(points.v.iter().copied()).collect()
     }
 }
 
@@ -96,14 +70,7 @@ fn query(tier: Tier) -> RangeQuery {
 }
 
 fn alert_query() -> AlertQuery {
-    AlertQuery {
-        from: Timestamp::EPOCH,
-        to: at(200_000),
-        machine: None,
-        rule: None,
-        offset: 0,
-        limit: 10,
-    }
+    AlertQuery { from: Timestamp::EPOCH, to: at(200_000), machine: None, rule: None, offset: 0, limit: 10 }
 }
 
 #[tokio::test]
@@ -113,21 +80,12 @@ async fn raw_samples_are_read_from_chunks_and_from_memory_each_once() {
     for n in 1..=6_u64 {
         let time = at(99_000 + i64::try_from(n).unwrap() * 5);
         let value = n as f64 / 10.0;
-        let cursors = store
-            .write(n, vec![Output::Samples(frame(&roster, time, &[value, 1.0]))])
-            .await;
+        let cursors = store.write(n, vec![Output::Samples(frame(&roster, time, &[value, 1.0]))]).await;
         // Four make a chunk; the raw cursor waits for it, the rows' does not.
         let raw = if n < 4 { 0 } else { 4 };
         assert_eq!(cursors, Cursors { rows: n, raw });
     }
-    let wanted = [
-        (99_005, 0.1),
-        (99_010, 0.2),
-        (99_015, 0.3),
-        (99_020, 0.4),
-        (99_025, 0.5),
-        (99_030, 0.6),
-    ];
+    let wanted = [(99_005, 0.1), (99_010, 0.2), (99_015, 0.3), (99_020, 0.4), (99_025, 0.5), (99_030, 0.6)];
     assert_eq!(store.raw().await, wanted);
     // Late, and one that was there: the first stands.
     let late = samples(&roster, &[(0, at(99_001), 9.0), (0, at(99_010), 7.0)]);
@@ -172,15 +130,7 @@ async fn a_window_keeps_its_highest_revision() {
     let mut store = Store::new();
     let roster = roster("a", 2);
     let minute = |revision, value| Output::Minute(window(&roster, Width::Minute, at(99_000), revision, value));
-    store
-        .write(
-            1,
-            vec![
-                minute(5, 1.0),
-                Output::Hour(window(&roster, Width::Hour, at(97_200), 5, 3.0)),
-            ],
-        )
-        .await;
+    store.write(1, vec![minute(5, 1.0), Output::Hour(window(&roster, Width::Hour, at(97_200), 5, 3.0))]).await;
     store.write(2, vec![minute(7, 2.0)]).await;
     store.write(3, vec![minute(6, 9.0), minute(7, 8.0)]).await;
     let answer = store.range(Tier::Minute).await;
@@ -189,10 +139,7 @@ async fn a_window_keeps_its_highest_revision() {
         (points.t.as_slice(), points.v.as_slice(), points.is_final[0]),
         ([at(99_000)].as_slice(), [2.0].as_slice(), true)
     );
-    assert_eq!(
-        (points.count[0], points.min[0], points.max[0], points.last[0]),
-        (1, 2.0, 2.0, 2.0)
-    );
+    assert_eq!((points.count[0], points.min[0], points.max[0], points.last[0]), (1, 2.0, 2.0, 2.0));
     // The hour that the range begins in is part of it.
     assert_eq!(store.range(Tier::Hour).await.series[0].v, [3.0]);
 }
@@ -204,49 +151,23 @@ async fn a_minute_on_the_repair_list_is_made_again_from_raw_samples_and_its_hour
     let sample = |secs, value| Output::Samples(frame(&roster, at(secs), &[value]));
     let minute = |start, revision, value| Output::Minute(window(&roster, Width::Minute, at(start), revision, value));
     let hour = Output::Hour(window(&roster, Width::Hour, at(97_200), 2, 1.0));
-    let graph = vec![
-        sample(97_201, 1.0),
-        sample(97_261, 3.0),
-        minute(97_200, 1, 1.0),
-        minute(97_260, 1, 3.0),
-        hour,
-    ];
+    let graph = vec![sample(97_201, 1.0), sample(97_261, 3.0), minute(97_200, 1, 1.0), minute(97_260, 1, 3.0), hour];
     store.write(1, graph).await;
     // Too late for the graph: it only asks.
-    store
-        .write(5, vec![sample(97_202, 5.0), Output::Repair(repair("a", at(97_200)))])
-        .await;
+    store.write(5, vec![sample(97_202, 5.0), Output::Repair(repair("a", at(97_200)))]).await;
     while store.sink.maintain().await.unwrap() {}
-    let range = |tier| RangeQuery {
-        from: at(97_200),
-        ..query(tier)
-    };
+    let range = |tier| RangeQuery { from: at(97_200), ..query(tier) };
     let values = async |store: &Store, tier| store.history.range(range(tier)).await.unwrap().series[0].v.clone();
-    assert_eq!(
-        values(&store, Tier::Minute).await,
-        [1.0, 3.0],
-        "the sample is not in a chunk yet"
-    );
+    assert_eq!(values(&store, Tier::Minute).await, [1.0, 3.0], "the sample is not in a chunk yet");
     store.sink.flush().await.unwrap();
     while store.sink.maintain().await.unwrap() {}
     assert_eq!(values(&store, Tier::Minute).await, [3.0, 3.0]);
-    assert_eq!(
-        values(&store, Tier::Hour).await,
-        [1.0],
-        "the graph may still correct the hour"
-    );
+    assert_eq!(values(&store, Tier::Hour).await, [1.0], "the graph may still correct the hour");
     store.clock.advance(Duration::from_secs(3_600));
     while store.sink.maintain().await.unwrap() {}
     assert_eq!(values(&store, Tier::Hour).await, [3.0]);
     let again = store.history.range(range(Tier::Hour)).await.unwrap();
-    assert_eq!(
-        (
-            again.series[0].count[0],
-            again.series[0].max[0],
-            again.series[0].last[0]
-        ),
-        (3, 5.0, 3.0)
-    );
+    assert_eq!((again.series[0].count[0], again.series[0].max[0], again.series[0].last[0]), (3, 5.0, 3.0));
 }
 
 #[tokio::test]
@@ -257,10 +178,7 @@ async fn what_the_rows_cursor_has_passed_is_dropped() {
     store.write(3, letter()).await;
     let mut store = store.restart();
     store.write(2, letter()).await;
-    assert_eq!(
-        store.history.dead_letters(0, 10).await.unwrap(),
-        [rejected("a", at(99_000)).as_ref().clone()]
-    );
+    assert_eq!(store.history.dead_letters(0, 10).await.unwrap(), [rejected("a", at(99_000)).as_ref().clone()]);
     store.write(4, letter()).await;
     assert_eq!(store.history.dead_letters(0, 10).await.unwrap().len(), 2);
     assert_eq!(store.history.dead_letters(1, 10).await.unwrap().len(), 1);
@@ -272,34 +190,17 @@ async fn an_alert_opens_once_and_closes_once() {
     let rule = rule("cpu", Severity::Critical);
     let fired = |since| Output::Transition(transition(&rule, "a", Change::Fired, at(since), at(since)));
     let resolved = Output::Transition(transition(&rule, "a", Change::Resolved, at(10), at(20)));
-    store
-        .write(1, vec![resolved.clone(), fired(10), fired(10), fired(12)])
-        .await;
+    store.write(1, vec![resolved.clone(), fired(10), fired(10), fired(12)]).await;
     let alerts = store.history.alerts(alert_query()).await.unwrap();
     assert_eq!(alerts.len(), 1);
-    assert_eq!(
-        (alerts[0].state, alerts[0].since, &alerts[0].rule),
-        (AlertState::Firing, at(10), &rule)
-    );
+    assert_eq!((alerts[0].state, alerts[0].since, &alerts[0].rule), (AlertState::Firing, at(10), &rule));
     let mut store = store.restart();
     assert_eq!(store.history.known().await.unwrap().alerts, alerts);
     store.write(2, vec![resolved.clone(), resolved, fired(30)]).await;
     let alerts = store.history.alerts(alert_query()).await.unwrap();
-    let shown: Vec<_> = alerts
-        .iter()
-        .map(|alert| (alert.state, alert.since, alert.resolved))
-        .collect();
-    assert_eq!(
-        shown,
-        [
-            (AlertState::Firing, at(30), None),
-            (AlertState::Resolved, at(10), Some(at(20)))
-        ]
-    );
-    let none = AlertQuery {
-        machine: Some(machine("b")),
-        ..alert_query()
-    };
+    let shown: Vec<_> = alerts.iter().map(|alert| (alert.state, alert.since, alert.resolved)).collect();
+    assert_eq!(shown, [(AlertState::Firing, at(30), None), (AlertState::Resolved, at(10), Some(at(20)))]);
+    let none = AlertQuery { machine: Some(machine("b")), ..alert_query() };
     assert!(store.history.alerts(none).await.unwrap().is_empty());
 }
 
@@ -307,16 +208,10 @@ async fn an_alert_opens_once_and_closes_once() {
 async fn a_restart_knows_the_machines_it_had() {
     let mut store = Store::new();
     let info = MachineInfo::unknown(machine("a"), at(5));
-    let outputs = vec![
-        Output::Machine(Arc::new(info.clone())),
-        Output::Presence(presence("b", Status::Down, at(7))),
-    ];
+    let outputs = vec![Output::Machine(Arc::new(info.clone())), Output::Presence(presence("b", Status::Down, at(7)))];
     store.write(1, outputs).await;
     let known = store.restart().history.known().await.unwrap().machines;
-    let shown: Vec<_> = known
-        .iter()
-        .map(|m| (m.machine.as_str(), m.info.as_deref(), m.last_seen))
-        .collect();
+    let shown: Vec<_> = known.iter().map(|m| (m.machine.as_str(), m.info.as_deref(), m.last_seen)).collect();
     assert_eq!(shown, [("b", None, at(7)), ("a", Some(&info), at(5))]);
 }
 
@@ -343,10 +238,7 @@ async fn each_tier_keeps_what_its_retention_says_and_no_more() {
         counts.push(store.history.dead_letters(0, 10).await.unwrap().len());
         left.push(counts);
     }
-    assert_eq!(
-        left,
-        [[1, 1, 1, 1], [0, 1, 1, 1], [0, 0, 1, 1], [0, 0, 1, 0], [0, 0, 0, 0]]
-    );
+    assert_eq!(left, [[1, 1, 1, 1], [0, 1, 1, 1], [0, 0, 1, 1], [0, 0, 1, 0], [0, 0, 0, 0]]);
     assert!(store.range(Tier::Hour).await.partial);
     assert!(store.history.known().await.unwrap().machines.is_empty());
 }
@@ -357,21 +249,10 @@ async fn an_answer_is_bounded_and_says_so() {
     let roster = roster("a", 3);
     for n in 1..=6 {
         store
-            .write(
-                n,
-                vec![Output::Samples(frame(
-                    &roster,
-                    at(99_000 + i64::try_from(n).unwrap()),
-                    &[1.0, 2.0, 3.0],
-                ))],
-            )
+            .write(n, vec![Output::Samples(frame(&roster, at(99_000 + i64::try_from(n).unwrap()), &[1.0, 2.0, 3.0]))])
             .await;
     }
-    let all = RangeQuery {
-        metrics: Vec::new(),
-        points_max: 8,
-        ..query(Tier::Raw)
-    };
+    let all = RangeQuery { metrics: Vec::new(), points_max: 8, ..query(Tier::Raw) };
     let answer = store.history.range(all).await.unwrap();
     assert!(answer.truncated && !answer.partial);
     assert_eq!(answer.series.iter().map(|points| points.t.len()).sum::<usize>(), 8);
@@ -403,18 +284,9 @@ fn a_damaged_file_is_set_aside_and_a_new_one_begins() {
 #[tokio::test]
 async fn damage_that_is_found_while_in_use_is_dealt_with_at_the_next_start() {
     let mut store = Store::new();
-    let letters = || {
-        (0..2_000)
-            .map(|_| Output::Rejected(rejected("a", at(99_000))))
-            .collect()
-    };
+    let letters = || (0..2_000).map(|_| Output::Rejected(rejected("a", at(99_000)))).collect();
     store.write(1, letters()).await;
-    let Store {
-        dir,
-        clock,
-        sink,
-        history,
-    } = store;
+    let Store { dir, clock, sink, history } = store;
     drop((sink, history));
     let path = dir.path().join("history.db");
     let mut bytes = std::fs::read(&path).unwrap();
@@ -424,19 +296,10 @@ async fn damage_that_is_found_while_in_use_is_dealt_with_at_the_next_start() {
     std::fs::write(&path, bytes).unwrap();
     let (mut sink, history) = open(settings(&dir), clock.shared(), &Registry::new()).unwrap();
     assert_eq!(sink.cursors().rows, 1, "it looks whole");
-    let group = Group {
-        t: 2,
-        outputs: letters(),
-    };
-    let batch = Arc::new(WriteBatch {
-        groups: vec![group],
-        upto: 2,
-    });
+    let group = Group { t: 2, outputs: letters() };
+    let batch = Arc::new(WriteBatch { groups: vec![group], upto: 2 });
     let error = sink.write(Arc::clone(&batch)).await.unwrap_err();
-    assert!(
-        !error.is_retryable() && error.to_string().contains("restart the hub"),
-        "{error}"
-    );
+    assert!(!error.is_retryable() && error.to_string().contains("restart the hub"), "{error}");
     drop((sink, history));
     let (mut sink, history) = open(settings(&dir), clock.shared(), &Registry::new()).unwrap();
     assert_eq!(sink.cursors(), Cursors::default(), "a new file begins");
@@ -454,11 +317,7 @@ fn a_second_process_and_a_newer_schema_are_refused_with_advice() {
         Err(error) => error.to_string(),
         Ok(_) => panic!("it was opened"),
     };
-    assert!(
-        refused(&store.dir).contains("another process"),
-        "{}",
-        refused(&store.dir)
-    );
+    assert!(refused(&store.dir).contains("another process"), "{}", refused(&store.dir));
     let dir = tempfile::tempdir().unwrap();
     let sql = rusqlite::Connection::open(dir.path().join("history.db")).unwrap();
     sql.pragma_update(None, "user_version", 99).unwrap();

@@ -50,9 +50,7 @@ pub(super) struct Writer {
 
 impl SqliteSink {
     pub(super) fn new(writer: Writer) -> Self {
-        Self {
-            writer: Arc::new(Mutex::new(writer)),
-        }
+        Self { writer: Arc::new(Mutex::new(writer)) }
     }
 
     /// The cursors as they are stored.
@@ -66,11 +64,7 @@ impl SqliteSink {
     ) -> Result<T, SinkError> {
         let writer = Arc::clone(&self.writer);
         let done = spawn_blocking(move || work(&mut writer.lock().unwrap_or_else(PoisonError::into_inner)));
-        done.await.map_err(|error| SinkError::Unavailable {
-            sink: NAME,
-            action: "run writer",
-            source: error.into(),
-        })?
+        done.await.map_err(|error| SinkError::Unavailable { sink: NAME, action: "run writer", source: error.into() })?
     }
 }
 
@@ -137,10 +131,7 @@ impl Writer {
 
     /// Everything gathered goes into chunks.
     fn flush(&mut self) -> Result<Cursors, SinkError> {
-        let nothing = WriteBatch {
-            groups: Vec::new(),
-            upto: self.gathered_upto,
-        };
+        let nothing = WriteBatch { groups: Vec::new(), upto: self.gathered_upto };
         loop {
             let due = self.shared.gathered().due(1, LogicalTime::MAX, MACHINES_MAX);
             if due.is_empty() {
@@ -175,9 +166,7 @@ impl Writer {
         let oldest = self.shared.gathered().oldest_without(&due);
         let cursors = Cursors {
             rows: self.cursors.rows.max(batch.upto),
-            raw: oldest
-                .map_or(self.gathered_upto, |t| t.saturating_sub(1))
-                .max(self.cursors.raw),
+            raw: oldest.map_or(self.gathered_upto, |t| t.saturating_sub(1)).max(self.cursors.raw),
         };
         if let Err(error) = self.transact(batch, &waiting, cursors) {
             // Rolled back, with whatever ids it had made.
@@ -192,16 +181,8 @@ impl Writer {
 
     fn transact(&mut self, batch: &WriteBatch, waiting: &[Batches], cursors: Cursors) -> Result<(), RowError> {
         let transaction = self.connection.transaction()?;
-        let mut rows = RowWriter {
-            sql: &transaction,
-            ids: &mut self.ids,
-            unchanged: &self.unchanged,
-        };
-        for group in batch
-            .groups
-            .iter()
-            .filter(|group| self.cursors.of(Lane::Rows) < group.t)
-        {
+        let mut rows = RowWriter { sql: &transaction, ids: &mut self.ids, unchanged: &self.unchanged };
+        for group in batch.groups.iter().filter(|group| self.cursors.of(Lane::Rows) < group.t) {
             for output in &group.outputs {
                 rows.write(group.t, output)?;
             }
@@ -219,11 +200,7 @@ impl Writer {
     fn row_failed(&self, action: &'static str, error: RowError) -> SinkError {
         match error {
             RowError::Sql(error) => self.failed(action, error),
-            RowError::Json(error) => SinkError::Unavailable {
-                sink: NAME,
-                action,
-                source: error.into(),
-            },
+            RowError::Json(error) => SinkError::Unavailable { sink: NAME, action, source: error.into() },
         }
     }
 
@@ -239,11 +216,7 @@ impl Writer {
     fn maintain(&mut self) -> Result<bool, SinkError> {
         let now = Timestamp::from_micros(self.clock.now_us());
         if matches!(self.stage, Stage::Chunks) {
-            let bounds = Bounds {
-                cursors: self.cursors,
-                now,
-                raw_kept: self.shared.settings.raw_kept,
-            };
+            let bounds = Bounds { cursors: self.cursors, now, raw_kept: self.shared.settings.raw_kept };
             let repaired = repair::step(&self.connection, &bounds);
             if repaired.map_err(|error| self.row_failed("repair windows", error))? {
                 return Ok(true);
@@ -278,17 +251,14 @@ fn write_chunks(rows: &mut RowWriter<'_>, batches: &Batches, upto: LogicalTime) 
 }
 
 fn read_cursor(sql: &Connection, sink: &str) -> rusqlite::Result<LogicalTime> {
-    let t: Option<i64> = sql
-        .query_row("SELECT t FROM sink_cursor WHERE sink = ?1", [sink], |row| row.get(0))
-        .optional()?;
+    let t: Option<i64> =
+        sql.query_row("SELECT t FROM sink_cursor WHERE sink = ?1", [sink], |row| row.get(0)).optional()?;
     Ok(t.map_or(0, |t| u64::try_from(t).unwrap_or(0)))
 }
 
 fn read_ahead(sql: &Connection, raw: LogicalTime) -> rusqlite::Result<HashMap<MachineId, LogicalTime>> {
     let mut select = sql.prepare("SELECT machine, raw_t FROM machines WHERE raw_t > ?1")?;
-    let rows = select.query_map([sql_t(raw)], |row| {
-        Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?))
-    })?;
+    let rows = select.query_map([sql_t(raw)], |row| Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?)))?;
     let mut ahead = HashMap::new();
     for row in rows {
         let (machine, t) = row?;
@@ -317,24 +287,15 @@ mod tests {
         let (mut sink, _history) = open(SqliteSettings::new(dir.path()), clock.shared(), &Registry::new()).unwrap();
         let count = |sink: &SqliteSink| {
             let writer = sink.writer.lock().unwrap();
-            writer
-                .connection
-                .query_row("SELECT COUNT(*) FROM dead_letters", [], |row| row.get::<_, i64>(0))
-                .unwrap()
+            writer.connection.query_row("SELECT COUNT(*) FROM dead_letters", [], |row| row.get::<_, i64>(0)).unwrap()
         };
         let limit = |sink: &SqliteSink, pages: i64| {
             let writer = sink.writer.lock().unwrap();
-            writer
-                .connection
-                .query_row(&format!("PRAGMA max_page_count = {pages}"), [], |_| Ok(()))
-                .unwrap();
+            writer.connection.query_row(&format!("PRAGMA max_page_count = {pages}"), [], |_| Ok(())).unwrap();
         };
         limit(&sink, 30);
         let outputs = (0..5_000).map(|_| Output::Rejected(rejected("a", at(1)))).collect();
-        let batch = Arc::new(WriteBatch {
-            groups: vec![Group { t: 1, outputs }],
-            upto: 1,
-        });
+        let batch = Arc::new(WriteBatch { groups: vec![Group { t: 1, outputs }], upto: 1 });
         let error = sink.write(Arc::clone(&batch)).await.unwrap_err();
         assert!(error.is_retryable(), "{error}");
         assert_eq!((count(&sink), sink.cursors().rows), (0, 0));

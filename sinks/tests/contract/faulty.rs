@@ -42,27 +42,17 @@ impl<S: Sink> Faulty<S> {
     pub(crate) fn new(inner: S, mode: Mode) -> (Self, Controls) {
         let (mode_sender, mode) = watch::channel(mode);
         let (_alive, alive) = watch::channel(());
-        let controls = Controls {
-            mode: mode_sender,
-            alive,
-        };
+        let controls = Controls { mode: mode_sender, alive };
         (Self { inner, mode, _alive }, controls)
     }
 
     fn failure(&self) -> SinkError {
-        SinkError::Unavailable {
-            sink: self.inner.name(),
-            action: "write",
-            source: "told to fail".into(),
-        }
+        SinkError::Unavailable { sink: self.inner.name(), action: "write", source: "told to fail".into() }
     }
 
     /// The mode, once it is not to hang.
     async fn mode(&mut self) -> Mode {
-        self.mode
-            .wait_for(|mode| *mode != Mode::Hangs)
-            .await
-            .map_or(Mode::Refuses, |mode| *mode)
+        self.mode.wait_for(|mode| *mode != Mode::Hangs).await.map_or(Mode::Refuses, |mode| *mode)
     }
 }
 

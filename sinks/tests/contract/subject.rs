@@ -53,22 +53,12 @@ impl Subject for Sqlite {
     type Reader = SqliteHistory;
 
     fn new() -> Self {
-        Self {
-            dir: tempfile::tempdir().unwrap(),
-        }
+        Self { dir: tempfile::tempdir().unwrap() }
     }
 
     async fn open(&self) -> (SqliteSink, SqliteHistory) {
-        let settings = SqliteSettings {
-            gather_batches: 5,
-            ..SqliteSettings::new(self.dir.path())
-        };
-        open(
-            settings,
-            ManualClock::at(at(100_000).micros()).shared(),
-            &Registry::new(),
-        )
-        .unwrap()
+        let settings = SqliteSettings { gather_batches: 5, ..SqliteSettings::new(self.dir.path()) };
+        open(settings, ManualClock::at(at(100_000).micros()).shared(), &Registry::new()).unwrap()
     }
 
     async fn contents_of(history: &SqliteHistory) -> String {
@@ -91,30 +81,15 @@ async fn contents(history: &impl History) -> String {
             for points in history.range(query).await.unwrap().series {
                 let key = points.key.unwrap();
                 let times: Vec<i64> = points.t.iter().map(|t| t.secs()).collect();
-                writeln!(
-                    text,
-                    "{name} {tier:?} {key}: {times:?} {:?} {:?}",
-                    points.v, points.count
-                )
-                .unwrap();
+                writeln!(text, "{name} {tier:?} {key}: {times:?} {:?} {:?}", points.v, points.count).unwrap();
             }
         }
     }
-    let alerts = AlertQuery {
-        from: Timestamp::EPOCH,
-        to: at(200_000),
-        machine: None,
-        rule: None,
-        offset: 0,
-        limit: 1_000,
-    };
+    let alerts =
+        AlertQuery { from: Timestamp::EPOCH, to: at(200_000), machine: None, rule: None, offset: 0, limit: 1_000 };
     for alert in history.alerts(alerts).await.unwrap() {
-        writeln!(
-            text,
-            "{} {:?} {} {:?} t={}",
-            alert.machine, alert.state, alert.since, alert.resolved, alert.t
-        )
-        .unwrap();
+        writeln!(text, "{} {:?} {} {:?} t={}", alert.machine, alert.state, alert.since, alert.resolved, alert.t)
+            .unwrap();
     }
     for letter in history.dead_letters(0, 1_000).await.unwrap() {
         writeln!(text, "{letter:?}").unwrap();
@@ -131,16 +106,10 @@ pub(crate) fn workload() -> Vec<Group> {
         let (time, value) = (at(seconds), n as f64 / 8.0);
         let mut outputs = vec![Output::Samples(frame(&a, time, &[value, 7.0, value.sqrt()]))];
         // Of these no repetition goes unseen: each one counts, whatever its time.
-        outputs.push(Output::Samples(samples(
-            &p,
-            &[(0, at(99_500), value), (0, at(99_500), 1.0)],
-        )));
+        outputs.push(Output::Samples(samples(&p, &[(0, at(99_500), value), (0, at(99_500), 1.0)])));
         if n.is_multiple_of(3) {
             let late = at(seconds - 2_000);
-            outputs.push(Output::Samples(samples(
-                &b,
-                &[(1, time, value), (0, time, -value), (0, late, value)],
-            )));
+            outputs.push(Output::Samples(samples(&b, &[(1, time, value), (0, time, -value), (0, late, value)])));
         }
         if n.is_multiple_of(4) {
             let minute = at(seconds - seconds % 60);
@@ -149,13 +118,7 @@ pub(crate) fn workload() -> Vec<Group> {
         }
         match n % 8 {
             2 => outputs.push(Output::Transition(transition(&rule, "a", Change::Fired, time, time))),
-            6 => outputs.push(Output::Transition(transition(
-                &rule,
-                "a",
-                Change::Resolved,
-                at(seconds - 20),
-                time,
-            ))),
+            6 => outputs.push(Output::Transition(transition(&rule, "a", Change::Resolved, at(seconds - 20), time))),
             7 => outputs.push(Output::Rejected(rejected("b", time))),
             _ => {}
         }

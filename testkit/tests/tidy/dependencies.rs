@@ -45,14 +45,8 @@ const GROUPS: &[(Group, &str)] = &[
          serde serde_json sha2 smallvec strsim subtle thiserror toml tracing",
     ),
     (Async, "futures-util tokio tokio-stream tokio-util"),
-    (
-        Grpc,
-        "prost protox tonic tonic-health tonic-prost tonic-prost-build tonic-reflection",
-    ),
-    (
-        Http,
-        "http http-body http-body-util tower tower-http tower-layer tower-service",
-    ),
+    (Grpc, "prost protox tonic tonic-health tonic-prost tonic-prost-build tonic-reflection"),
+    (Http, "http http-body http-body-util tower tower-http tower-layer tower-service"),
     (Server, "axum hyper hyper-util mime_guess rust-embed"),
     (Client, "reqwest tokio-tungstenite ureq"),
     (Sql, "postgres-types rusqlite tokio-postgres"),
@@ -72,9 +66,8 @@ struct Row {
 }
 
 const EVERY_ONE: &str = "model proto runtime journal ingest pipeline sinks web collector synthetic edge testkit";
-const EVERY_GROUP: &[Group] = &[
-    Async, Grpc, Http, Server, Client, Sql, Broker, Dataflow, Host, Logging, Program, Testing,
-];
+const EVERY_GROUP: &[Group] =
+    &[Async, Grpc, Http, Server, Client, Sql, Broker, Dataflow, Host, Logging, Program, Testing];
 
 const fn row(package: &'static str, ours: &'static str, outside: &'static [Group]) -> Row {
     Row { package, ours, outside }
@@ -91,21 +84,9 @@ const TABLE: &[Row] = &[
     row("sinks", "model runtime journal", &[Async, Sql, Broker]),
     row("web", "model runtime", &[Async, Http, Server]),
     // Construction, order and the command line only; that is a rule about its code, which a reader checks.
-    row(
-        "hub",
-        "benches model proto runtime journal ingest pipeline sinks web collector edge synthetic",
-        EVERY_GROUP,
-    ),
-    row(
-        "collector",
-        "proto model runtime journal",
-        &[Async, Grpc, Http, Host, Logging, Program],
-    ),
-    row(
-        "synthetic",
-        "proto model runtime",
-        &[Async, Grpc, Http, Client, Sql, Broker, Program],
-    ),
+    row("hub", "benches model proto runtime journal ingest pipeline sinks web collector edge synthetic", EVERY_GROUP),
+    row("collector", "proto model runtime journal", &[Async, Grpc, Http, Host, Logging, Program]),
+    row("synthetic", "proto model runtime", &[Async, Grpc, Http, Client, Sql, Broker, Program]),
     row("edge", "web model runtime", &[Async, Http, Server, Client, Program]),
     row("testkit", EVERY_ONE, EVERY_GROUP),
     row("benches", EVERY_ONE, EVERY_GROUP),
@@ -123,13 +104,8 @@ pub(crate) struct Package {
 /// The members of the workspace, in the root manifest's order.
 pub(crate) fn packages(root: &Path) -> Vec<Package> {
     let workspace = read_manifest(&root.join("Cargo.toml"));
-    let members = workspace["workspace"]["members"]
-        .as_array()
-        .expect("the root manifest lists its members");
-    members
-        .iter()
-        .map(|member| read_package(root, member.as_str().expect("a member is a folder's name")))
-        .collect()
+    let members = workspace["workspace"]["members"].as_array().expect("the root manifest lists its members");
+    members.iter().map(|member| read_package(root, member.as_str().expect("a member is a folder's name"))).collect()
 }
 
 pub(crate) fn breaches_of_the_table(packages: &[Package]) -> Vec<String> {
@@ -144,11 +120,8 @@ pub(crate) fn breaches_of_the_table(packages: &[Package]) -> Vec<String> {
             continue;
         };
         for import in &package.imports {
-            let verdict = if ours.contains(import.as_str()) {
-                check_ours(row, import)
-            } else {
-                check_outside(row, import)
-            };
+            let verdict =
+                if ours.contains(import.as_str()) { check_ours(row, import) } else { check_outside(row, import) };
             if let Err(reason) = verdict {
                 breaches.push(format!("{}/Cargo.toml: {import}: {reason}", package.folder));
             }
@@ -159,10 +132,7 @@ pub(crate) fn breaches_of_the_table(packages: &[Package]) -> Vec<String> {
 
 /// Packages that some test dependency of theirs depends on.
 pub(crate) fn cycles(packages: &[Package]) -> Vec<String> {
-    let by_name: BTreeMap<&str, &Package> = packages
-        .iter()
-        .map(|package| (package.name.as_str(), package))
-        .collect();
+    let by_name: BTreeMap<&str, &Package> = packages.iter().map(|package| (package.name.as_str(), package)).collect();
     let mut breaches = Vec::new();
     for package in packages {
         for import in &package.test_imports {
@@ -181,17 +151,11 @@ fn check_ours(row: &Row, import: &str) -> Result<(), String> {
     if row.ours.split(' ').any(|name| name == import) {
         return Ok(());
     }
-    Err(format!(
-        "{} imports only [{}] of ours; stages meet in hub/src/wiring.rs",
-        row.package, row.ours
-    ))
+    Err(format!("{} imports only [{}] of ours; stages meet in hub/src/wiring.rs", row.package, row.ours))
 }
 
 fn check_outside(row: &Row, import: &str) -> Result<(), String> {
-    let Some((group, _)) = GROUPS
-        .iter()
-        .find(|(_, names)| names.split(' ').any(|name| name == import))
-    else {
+    let Some((group, _)) = GROUPS.iter().find(|(_, names)| names.split(' ').any(|name| name == import)) else {
         return Err("new here: put it in a group in testkit/tests/tidy/dependencies.rs".to_owned());
     };
     if *group == Everyday || row.outside.contains(group) {
@@ -203,31 +167,18 @@ fn check_outside(row: &Row, import: &str) -> Result<(), String> {
 /// Cargo refuses a cycle of normal dependencies, so this comes to an end.
 fn reaches(by_name: &BTreeMap<&str, &Package>, from: &str, target: &str) -> bool {
     let Some(package) = by_name.get(from) else { return false };
-    package
-        .imports
-        .iter()
-        .any(|import| import == target || reaches(by_name, import, target))
+    package.imports.iter().any(|import| import == target || reaches(by_name, import, target))
 }
 
 fn read_package(root: &Path, folder: &str) -> Package {
     let manifest = read_manifest(&root.join(folder).join("Cargo.toml"));
-    let lints = manifest
-        .get("lints")
-        .and_then(|lints| lints.get("workspace"))
-        .and_then(Value::as_bool);
+    let lints = manifest.get("lints").and_then(|lints| lints.get("workspace")).and_then(Value::as_bool);
     // Dependencies for one platform only are in tables of the same names, one level deeper.
-    let platforms = manifest
-        .get("target")
-        .and_then(Value::as_table)
-        .into_iter()
-        .flat_map(Table::values);
+    let platforms = manifest.get("target").and_then(Value::as_table).into_iter().flat_map(Table::values);
     let tables: Vec<&Table> = platforms.filter_map(Value::as_table).chain([&manifest]).collect();
     Package {
         folder: folder.to_owned(),
-        name: manifest["package"]["name"]
-            .as_str()
-            .expect("a package has a name")
-            .to_owned(),
+        name: manifest["package"]["name"].as_str().expect("a package has a name").to_owned(),
         takes_up_workspace_lints: lints == Some(true),
         imports: names(&tables, &["dependencies", "build-dependencies"]),
         test_imports: names(&tables, &["dev-dependencies"]),
@@ -236,10 +187,7 @@ fn read_package(root: &Path, folder: &str) -> Package {
 
 fn names(tables: &[&Table], kinds: &[&str]) -> BTreeSet<String> {
     let mut names = BTreeSet::new();
-    for (table, kind) in tables
-        .iter()
-        .flat_map(|table| kinds.iter().map(move |kind| (table, kind)))
-    {
+    for (table, kind) in tables.iter().flat_map(|table| kinds.iter().map(move |kind| (table, kind))) {
         for (key, value) in table.get(*kind).and_then(Value::as_table).into_iter().flatten() {
             // A renamed package goes by the name it was published under.
             names.insert(value.get("package").and_then(Value::as_str).unwrap_or(key).to_owned());
@@ -250,8 +198,7 @@ fn names(tables: &[&Table], kinds: &[&str]) -> BTreeSet<String> {
 
 fn read_manifest(path: &Path) -> Table {
     let text = fs::read_to_string(path).unwrap_or_else(|error| panic!("read {}: {error}", path.display()));
-    text.parse()
-        .unwrap_or_else(|error| panic!("parse {}: {error}", path.display()))
+    text.parse().unwrap_or_else(|error| panic!("parse {}: {error}", path.display()))
 }
 
 #[test]

@@ -8,26 +8,14 @@ use crate::tree::{TextFile, Tree};
 const LETTERS: [char; 7] = ['J', 'T', 'W', 'A', 'Q', 'S', 'C'];
 
 pub(crate) fn breaches(tree: &Tree) -> Vec<String> {
-    let page = tree
-        .files()
-        .iter()
-        .find(|file| file.path == "docs/INVARIANTS.md")
-        .expect("docs/INVARIANTS.md is there");
-    let rows: Vec<Vec<&str>> = page
-        .text
-        .lines()
-        .filter(|line| line.starts_with("| "))
-        .map(cells)
-        .collect();
+    let page = tree.files().iter().find(|file| file.path == "docs/INVARIANTS.md").expect("docs/INVARIANTS.md is there");
+    let rows: Vec<Vec<&str>> = page.text.lines().filter(|line| line.starts_with("| ")).map(cells).collect();
     let listed: BTreeSet<&str> = rows.iter().map(|row| row[0]).collect();
     let mut breaches = Vec::new();
     for file in tree.with_extensions(&["rs"]) {
         for id in cited(&file.text) {
             if !listed.contains(id.as_str()) {
-                breaches.push(format!(
-                    "{}: cites {id}, which docs/INVARIANTS.md does not list",
-                    file.path
-                ));
+                breaches.push(format!("{}: cites {id}, which docs/INVARIANTS.md does not list", file.path));
             }
         }
     }

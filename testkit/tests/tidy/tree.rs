@@ -6,15 +6,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Folders whose content is built, fetched or recorded, by name.
-const SKIPPED_FOLDERS: [&str; 7] = [
-    "target",
-    "node_modules",
-    "dist",
-    "data",
-    "generated",
-    "proptest-regressions",
-    "test-results",
-];
+const SKIPPED_FOLDERS: [&str; 7] =
+    ["target", "node_modules", "dist", "data", "generated", "proptest-regressions", "test-results"];
 
 pub(crate) struct Tree {
     pub(crate) root: PathBuf,
@@ -29,17 +22,12 @@ pub(crate) struct TextFile {
 
 impl Tree {
     pub(crate) fn of_workspace() -> Self {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR"))
-            .parent()
-            .expect("testkit is a folder of the workspace")
-            .to_owned();
+        let root =
+            Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("testkit is a folder of the workspace").to_owned();
         let mut files = Vec::new();
         collect(&root, &root, &mut files);
         files.sort_by(|left, right| left.path.cmp(&right.path));
-        assert!(
-            files.iter().any(|file| file.path == "Cargo.toml"),
-            "the walk must reach the root's own files"
-        );
+        assert!(files.iter().any(|file| file.path == "Cargo.toml"), "the walk must reach the root's own files");
         Self { root, files }
     }
 
@@ -48,11 +36,9 @@ impl Tree {
     }
 
     pub(crate) fn with_extensions<'a>(&'a self, extensions: &'a [&str]) -> impl Iterator<Item = &'a TextFile> {
-        self.files.iter().filter(move |file| {
-            file.name()
-                .rsplit_once('.')
-                .is_some_and(|(_, last)| extensions.contains(&last))
-        })
+        self.files
+            .iter()
+            .filter(move |file| file.name().rsplit_once('.').is_some_and(|(_, last)| extensions.contains(&last)))
     }
 }
 
@@ -78,10 +64,7 @@ fn collect(root: &Path, folder: &Path, files: &mut Vec<TextFile>) {
             && let Ok(text) = fs::read_to_string(&path)
         {
             let relative = path.strip_prefix(root).expect("the walk starts at the root");
-            files.push(TextFile {
-                path: relative.to_string_lossy().replace('\\', "/"),
-                text,
-            });
+            files.push(TextFile { path: relative.to_string_lossy().replace('\\', "/"), text });
         }
     }
 }

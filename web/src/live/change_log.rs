@@ -26,38 +26,18 @@ struct Entry<V> {
 
 impl<K: Clone + Ord + Hash, V> ChangeLog<K, V> {
     pub(crate) fn new(ended_max: usize) -> Self {
-        Self {
-            entries: HashMap::new(),
-            order: BTreeSet::new(),
-            ended: VecDeque::new(),
-            ended_max,
-            floor: 0,
-        }
+        Self { entries: HashMap::new(), order: BTreeSet::new(), ended: VecDeque::new(), ended_max, floor: 0 }
     }
 
     /// `version` never goes back.
     pub(crate) fn put(&mut self, version: u64, key: K, value: V) {
-        self.set(
-            key,
-            Entry {
-                version,
-                value,
-                is_ended: false,
-            },
-        );
+        self.set(key, Entry { version, value, is_ended: false });
     }
 
     /// The key ends in this state; readers hear of it once more.
     pub(crate) fn end(&mut self, version: u64, key: K, value: V) {
         self.ended.push_back((version, key.clone()));
-        self.set(
-            key,
-            Entry {
-                version,
-                value,
-                is_ended: true,
-            },
-        );
+        self.set(key, Entry { version, value, is_ended: true });
         if self.ended_max < self.ended.len()
             && let Some((version, key)) = self.ended.pop_front()
         {
@@ -71,42 +51,26 @@ impl<K: Clone + Ord + Hash, V> ChangeLog<K, V> {
     }
 
     pub(crate) fn get(&self, key: &K) -> Option<&V> {
-        self.entries
-            .get(key)
-            .filter(|entry| !entry.is_ended)
-            .map(|entry| &entry.value)
+        self.entries.get(key).filter(|entry| !entry.is_ended).map(|entry| &entry.value)
     }
 
     /// The key's state, if it changed after `version`.
     pub(crate) fn get_since(&self, version: u64, key: &K) -> Option<&V> {
-        self.entries
-            .get(key)
-            .filter(|entry| version < entry.version)
-            .map(|entry| &entry.value)
+        self.entries.get(key).filter(|entry| version < entry.version).map(|entry| &entry.value)
     }
 
     /// What changed after `version`, oldest change first.
     pub(crate) fn since(&self, version: u64) -> impl Iterator<Item = (&K, &V)> {
-        let later = self
-            .order
-            .iter()
-            .rev()
-            .take_while(move |(changed, _)| version < *changed);
+        let later = self.order.iter().rev().take_while(move |(changed, _)| version < *changed);
         let mut keys: Vec<&K> = later.map(|(_, key)| key).collect();
         keys.reverse();
-        keys.into_iter()
-            .filter_map(|key| Some((key, &self.entries.get(key)?.value)))
+        keys.into_iter().filter_map(|key| Some((key, &self.entries.get(key)?.value)))
     }
 
     /// Every key that has not ended.
     pub(crate) fn present(&self) -> impl Iterator<Item = (&K, &V)> {
-        let entries = self
-            .order
-            .iter()
-            .filter_map(|(_, key)| Some((key, self.entries.get(key)?)));
-        entries
-            .filter(|(_, entry)| !entry.is_ended)
-            .map(|(key, entry)| (key, &entry.value))
+        let entries = self.order.iter().filter_map(|(_, key)| Some((key, self.entries.get(key)?)));
+        entries.filter(|(_, entry)| !entry.is_ended).map(|(key, entry)| (key, &entry.value))
     }
 
     fn set(&mut self, key: K, entry: Entry<V>) {
@@ -120,10 +84,7 @@ impl<K: Clone + Ord + Hash, V> ChangeLog<K, V> {
     fn forget(&mut self, version: u64, key: &K) {
         // A key that came back meanwhile is not forgotten, but who missed its end must not think it went on: the floor rises anyway.
         self.floor = self.floor.max(version);
-        let is_still_ended = self
-            .entries
-            .get(key)
-            .is_some_and(|entry| entry.is_ended && entry.version == version);
+        let is_still_ended = self.entries.get(key).is_some_and(|entry| entry.is_ended && entry.version == version);
         if is_still_ended {
             self.entries.remove(key);
             self.order.remove(&(version, key.clone()));

@@ -226,10 +226,7 @@ impl Client {
 
     async fn say_goodbye(&mut self, end: End) {
         let Some((code, reason)) = end.goodbye() else { return };
-        let frame = CloseFrame {
-            code,
-            reason: Utf8Bytes::from_static(reason),
-        };
+        let frame = CloseFrame { code, reason: Utf8Bytes::from_static(reason) };
         let parting = async {
             self.socket.send(Message::Close(Some(frame))).await?;
             // Until the client has closed, too: closing on top of what it still sends would reset the connection and lose our reason.
@@ -252,11 +249,7 @@ fn done(outcome: Result<Result<(), axum::Error>, tokio::time::error::Elapsed>) -
 impl End {
     /// axum hides tungstenite's error type; its text is all there is to tell a message that is too long from a broken connection.
     fn of(error: &axum::Error) -> Self {
-        if error.to_string().contains("too long") {
-            Self::TooLarge
-        } else {
-            Self::Left
-        }
+        if error.to_string().contains("too long") { Self::TooLarge } else { Self::Left }
     }
 
     const fn as_str(self) -> &'static str {

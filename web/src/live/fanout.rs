@@ -89,10 +89,7 @@ fn reconcile(shared: &Shared) {
     let known: BTreeSet<&MachineId> = machines.iter().map(|view| &view.machine).collect();
     let removed = shared.live.board.strangers(|id| known.contains(id));
     if !removed.is_empty() {
-        let changes = Changes {
-            removed,
-            ..Changes::default()
-        };
+        let changes = Changes { removed, ..Changes::default() };
         shared.live.board.apply(changes);
     }
 }
@@ -103,17 +100,10 @@ fn hub_figures(shared: &Shared) -> String {
     let health = shared.app.readiness.health();
     to_json(&HubShape {
         samples_per_s: stats.samples_per_s,
-        machines: MachineCounts {
-            up: counts.up,
-            stale: counts.stale,
-            down: counts.down,
-        },
+        machines: MachineCounts { up: counts.up, stale: counts.stale, down: counts.down },
         series: counts.series,
         clients: shared.live.clients(),
-        latency_ms: Latency {
-            p50: stats.latency_p50_ms,
-            p99: stats.latency_p99_ms,
-        },
+        latency_ms: Latency { p50: stats.latency_p50_ms, p99: stats.latency_p99_ms },
         degraded: health.iter().filter(|one| !one.is_up).map(|one| one.name).collect(),
     })
 }

@@ -41,11 +41,7 @@ pub(crate) fn error(seq: u64, detail: &str) -> String {
 pub(crate) fn compose(update: &Update, detail: Detail, seq: u64, now: Timestamp) -> impl Iterator<Item = String> {
     let chunks = chunks(update, detail);
     chunks.into_iter().zip(seq..).map(move |(chunk, number)| {
-        let kind = if update.is_whole && number == seq {
-            "snapshot"
-        } else {
-            "delta"
-        };
+        let kind = if update.is_whole && number == seq { "snapshot" } else { "delta" };
         chunk.compose(kind, number, now, &update.hub)
     })
 }
@@ -70,9 +66,7 @@ fn chunks(update: &Update, detail: Detail) -> Vec<Chunk<'_>> {
 
 /// The last chunk, or a new one when `bytes` more would make it too large.
 fn room<'c, 'a>(chunks: &'c mut Vec<Chunk<'a>>, bytes: usize) -> &'c mut Chunk<'a> {
-    let is_full = chunks
-        .last()
-        .is_none_or(|last| last.bytes != 0 && MESSAGE_BYTES_MAX < last.bytes + bytes);
+    let is_full = chunks.last().is_none_or(|last| last.bytes != 0 && MESSAGE_BYTES_MAX < last.bytes + bytes);
     if is_full {
         chunks.push(Chunk::default());
     }
@@ -85,11 +79,7 @@ impl Chunk<'_> {
     fn compose(&self, kind: &str, seq: u64, now: Timestamp, hub: &str) -> String {
         let mut text = String::with_capacity(self.bytes + hub.len() + 128);
         let time = now.millis();
-        write!(
-            text,
-            r#"{{"type":"{kind}","seq":{seq},"time":{time},"hub":{hub},"machines":["#
-        )
-        .expect(INFALLIBLE);
+        write!(text, r#"{{"type":"{kind}","seq":{seq},"time":{time},"hub":{hub},"machines":["#).expect(INFALLIBLE);
         join(&mut text, self.machines.iter().copied());
         text.push_str("],\"alerts\":[");
         join(&mut text, self.alerts.iter().copied());
@@ -141,10 +131,7 @@ mod tests {
     #[test]
     fn a_large_update_goes_on_in_deltas_without_losing_a_machine() {
         let board = Board::new();
-        board.apply(Changes {
-            machines: machines(8_000),
-            ..Changes::default()
-        });
+        board.apply(Changes { machines: machines(8_000), ..Changes::default() });
         let update = board.since(0, &Scope::All);
         let texts: Vec<String> = compose(&update, Detail::Summary, 5, Timestamp::EPOCH).collect();
         assert!((2..6).contains(&texts.len()), "{} messages", texts.len());
@@ -154,13 +141,7 @@ mod tests {
             let message: Value = serde_json::from_str(text).unwrap();
             assert_eq!(message["type"], if index == 0 { "snapshot" } else { "delta" });
             assert_eq!(message["seq"], index + 5);
-            ids.extend(
-                message["machines"]
-                    .as_array()
-                    .unwrap()
-                    .iter()
-                    .map(|one| one["id"].to_string()),
-            );
+            ids.extend(message["machines"].as_array().unwrap().iter().map(|one| one["id"].to_string()));
         }
         assert_eq!(ids.len(), 8_000);
     }
@@ -177,10 +158,7 @@ mod tests {
     fn who_missed_more_removals_than_are_remembered_starts_anew() {
         let board = Board::new();
         let all = machines(3_000);
-        board.apply(Changes {
-            machines: all.clone(),
-            ..Changes::default()
-        });
+        board.apply(Changes { machines: all.clone(), ..Changes::default() });
         let cursor = board.since(0, &Scope::All).version;
         let remove = |range: std::ops::Range<usize>| {
             board.apply(Changes {
@@ -192,9 +170,6 @@ mod tests {
         let few = remove(0..1_000);
         assert_eq!((few.is_whole, few.removed.len(), few.machines.len()), (false, 1_000, 0));
         let many = remove(1_000..2_000);
-        assert_eq!(
-            (many.is_whole, many.removed.len(), many.machines.len()),
-            (true, 0, 1_000)
-        );
+        assert_eq!((many.is_whole, many.removed.len(), many.machines.len()), (true, 0, 1_000));
     }
 }

@@ -50,13 +50,7 @@ impl Live {
             let now = *counted.borrow() as f64;
             scrape.gauge("web_clients", "Connected WebSocket clients.", &[], now);
         });
-        Self {
-            board: Board::new(),
-            counters: Counters::new(metrics),
-            clients,
-            clients_max,
-            closing: Drain::new(),
-        }
+        Self { board: Board::new(), counters: Counters::new(metrics), clients, clients_max, closing: Drain::new() }
     }
 
     /// A place for one more client, unless all are taken.
@@ -66,9 +60,7 @@ impl Live {
             *count += usize::from(has_room);
             has_room
         });
-        is_taken.then(|| Seat {
-            clients: Arc::clone(&self.clients),
-        })
+        is_taken.then(|| Seat { clients: Arc::clone(&self.clients) })
     }
 
     pub(crate) fn clients(&self) -> usize {
@@ -108,8 +100,6 @@ impl Counters {
 
     pub(crate) fn closed(&self, reason: &'static str) {
         let help = "WebSocket clients that are gone, by reason.";
-        self.registry
-            .counter("web_clients_closed_total", help, &[("reason", reason)])
-            .increment();
+        self.registry.counter("web_clients_closed_total", help, &[("reason", reason)]).increment();
     }
 }

@@ -27,22 +27,15 @@ pub(crate) struct AlertPiece {
 
 impl MachinePiece {
     pub(crate) fn new(view: Arc<MachineView>) -> Self {
-        Self {
-            view,
-            summary: OnceLock::new(),
-            full: OnceLock::new(),
-            seeds: OnceLock::new(),
-        }
+        Self { view, summary: OnceLock::new(), full: OnceLock::new(), seeds: OnceLock::new() }
     }
 
     pub(crate) fn summary(&self) -> &Utf8Bytes {
-        self.summary
-            .get_or_init(|| to_json(&MachineShape::summary(&self.view)).into())
+        self.summary.get_or_init(|| to_json(&MachineShape::summary(&self.view)).into())
     }
 
     pub(crate) fn full(&self) -> &Utf8Bytes {
-        self.full
-            .get_or_init(|| to_json(&MachineShape::full(&self.view)).into())
+        self.full.get_or_init(|| to_json(&MachineShape::full(&self.view)).into())
     }
 
     /// A whole message of its own.
@@ -53,10 +46,7 @@ impl MachinePiece {
 
 impl AlertPiece {
     pub(crate) fn new(alert: Arc<Alert>) -> Self {
-        Self {
-            alert,
-            json: OnceLock::new(),
-        }
+        Self { alert, json: OnceLock::new() }
     }
 
     pub(crate) fn json(&self) -> &Utf8Bytes {

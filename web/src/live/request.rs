@@ -59,11 +59,7 @@ pub(crate) fn parse(text: &str) -> Result<Subscription, String> {
     if RATE_MS_MAX < rate_ms {
         return Err(format!("`rate_ms` is {rate_ms}; send 0 to {RATE_MS_MAX}"));
     }
-    Ok(Subscription {
-        scope: scope(&machines)?,
-        detail,
-        rate: Duration::from_millis(rate_ms),
-    })
+    Ok(Subscription { scope: scope(&machines)?, detail, rate: Duration::from_millis(rate_ms) })
 }
 
 fn scope(machines: &[String]) -> Result<Scope, String> {
@@ -72,9 +68,7 @@ fn scope(machines: &[String]) -> Result<Scope, String> {
     }
     if machines.is_empty() || MACHINES_MAX < machines.len() {
         let count = machines.len();
-        return Err(format!(
-            r#"`machines` names {count} machines; name 1 to {MACHINES_MAX}, or "*" for all"#
-        ));
+        return Err(format!(r#"`machines` names {count} machines; name 1 to {MACHINES_MAX}, or "*" for all"#));
     }
     let ids: Result<BTreeSet<_>, _> = machines.iter().map(|id| MachineId::parse(id)).collect();
     ids.map(Scope::Only).map_err(|invalid| format!("`machines`: {invalid}"))
@@ -92,10 +86,7 @@ mod tests {
         assert_eq!((parsed.detail, parsed.rate), (Detail::Full, Duration::ZERO));
         let default = parse(r#"{"type":"subscribe"}"#).unwrap();
         assert_eq!(default.scope, Scope::All);
-        assert_eq!(
-            (default.detail, default.rate),
-            (Detail::Summary, Duration::from_secs(1))
-        );
+        assert_eq!((default.detail, default.rate), (Detail::Summary, Duration::from_secs(1)));
     }
 
     #[test]

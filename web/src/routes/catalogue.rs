@@ -30,10 +30,7 @@ struct MetricShape {
 /// The catalogue is short and fixed, so it comes whole.
 pub(super) async fn list(uri: Uri) -> Result<Response, Problem> {
     Params::read(&uri, &[])?;
-    Ok(json(&Page {
-        metrics: METRICS.iter().map(MetricShape::of).collect(),
-        next: None,
-    }))
+    Ok(json(&Page { metrics: METRICS.iter().map(MetricShape::of).collect(), next: None }))
 }
 
 impl MetricShape {

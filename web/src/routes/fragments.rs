@@ -63,10 +63,7 @@ fn row(out: &mut String, alert: &Alert) -> std::fmt::Result {
     let machine = Escaped(alert.machine.as_str());
     let icon = format!("<svg class=\"icon\" aria-hidden=\"true\"><use href=\"#i-{severity}\"></use></svg>");
     write!(out, "<tr data-severity=\"{severity}\">")?;
-    write!(
-        out,
-        "<td><span class=\"severity\" data-severity=\"{severity}\">{icon}{severity}</span></td>"
-    )?;
+    write!(out, "<td><span class=\"severity\" data-severity=\"{severity}\">{icon}{severity}</span></td>")?;
     write!(out, "<td><a href=\"/machines/{machine}\">{machine}</a></td>")?;
     write!(out, "<td>{}</td>", Subject(alert))?;
     write!(out, "<td>{}</td>", Reading(alert))?;
@@ -85,12 +82,7 @@ impl std::fmt::Display for Subject<'_> {
             write!(out, " <span class=\"muted\">{}</span>", Escaped(&alert.rule.summary))?;
         }
         for (name, value) in alert.series.labels.iter() {
-            write!(
-                out,
-                " <span class=\"muted\" title=\"{}\">{}</span>",
-                Escaped(name),
-                Escaped(value)
-            )?;
+            write!(out, " <span class=\"muted\" title=\"{}\">{}</span>", Escaped(name), Escaped(value))?;
         }
         Ok(())
     }
@@ -133,12 +125,7 @@ struct Time(Option<Timestamp>);
 impl std::fmt::Display for Time {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self.0 {
-            Some(at) => write!(
-                out,
-                "<time datetime=\"{}\">{}</time>",
-                at.to_rfc3339(),
-                format::time(at)
-            ),
+            Some(at) => write!(out, "<time datetime=\"{}\">{}</time>", at.to_rfc3339(), format::time(at)),
             None => Ok(()),
         }
     }

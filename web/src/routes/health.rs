@@ -44,10 +44,7 @@ pub(super) struct Dependency {
 }
 
 pub(super) async fn alive(State(shared): State<Arc<Shared>>) -> Response {
-    json(&Alive {
-        status: "alive",
-        version: shared.app.version,
-    })
+    json(&Alive { status: "alive", version: shared.app.version })
 }
 
 pub(super) async fn ready(State(shared): State<Arc<Shared>>) -> Response {

@@ -55,11 +55,7 @@ pub(super) async fn history(
         return Err(unknown_machine(&asked.machine));
     }
     let has_minutes = tier == Tier::Raw && asked.to.since(asked.from) <= MINUTE_ROWS_SPAN_MAX;
-    let minute = if has_minutes {
-        Some(minute_rows(&shared, &asked).await?)
-    } else {
-        None
-    };
+    let minute = if has_minutes { Some(minute_rows(&shared, &asked).await?) } else { None };
     let interval_ms = view.and_then(|view| view.info.as_ref().map(|info| i64::from(info.interval_ms)));
     let fit = Fit {
         from: asked.from,
@@ -69,22 +65,14 @@ pub(super) async fn history(
         points_max: asked.points_max,
         interval_ms: interval_ms.filter(|ms| *ms != 0).unwrap_or(INTERVAL_MS_DEFAULT),
     };
-    let series: Vec<Series> = answer
-        .series
-        .into_iter()
-        .filter_map(|points| Series::of(points, fit))
-        .collect();
+    let series: Vec<Series> = answer.series.into_iter().filter_map(|points| Series::of(points, fit)).collect();
     let window_ms = tier::window(tier).map(|window| i64::try_from(window.as_millis()).unwrap_or(i64::MAX));
     Ok(json(&HistoryShape {
         machine: asked.machine.as_str(),
         from: asked.from.millis(),
         to: asked.to.millis(),
         tier,
-        step_ms: series
-            .iter()
-            .map(|series| series.step_ms)
-            .min()
-            .unwrap_or(window_ms.unwrap_or(fit.interval_ms)),
+        step_ms: series.iter().map(|series| series.step_ms).min().unwrap_or(window_ms.unwrap_or(fit.interval_ms)),
         partial: answer.partial,
         series,
         minute,
@@ -93,12 +81,8 @@ pub(super) async fn history(
 
 impl Asked {
     fn read(machine: MachineId, uri: &Uri, now: Timestamp) -> Result<Self, Problem> {
-        const TIERS: &[(&str, Option<Tier>)] = &[
-            ("auto", None),
-            ("raw", Some(Tier::Raw)),
-            ("minute", Some(Tier::Minute)),
-            ("hour", Some(Tier::Hour)),
-        ];
+        const TIERS: &[(&str, Option<Tier>)] =
+            &[("auto", None), ("raw", Some(Tier::Raw)), ("minute", Some(Tier::Minute)), ("hour", Some(Tier::Hour))];
         let params = Params::read(uri, KNOWN)?;
         let (from, to) = params.range(now, DEFAULT_SPAN)?;
         Ok(Self {
@@ -136,22 +120,14 @@ fn metrics(params: &Params) -> Result<Vec<String>, Problem> {
     for given in params.all("metric") {
         let name = Catalogue::standard().find(given).map_or(given, |metric| metric.name);
         if let Err(invalid) = SeriesKey::parse(name, Labels::none()) {
-            return Err(wrong(
-                "metric",
-                "a metric",
-                given,
-                &format!("{}; /api/v1/metrics lists them", invalid.rule),
-            ));
+            return Err(wrong("metric", "a metric", given, &format!("{}; /api/v1/metrics lists them", invalid.rule)));
         }
         if !names.iter().any(|known| known == name) {
             names.push(name.to_owned());
         }
     }
     if METRICS_MAX < names.len() {
-        let detail = format!(
-            "`metric` is given {} times; name at most {METRICS_MAX}, or none for all",
-            names.len()
-        );
+        let detail = format!("`metric` is given {} times; name at most {METRICS_MAX}, or none for all", names.len());
         return Err(Problem::bad_query(detail));
     }
     Ok(names)

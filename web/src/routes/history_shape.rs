@@ -169,11 +169,8 @@ fn column(times: &[Timestamp]) -> Vec<i64> {
 
 /// The usual time between two samples: the middle of all distances, so that neither a gap nor a minute of `focus` moves it.
 fn spacing_ms(times: &[Timestamp]) -> Option<i64> {
-    let mut distances: Vec<i64> = times
-        .windows(2)
-        .map(|pair| pair[1].millis() - pair[0].millis())
-        .filter(|distance| *distance > 0)
-        .collect();
+    let mut distances: Vec<i64> =
+        times.windows(2).map(|pair| pair[1].millis() - pair[0].millis()).filter(|distance| *distance > 0).collect();
     let middle = distances.len() / 2;
     (!distances.is_empty()).then(|| *distances.select_nth_unstable(middle).1)
 }

@@ -25,10 +25,7 @@ pub(super) async fn upgrade(
     shared.app.settings.hosts.check_origin(&uri, &headers)?;
     let Some(seat) = shared.live.seat() else {
         shared.live.counters.refused.increment();
-        let detail = format!(
-            "all {} live places are taken; try again later",
-            shared.app.settings.clients_max
-        );
+        let detail = format!("all {} live places are taken; try again later", shared.app.settings.clients_max);
         return Err(Problem::unavailable("too_many_clients", detail));
     };
     Ok(client::with_limits(upgrade).on_upgrade(move |socket| client::converse(socket, shared, seat)))

@@ -16,11 +16,8 @@ use crate::shapes::machine::MachineShape;
 use crate::shapes::{SeriesShape, millis};
 use crate::state::Shared;
 
-const STATUSES: &[(&str, Option<Status>)] = &[
-    ("up", Some(Status::Up)),
-    ("stale", Some(Status::Stale)),
-    ("down", Some(Status::Down)),
-];
+const STATUSES: &[(&str, Option<Status>)] =
+    &[("up", Some(Status::Up)), ("stale", Some(Status::Stale)), ("down", Some(Status::Down))];
 
 #[derive(Serialize)]
 struct Page<'a> {
@@ -67,10 +64,7 @@ pub(super) async fn list(State(shared): State<Arc<Shared>>, uri: Uri) -> Result<
         .filter(|view| wanted.as_ref().is_none_or(|wanted| mentions(view, wanted)));
     let page: Vec<_> = found.by_ref().take(limit).collect();
     let next = found.next().and(page.last()).map(|last| last.machine.as_str());
-    Ok(json(&Page {
-        machines: page.iter().map(|view| MachineShape::summary(view)).collect(),
-        next,
-    }))
+    Ok(json(&Page { machines: page.iter().map(|view| MachineShape::summary(view)).collect(), next }))
 }
 
 pub(super) async fn one(
@@ -97,11 +91,7 @@ pub(super) async fn metrics(
         machine: view.machine.as_str(),
         time: millis(newest),
         metrics: values
-            .map(|(key, (value, time))| Value {
-                series: SeriesShape::of(key),
-                value: *value,
-                time: millis(*time),
-            })
+            .map(|(key, (value, time))| Value { series: SeriesShape::of(key), value: *value, time: millis(*time) })
             .collect(),
     }))
 }
@@ -126,7 +116,5 @@ pub(super) async fn processes(
 fn mentions(view: &MachineView, wanted: &str) -> bool {
     let tags = view.info.iter().flat_map(|info| info.tags.iter());
     view.machine.as_str().to_lowercase().contains(wanted)
-        || tags
-            .map(|(name, value)| format!("{name}:{value}").to_lowercase())
-            .any(|tag| tag.contains(wanted))
+        || tags.map(|(name, value)| format!("{name}:{value}").to_lowercase()).any(|tag| tag.contains(wanted))
 }

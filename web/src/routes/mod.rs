@@ -31,15 +31,7 @@ use crate::shapes::to_json;
 use crate::state::Shared;
 
 /// Addresses of the dashboard's screens: one page serves them all.
-const SCREENS: &[&str] = &[
-    "/",
-    "/machines/{id}",
-    "/alerts",
-    "/rules",
-    "/pipeline",
-    "/compare",
-    "/settings",
-];
+const SCREENS: &[&str] = &["/", "/machines/{id}", "/alerts", "/rules", "/pipeline", "/compare", "/settings"];
 
 pub(crate) fn all() -> Router<Arc<Shared>> {
     let api = Router::new()
@@ -52,10 +44,7 @@ pub(crate) fn all() -> Router<Arc<Shared>> {
         .route("/api/v1/alerts", get(alerts::active))
         .route("/api/v1/alerts/history", get(alerts::history))
         .route("/api/v1/rules", get(rules::list).post(rules::create))
-        .route(
-            "/api/v1/rules/{name}",
-            get(rules::one).put(rules::update).delete(rules::delete),
-        )
+        .route("/api/v1/rules/{name}", get(rules::one).put(rules::update).delete(rules::delete))
         .route("/api/v1/dead-letters", get(dead_letters::list))
         .route("/api/v1/pipeline", get(pipeline::figures))
         .route("/api/v1/openapi.json", get(openapi::document));
@@ -74,9 +63,7 @@ pub(crate) fn all() -> Router<Arc<Shared>> {
         .route("/ready", get(health::ready))
         .route("/readyz", get(health::ready))
         .route("/-/ready", get(health::ready));
-    let screens = SCREENS
-        .iter()
-        .fold(Router::new(), |router, path| router.route(path, get(assets::page)));
+    let screens = SCREENS.iter().fold(Router::new(), |router, path| router.route(path, get(assets::page)));
     api.merge(seeds).merge(own).merge(screens)
 }
 
@@ -99,10 +86,7 @@ impl<S: Send + Sync> FromRequestParts<S> for OfMachine {
 }
 
 fn unknown_machine(id: &MachineId) -> Problem {
-    Problem::not_found(
-        "unknown_machine",
-        format!("no machine is called {id}; /api/v1/machines lists them"),
-    )
+    Problem::not_found("unknown_machine", format!("no machine is called {id}; /api/v1/machines lists them"))
 }
 
 fn json(shape: &impl serde::Serialize) -> Response {

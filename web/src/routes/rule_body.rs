@@ -24,11 +24,7 @@ impl FromRequest<Arc<Shared>> for Sent {
     type Rejection = Problem;
 
     async fn from_request(request: Request, shared: &Arc<Shared>) -> Result<Self, Problem> {
-        shared
-            .app
-            .settings
-            .hosts
-            .check_origin(request.uri(), request.headers())?;
+        shared.app.settings.hosts.check_origin(request.uri(), request.headers())?;
         if !is_json(request.headers()) {
             let detail = format!("send the rule as {MEDIA}");
             let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
@@ -54,9 +50,7 @@ impl Sent {
         if let Some(name) = name {
             let given = self.0.insert("name".to_owned(), name.into());
             if given.is_some_and(|given| given != name) {
-                return Err(bad_body(
-                    "a rule keeps its name; create one of the new name and delete the old one",
-                ));
+                return Err(bad_body("a rule keeps its name; create one of the new name and delete the old one"));
             }
         }
         serde_json::from_value(Value::Object(self.0)).map_err(|error| bad_body(format!("this is not a rule: {error}")))

@@ -81,10 +81,7 @@ impl<'a> MachineShape<'a> {
             series,
             processes: view.processes.as_deref().map(ProcessesShape::of),
         };
-        Self {
-            detail: Some(detail),
-            ..Self::summary(view)
-        }
+        Self { detail: Some(detail), ..Self::summary(view) }
     }
 }
 
@@ -109,10 +106,6 @@ impl<'a> HostShape<'a> {
 
 impl<'a> ProcessesShape<'a> {
     fn of(processes: &'a Processes) -> Self {
-        Self {
-            time: processes.time.millis(),
-            by_cpu: &processes.by_cpu,
-            by_memory: &processes.by_memory,
-        }
+        Self { time: processes.time.millis(), by_cpu: &processes.by_cpu, by_memory: &processes.by_memory }
     }
 }

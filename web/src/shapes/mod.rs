@@ -21,11 +21,7 @@ pub(crate) struct SeriesShape<'a> {
 
 impl<'a> SeriesShape<'a> {
     pub(crate) fn of(key: &'a SeriesKey) -> Self {
-        Self {
-            metric: &key.metric,
-            labels: &key.labels,
-            unit: unit_of(&key.metric),
-        }
+        Self { metric: &key.metric, labels: &key.labels, unit: unit_of(&key.metric) }
     }
 }
 

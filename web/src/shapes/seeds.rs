@@ -49,10 +49,7 @@ fn metrics(view: &MachineView) -> BTreeMap<String, f64> {
     known
         .filter_map(|(key, value)| {
             let alias = seed_alias(&key.metric)?;
-            let renamed = SeriesKey {
-                metric: alias.name.into(),
-                labels: key.labels.clone(),
-            };
+            let renamed = SeriesKey { metric: alias.name.into(), labels: key.labels.clone() };
             Some((renamed.to_string(), value / alias.scale))
         })
         .collect()

@@ -15,24 +15,15 @@ fn hub() -> Hub {
 }
 
 fn answer(series: Vec<SeriesPoints>) -> RangeAnswer {
-    RangeAnswer {
-        series,
-        ..RangeAnswer::default()
-    }
+    RangeAnswer { series, ..RangeAnswer::default() }
 }
 
 #[tokio::test]
 async fn a_short_range_has_raw_points_and_minute_rows() {
     let hub = hub();
-    hub.history.set(
-        Tier::Raw,
-        answer(vec![fleet::raw(CPU, &[(-10, 0.1), (-5, 0.3), (0, 0.2)])]),
-    );
-    hub.history
-        .set(Tier::Minute, answer(vec![fleet::windows(CPU, &[-60], 0.25)]));
-    let history = hub
-        .json("/api/machines/db-1/history?metric=CPU_PERCENT&from=now-5m")
-        .await;
+    hub.history.set(Tier::Raw, answer(vec![fleet::raw(CPU, &[(-10, 0.1), (-5, 0.3), (0, 0.2)])]));
+    hub.history.set(Tier::Minute, answer(vec![fleet::windows(CPU, &[-60], 0.25)]));
+    let history = hub.json("/api/machines/db-1/history?metric=CPU_PERCENT&from=now-5m").await;
     assert_eq!(
         history,
         json!({
@@ -45,42 +36,23 @@ async fn a_short_range_has_raw_points_and_minute_rows() {
     );
     let asked = hub.history.asked.lock().unwrap();
     assert_eq!(asked[0].metrics, [CPU]);
-    assert_eq!(
-        (asked[0].from, asked[0].to),
-        (Timestamp::from_secs(NOW_S - 300), Timestamp::from_secs(NOW_S))
-    );
-    assert_eq!(
-        asked.iter().map(|query| query.tier).collect::<Vec<_>>(),
-        [Tier::Raw, Tier::Minute]
-    );
+    assert_eq!((asked[0].from, asked[0].to), (Timestamp::from_secs(NOW_S - 300), Timestamp::from_secs(NOW_S)));
+    assert_eq!(asked.iter().map(|query| query.tier).collect::<Vec<_>>(), [Tier::Raw, Tier::Minute]);
 }
 
 #[tokio::test]
 async fn a_longer_range_has_windows_with_their_band_and_the_figure_asked_for() {
     let hub = hub();
-    hub.history
-        .set(Tier::Minute, answer(vec![fleet::windows(CPU, &[-120, -60], 0.25)]));
-    for (agg, expected) in [
-        ("avg", 0.25),
-        ("min", 0.2),
-        ("max", 0.3),
-        ("sum", 0.5),
-        ("count", 2.0),
-        ("last", 0.3),
-    ] {
-        let history = hub
-            .json(&format!("/api/v1/machines/db-1/history?from=now-6h&agg={agg}"))
-            .await;
+    hub.history.set(Tier::Minute, answer(vec![fleet::windows(CPU, &[-120, -60], 0.25)]));
+    for (agg, expected) in [("avg", 0.25), ("min", 0.2), ("max", 0.3), ("sum", 0.5), ("count", 2.0), ("last", 0.3)] {
+        let history = hub.json(&format!("/api/v1/machines/db-1/history?from=now-6h&agg={agg}")).await;
         assert_eq!(
             (&history["tier"], &history["step_ms"], &history["minute"]),
             (&json!("minute"), &json!(60_000), &json!(null))
         );
         let series = &history["series"][0];
         assert_eq!(series["v"], json!([expected, expected]), "{agg}");
-        assert_eq!(
-            (&series["min"], &series["max"]),
-            (&json!([0.2, 0.2]), &json!([0.3, 0.3]))
-        );
+        assert_eq!((&series["min"], &series["max"]), (&json!([0.2, 0.2]), &json!([0.3, 0.3])));
     }
 }
 
@@ -88,8 +60,7 @@ async fn a_longer_range_has_windows_with_their_band_and_the_figure_asked_for() {
 async fn the_window_that_the_range_begins_in_belongs_to_it() {
     let hub = hub();
     let from = NOW_S - 20_000 + 17;
-    hub.json(&format!("/api/v1/machines/db-1/history?from={from}&tier=hour"))
-        .await;
+    hub.json(&format!("/api/v1/machines/db-1/history?from={from}&tier=hour")).await;
     let asked = hub.history.asked.lock().unwrap();
     assert_eq!(asked[0].from, Timestamp::from_secs(from - from % 3_600));
 }
@@ -109,10 +80,7 @@ async fn a_spike_survives_few_points() {
 #[tokio::test]
 async fn too_many_points_come_from_a_coarser_tier_or_are_refused() {
     let hub = hub();
-    let truncated = RangeAnswer {
-        truncated: true,
-        ..RangeAnswer::default()
-    };
+    let truncated = RangeAnswer { truncated: true, ..RangeAnswer::default() };
     hub.history.set(Tier::Raw, truncated);
     assert_eq!(hub.json("/api/v1/machines/db-1/history").await["tier"], "minute");
     let refused = hub.get("/api/v1/machines/db-1/history?tier=raw").await;
@@ -122,10 +90,7 @@ async fn too_many_points_come_from_a_coarser_tier_or_are_refused() {
 #[tokio::test]
 async fn what_is_no_longer_kept_is_said_to_be_partial() {
     let hub = hub();
-    let partial = RangeAnswer {
-        partial: true,
-        ..RangeAnswer::default()
-    };
+    let partial = RangeAnswer { partial: true, ..RangeAnswer::default() };
     hub.history.set(Tier::Hour, partial);
     let history = hub.json("/api/v1/machines/db-1/history?from=now-52w").await;
     assert_eq!(
@@ -151,23 +116,11 @@ async fn a_store_that_cannot_answer_is_said_so_with_a_time_to_come_back() {
             "503 history_unavailable: history is unavailable: no connection",
             "5",
         ),
-        (
-            QueryError::Timeout(5_000),
-            "504 query_timeout: the query took longer than 5000 ms",
-            "",
-        ),
-        (
-            QueryError::Failed("table secret".to_owned()),
-            "500 history_failed: the stored data could not be read",
-            "",
-        ),
+        (QueryError::Timeout(5_000), "504 query_timeout: the query took longer than 5000 ms", ""),
+        (QueryError::Failed("table secret".to_owned()), "500 history_failed: the stored data could not be read", ""),
     ] {
         hub.history.fail(error);
-        for path in [
-            "/api/v1/machines/db-1/history",
-            "/api/v1/alerts/history",
-            "/api/v1/dead-letters",
-        ] {
+        for path in ["/api/v1/machines/db-1/history", "/api/v1/alerts/history", "/api/v1/dead-letters"] {
             let answer = hub.get(path).await;
             assert!(answer.problem().starts_with(expected), "{path}: {}", answer.text);
             assert_eq!(answer.header("retry-after"), retry_after);
@@ -180,9 +133,5 @@ async fn a_request_that_takes_too_long_is_given_up() {
     let hub = hub();
     *hub.history.never_answers.lock().unwrap() = true;
     let answer = hub.get("/api/v1/machines/db-1/history").await;
-    assert!(
-        answer
-            .problem()
-            .starts_with("504 request_timeout: no answer within 10 s")
-    );
+    assert!(answer.problem().starts_with("504 request_timeout: no answer within 10 s"));
 }

@@ -119,10 +119,7 @@ async fn full_detail_of_one_machine_says_nothing_of_the_others() {
     hub.hot.put(fleet::machine("a", 0.9));
     hub.hot.put(fleet::machine("b", 0.8));
     let delta = next_of_machines(&mut client).await;
-    assert_eq!(
-        (ids(&delta), &delta["machines"][0]["values"][0]),
-        (vec!["b"], &json!(0.8))
-    );
+    assert_eq!((ids(&delta), &delta["machines"][0]["values"][0]), (vec!["b"], &json!(0.8)));
 }
 
 #[tokio::test]
@@ -173,12 +170,7 @@ async fn a_bad_message_is_answered_and_forgiven() {
     client.say("{").await;
     let error = client.next().await;
     assert_eq!((&error["type"], &error["seq"]), (&json!("error"), &json!(1)));
-    assert!(
-        error["detail"]
-            .as_str()
-            .unwrap()
-            .contains(r#"send {"type":"subscribe""#)
-    );
+    assert!(error["detail"].as_str().unwrap().contains(r#"send {"type":"subscribe""#));
     client.say(ALL).await;
     let snapshot = client.next().await;
     assert_eq!((&snapshot["type"], &snapshot["seq"]), (&json!("snapshot"), &json!(2)));
@@ -231,10 +223,7 @@ async fn a_client_whose_socket_takes_nothing_is_dropped() {
     let deadline = Instant::now() + LONG;
     let (mut before, mut quiet_rounds) = (0, 0);
     while before < 1_000_000 || quiet_rounds < 3 {
-        assert!(
-            Instant::now() < deadline,
-            "after {before} bytes the socket still takes more"
-        );
+        assert!(Instant::now() < deadline, "after {before} bytes the socket still takes more");
         quiet_rounds = if sent(&hub) == before { quiet_rounds + 1 } else { 0 };
         before = sent(&hub);
         names.iter().for_each(|id| hub.hot.put(fleet::machine(id, 0.5)));
@@ -243,10 +232,7 @@ async fn a_client_whose_socket_takes_nothing_is_dropped() {
     tokio::time::pause();
     tokio::time::advance(Duration::from_secs(21)).await;
     settle().await;
-    assert!(metric(
-        &hub.state.metrics,
-        "web_clients_closed_total{reason=\"stuck\"} 1"
-    ));
+    assert!(metric(&hub.state.metrics, "web_clients_closed_total{reason=\"stuck\"} 1"));
     assert!(metric(&hub.state.metrics, "web_clients 0"));
 }
 
@@ -280,10 +266,7 @@ async fn a_flood_of_messages_is_ended() {
 
 #[tokio::test]
 async fn one_client_too_many_is_refused_with_a_reason_and_counted() {
-    let hub = Hub::with(WebSettings {
-        clients_max: 1,
-        ..WebSettings::default()
-    });
+    let hub = Hub::with(WebSettings { clients_max: 1, ..WebSettings::default() });
     let served = hub.serve().await;
     let first = served.client().await;
     let url = format!("ws://{}/ws", served.address);
@@ -305,9 +288,7 @@ async fn a_page_of_another_origin_gets_no_socket() {
     let served = Hub::new().serve().await;
     let url = format!("ws://{}/ws", served.address);
     let mut request = url.as_str().into_client_request().unwrap();
-    request
-        .headers_mut()
-        .insert("origin", "http://evil.example".parse().unwrap());
+    request.headers_mut().insert("origin", "http://evil.example".parse().unwrap());
     let Err(tungstenite::Error::Http(refusal)) = connect_async(request).await else {
         panic!("a foreign page was let in");
     };
@@ -322,10 +303,7 @@ async fn draining_says_good_bye_and_ends() {
     served.drain.begin();
     assert_eq!(u16::from(client.closed().await.code), 1001);
     timeout(LONG, served.task).await.expect("the server ends").unwrap();
-    assert!(metric(
-        &hub.state.metrics,
-        "web_clients_closed_total{reason=\"draining\"} 1"
-    ));
+    assert!(metric(&hub.state.metrics, "web_clients_closed_total{reason=\"draining\"} 1"));
     assert!(TcpStream::connect(served.address).await.is_err());
 }
 
@@ -339,11 +317,7 @@ async fn a_head_that_is_too_large_is_refused() {
     let mut answer = Vec::new();
     let read = timeout(LONG, stream.read_to_end(&mut answer)).await.unwrap();
     let is_refused = answer.starts_with(b"HTTP/1.1 431");
-    assert!(
-        is_refused || written.is_err() || read.is_err(),
-        "{}",
-        String::from_utf8_lossy(&answer)
-    );
+    assert!(is_refused || written.is_err() || read.is_err(), "{}", String::from_utf8_lossy(&answer));
 }
 
 fn metric(metrics: &Registry, line: &str) -> bool {
@@ -352,9 +326,7 @@ fn metric(metrics: &Registry, line: &str) -> bool {
 
 fn counter(metrics: &Registry, name: &str) -> u64 {
     let text = metrics.render();
-    let line = text
-        .lines()
-        .find_map(|line| line.strip_prefix(name)?.trim().parse().ok());
+    let line = text.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok());
     line.unwrap_or_else(|| panic!("no counter {name}"))
 }
 

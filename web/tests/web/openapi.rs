@@ -12,18 +12,9 @@ fn hub() -> Hub {
     hub.hot.put(fleet::stranger("new"));
     hub.hot.alert(fleet::alert("a1", "db-1", AlertState::Firing));
     *hub.history.alerts.lock().unwrap() = vec![fleet::alert("a2", "db-1", AlertState::Resolved)];
-    let answer = |series| RangeAnswer {
-        series: vec![series],
-        ..RangeAnswer::default()
-    };
-    hub.history.set(
-        Tier::Raw,
-        answer(fleet::raw("system.cpu.utilization", &[(-5, 0.1), (0, f64::NAN)])),
-    );
-    hub.history.set(
-        Tier::Minute,
-        answer(fleet::windows("system.cpu.utilization", &[-60], 0.25)),
-    );
+    let answer = |series| RangeAnswer { series: vec![series], ..RangeAnswer::default() };
+    hub.history.set(Tier::Raw, answer(fleet::raw("system.cpu.utilization", &[(-5, 0.1), (0, f64::NAN)])));
+    hub.history.set(Tier::Minute, answer(fleet::windows("system.cpu.utilization", &[-60], 0.25)));
     hub
 }
 
@@ -34,9 +25,7 @@ async fn every_path_answers_as_described() {
     let paths = document["paths"].as_object().unwrap();
     assert!(18 <= paths.len());
     for (path, item) in paths {
-        let answer = hub
-            .get(&path.replace("{id}", "db-1").replace("{name}", "cpu-busy"))
-            .await;
+        let answer = hub.get(&path.replace("{id}", "db-1").replace("{name}", "cpu-busy")).await;
         let content = item["get"]["responses"]["200"]["content"].as_object().unwrap();
         let (media, described) = content.iter().next().unwrap();
         assert!(answer.status.is_success(), "{path}: {}", answer.text);
@@ -45,10 +34,7 @@ async fn every_path_answers_as_described() {
             check(&document, schema, &answer.json(), path);
         }
         for reference in item["get"]["parameters"].as_array().unwrap() {
-            assert!(
-                resolve(&document, reference)["schema"].is_object(),
-                "{path}: {reference}"
-            );
+            assert!(resolve(&document, reference)["schema"].is_object(), "{path}: {reference}");
         }
     }
     let problem = hub.get("/api/v1/machines/nobody").await.json();
@@ -62,9 +48,9 @@ async fn every_path_answers_as_described() {
 /// Follows a `$ref` inside the document.
 fn resolve<'a>(document: &'a Value, schema: &'a Value) -> &'a Value {
     match schema["$ref"].as_str() {
-        Some(reference) => document
-            .pointer(reference.trim_start_matches('#'))
-            .unwrap_or_else(|| panic!("{reference} leads nowhere")),
+        Some(reference) => {
+            document.pointer(reference.trim_start_matches('#')).unwrap_or_else(|| panic!("{reference} leads nowhere"))
+        }
         None => schema,
     }
 }
@@ -74,20 +60,14 @@ fn check(document: &Value, schema: &Value, value: &Value, at: &str) {
     let schema = resolve(document, schema);
     if let Some(options) = schema["oneOf"].as_array() {
         let is_null = |option: &&Value| option["type"] == "null";
-        let chosen = options
-            .iter()
-            .find(|option| is_null(option) == value.is_null())
-            .unwrap();
+        let chosen = options.iter().find(|option| is_null(option) == value.is_null()).unwrap();
         return check(document, chosen, value, at);
     }
     let types: Vec<&str> = match &schema["type"] {
         Value::Array(types) => types.iter().filter_map(Value::as_str).collect(),
         one => one.as_str().into_iter().collect(),
     };
-    assert!(
-        types.iter().any(|name| is_of(value, name)),
-        "{at}: {value} is none of {types:?}"
-    );
+    assert!(types.iter().any(|name| is_of(value, name)), "{at}: {value} is none of {types:?}");
     if let Some(words) = schema["enum"].as_array() {
         assert!(words.contains(value), "{at}: {value} is none of {words:?}");
     }
@@ -96,10 +76,7 @@ fn check(document: &Value, schema: &Value, value: &Value, at: &str) {
     }
     let Some(fields) = value.as_object() else { return };
     for required in schema["required"].as_array().into_iter().flatten() {
-        assert!(
-            fields.contains_key(required.as_str().unwrap()),
-            "{at}: {required} is missing"
-        );
+        assert!(fields.contains_key(required.as_str().unwrap()), "{at}: {required} is missing");
     }
     for (name, field) in fields {
         let known = schema["properties"].get(name);

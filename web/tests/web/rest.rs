@@ -61,12 +61,7 @@ async fn machines_are_found_by_status_name_and_tag() {
         ("q=%2F", vec![]),
     ] {
         let page = hub.json(&format!("/api/v1/machines?{query}")).await;
-        let ids: Vec<_> = page["machines"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .map(|one| one["id"].as_str().unwrap())
-            .collect();
+        let ids: Vec<_> = page["machines"].as_array().unwrap().iter().map(|one| one["id"].as_str().unwrap()).collect();
         assert_eq!(ids, expected, "{query}");
     }
 }
@@ -80,20 +75,14 @@ async fn one_machine_comes_with_its_series_values_and_processes() {
         json!({"metric": "system.filesystem.utilization", "labels": {"mountpoint": "/var"}, "unit": "1"})
     );
     assert_eq!(machine["values"], json!([0.12, 0.5, 0.81, 1000.0, 500.0, 9000.0, null]));
-    assert_eq!(
-        machine["processes"]["by_cpu"],
-        json!([{"name": "postgres", "cpu": 0.31, "memory": 123_456_789}])
-    );
+    assert_eq!(machine["processes"]["by_cpu"], json!([{"name": "postgres", "cpu": 0.31, "memory": 123_456_789}]));
     let metrics = hub.json("/api/machines/db-1/metrics").await;
     assert_eq!(
         metrics["metrics"][0],
         json!({"metric": "system.cpu.utilization", "labels": {}, "unit": "1", "value": 0.12, "time": NOW_MS})
     );
     let processes = hub.json("/api/v1/machines/db-1/processes").await;
-    assert_eq!(
-        (&processes["time"], &processes["by_memory"]),
-        (&json!(NOW_MS), &json!([]))
-    );
+    assert_eq!((&processes["time"], &processes["by_memory"]), (&json!(NOW_MS), &json!([])));
     hub.hot.put(fleet::stranger("new"));
     assert_eq!(
         hub.json("/api/v1/machines/new/processes").await,
@@ -115,19 +104,13 @@ async fn alerts_of_now_and_of_the_past() {
             "since": (NOW_S - 600) * 1000, "resolved": null, "summary": "almost <full>",
         }]})
     );
-    *hub.history.alerts.lock().unwrap() = (0..5)
-        .map(|n| fleet::alert(&n.to_string(), "db-1", AlertState::Resolved))
-        .collect();
-    let past = hub
-        .json("/api/v1/alerts/history?limit=2&cursor=2&machine=db-1&rule=disk-full&from=now-1d")
-        .await;
+    *hub.history.alerts.lock().unwrap() =
+        (0..5).map(|n| fleet::alert(&n.to_string(), "db-1", AlertState::Resolved)).collect();
+    let past = hub.json("/api/v1/alerts/history?limit=2&cursor=2&machine=db-1&rule=disk-full&from=now-1d").await;
     assert_eq!(past["alerts"][0]["id"], "2");
     assert_eq!(past["next"], "4");
     let asked = hub.history.asked_alerts.lock().unwrap().pop().unwrap();
-    assert_eq!(
-        (asked.offset, asked.limit, asked.rule.as_deref()),
-        (2, 3, Some("disk-full"))
-    );
+    assert_eq!((asked.offset, asked.limit, asked.rule.as_deref()), (2, 3, Some("disk-full")));
     assert_eq!(asked.from, Timestamp::from_secs(NOW_S - 86_400));
 }
 
@@ -135,10 +118,7 @@ async fn alerts_of_now_and_of_the_past() {
 async fn rules_dead_letters_catalogue_and_pipeline() {
     let hub = Hub::new();
     let rules = hub.json("/api/v1/rules?limit=1").await;
-    assert_eq!(
-        (&rules["rules"][0]["name"], &rules["rules"][0]["source"]),
-        (&json!("cpu-busy"), &json!("file"))
-    );
+    assert_eq!((&rules["rules"][0]["name"], &rules["rules"][0]["source"]), (&json!("cpu-busy"), &json!("file")));
     assert_eq!((&rules["next"], &rules["version"]), (&json!("1"), &json!(7)));
     *hub.history.dead_letters.lock().unwrap() = vec![Rejected {
         machine: MachineId::parse("db-1").unwrap(),
@@ -156,17 +136,10 @@ async fn rules_dead_letters_catalogue_and_pipeline() {
     let cpu = &catalogue["metrics"][0];
     assert_eq!(
         (&cpu["name"], &cpu["kind"], &cpu["aliases"]),
-        (
-            &json!("system.cpu.utilization"),
-            &json!("gauge"),
-            &json!(["CPU_PERCENT"])
-        )
+        (&json!("system.cpu.utilization"), &json!("gauge"), &json!(["CPU_PERCENT"]))
     );
     let pipeline = hub.json("/api/v1/pipeline").await;
-    assert_eq!(
-        (&pipeline["samples_per_s"], &pipeline["queues"][0]["name"]),
-        (&json!(12.0), &json!("intake"))
-    );
+    assert_eq!((&pipeline["samples_per_s"], &pipeline["queues"][0]["name"]), (&json!(12.0), &json!("intake")));
 }
 
 #[tokio::test]

@@ -46,10 +46,7 @@ async fn a_rule_is_made_read_replaced_and_deleted() {
 async fn each_refusal_has_its_code() {
     let hub = Hub::new();
     for (refusal, expected) in [
-        (
-            RuleError::Invalid(vec!["a".into(), "b".into()]),
-            "422 invalid_rule: a; b",
-        ),
+        (RuleError::Invalid(vec!["a".into(), "b".into()]), "422 invalid_rule: a; b"),
         (RuleError::FromFile("hot".into()), "409 rule_from_file: "),
         (RuleError::Exists("hot".into()), "409 rule_exists: "),
         (RuleError::NotFound("hot".into()), "404 unknown_rule: "),
@@ -72,33 +69,17 @@ async fn what_is_no_rule_is_refused_before_anything_is_ordered() {
         rule
     };
     for (path, body, expected) in [
-        (
-            "/api/v1/rules/hot",
-            json!([]),
-            "400 bad_body: the body is not a JSON object",
-        ),
-        (
-            "/api/v1/rules/hot",
-            json!({}),
-            "400 bad_body: this is not a rule: missing field",
-        ),
+        ("/api/v1/rules/hot", json!([]), "400 bad_body: the body is not a JSON object"),
+        ("/api/v1/rules/hot", json!({}), "400 bad_body: this is not a rule: missing field"),
         (
             "/api/v1/rules/hot",
             with("operator", json!("above")),
             "400 bad_body: this is not a rule: unknown variant `above`, expected one of `gt`",
         ),
-        (
-            "/api/v1/rules/hot",
-            with("thresold", json!(1)),
-            "400 bad_body: this is not a rule: unknown field `thresold`",
-        ),
+        ("/api/v1/rules/hot", with("thresold", json!(1)), "400 bad_body: this is not a rule: unknown field `thresold`"),
         ("/api/v1/rules/other", rule(), "400 bad_body: a rule keeps its name"),
         ("/api/v1/rules/hot?x=1", rule(), "400 bad_query: "),
-        (
-            "/api/v1/rules/hot",
-            with("summary", json!("x".repeat(70_000))),
-            "413 body_too_large: ",
-        ),
+        ("/api/v1/rules/hot", with("summary", json!("x".repeat(70_000))), "413 body_too_large: "),
     ] {
         let said = send(&hub, "PUT", path, &body).await.problem();
         assert!(said.starts_with(expected), "{said}");
@@ -109,30 +90,13 @@ async fn what_is_no_rule_is_refused_before_anything_is_ordered() {
 #[tokio::test]
 async fn neither_a_form_nor_a_foreign_page_changes_a_rule() {
     let hub = Hub::new();
-    let form = Request::post("/api/v1/rules")
-        .body(Body::from(rule().to_string()))
-        .unwrap();
+    let form = Request::post("/api/v1/rules").body(Body::from(rule().to_string())).unwrap();
     assert!(hub.ask(form).await.problem().starts_with("415 not_json"));
     for method in ["POST", "DELETE"] {
-        let path = if method == "POST" {
-            "/api/v1/rules"
-        } else {
-            "/api/v1/rules/hot"
-        };
-        let foreign = Request::builder()
-            .method(method)
-            .uri(path)
-            .header("origin", "http://evil.example");
-        let foreign = foreign
-            .header("content-type", "application/json")
-            .body(Body::from(rule().to_string()));
-        assert!(
-            hub.ask(foreign.unwrap())
-                .await
-                .problem()
-                .starts_with("403 foreign_origin"),
-            "{method}"
-        );
+        let path = if method == "POST" { "/api/v1/rules" } else { "/api/v1/rules/hot" };
+        let foreign = Request::builder().method(method).uri(path).header("origin", "http://evil.example");
+        let foreign = foreign.header("content-type", "application/json").body(Body::from(rule().to_string()));
+        assert!(hub.ask(foreign.unwrap()).await.problem().starts_with("403 foreign_origin"), "{method}");
     }
     assert_eq!(*hub.rules.ordered.lock().unwrap(), None);
 }

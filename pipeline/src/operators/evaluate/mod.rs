@@ -64,16 +64,10 @@ type Waiting = VecDeque<(LogicalTime, At<Judged>)>;
 
 impl Verdicts {
     pub fn new(settings: &Settings, counters: Arc<Counters>) -> Self {
-        let persisted = settings.firing.iter().map(|alert| {
-            (
-                (
-                    alert.rule.name.clone(),
-                    alert.machine.clone(),
-                    Arc::clone(&alert.series),
-                ),
-                alert.since,
-            )
-        });
+        let persisted = settings
+            .firing
+            .iter()
+            .map(|alert| ((alert.rule.name.clone(), alert.machine.clone(), Arc::clone(&alert.series)), alert.since));
         Self {
             machines: Vec::new(),
             coming: BTreeMap::new(),
@@ -125,17 +119,10 @@ impl Verdicts {
 
     /// The earliest logical time that anything may still be published at, where something waits.
     pub fn holds(&self, known: LogicalTime) -> LogicalTime {
-        let waiting = [self.batches.front(), self.minutes.front()]
-            .into_iter()
-            .flatten()
-            .map(|(_, record)| record.t)
-            .min();
+        let waiting =
+            [self.batches.front(), self.minutes.front()].into_iter().flatten().map(|(_, record)| record.t).min();
         let unknown = known.saturating_add(LAG);
-        let coming = self
-            .coming
-            .keys()
-            .next()
-            .map_or(u64::MAX, |boundary| boundary.saturating_add(LAG));
+        let coming = self.coming.keys().next().map_or(u64::MAX, |boundary| boundary.saturating_add(LAG));
         waiting.unwrap_or(u64::MAX).min(unknown).min(coming)
     }
 
@@ -184,22 +171,14 @@ impl Verdicts {
             return;
         }
         self.applied = through;
-        while self
-            .coming
-            .first_key_value()
-            .is_some_and(|(boundary, _)| *boundary <= through)
-        {
+        while self.coming.first_key_value().is_some_and(|(boundary, _)| *boundary <= through) {
             let Some((boundary, mut changes)) = self.coming.pop_first() else {
                 return;
             };
             // Assertions first: an edited rule is then replaced and keeps its phase. Sorted, so that a replay does the same.
             changes.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
             for (binding, diff) in changes {
-                if diff > 0 {
-                    self.assert(binding)
-                } else {
-                    self.retract(boundary, &binding, out)
-                }
+                if diff > 0 { self.assert(binding) } else { self.retract(boundary, &binding, out) }
             }
         }
     }
@@ -236,40 +215,21 @@ pub fn evaluate<'s>(
         let (mut held, mut out) = (capabilities.pop(), Vec::new());
         move |frontiers| {
             bindings.for_each(|_, changes| {
-                changes
-                    .drain(..)
-                    .for_each(|(binding, boundary, diff)| verdicts.bind(boundary, binding, diff));
+                changes.drain(..).for_each(|(binding, boundary, diff)| verdicts.bind(boundary, binding, diff));
             });
             let known = frontiers[2].frontier().first().copied().unwrap_or(LogicalTime::MAX);
             verdicts.release(known, &mut out);
             batches.for_each(|_, records| {
                 for At { t, item } in records.drain(..) {
-                    verdicts.take(
-                        known,
-                        At {
-                            t,
-                            item: Judged::Batch(item),
-                        },
-                        &mut out,
-                    );
+                    verdicts.take(known, At { t, item: Judged::Batch(item) }, &mut out);
                 }
             });
             minutes.for_each(|_, records| {
                 for At { t, item } in records.drain(..) {
-                    verdicts.take(
-                        known,
-                        At {
-                            t,
-                            item: Judged::Minute(item),
-                        },
-                        &mut out,
-                    );
+                    verdicts.take(known, At { t, item: Judged::Minute(item) }, &mut out);
                 }
             });
-            let now = frontiers[..2]
-                .iter()
-                .filter_map(|f| f.frontier().first().copied())
-                .min();
+            let now = frontiers[..2].iter().filter_map(|f| f.frontier().first().copied()).min();
             verdicts.advance(known, now.unwrap_or(LogicalTime::MAX), &mut out);
             if let Some(capability) = held.as_mut() {
                 if !out.is_empty() {

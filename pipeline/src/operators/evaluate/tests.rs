@@ -19,12 +19,7 @@ struct Case<'a> {
 
 impl Default for Case<'_> {
     fn default() -> Self {
-        Self {
-            edits: &[(1, Some(RULE))],
-            samples: &[],
-            age_ms: 0,
-            firing: Vec::new(),
-        }
+        Self { edits: &[(1, Some(RULE))], samples: &[], age_ms: 0, firing: Vec::new() }
     }
 }
 
@@ -33,10 +28,7 @@ fn edit(verdicts: &mut Verdicts, series: &SeriesFact, edits: &[(u64, Option<&str
     for (second, text) in edits {
         let next = text.map(|text| RuleFact::new(Arc::new(serde_json::from_str(text).unwrap())));
         for (rule, diff) in [(before.take(), -1), (next.clone(), 1)] {
-            let binding = rule.map(|rule| Binding {
-                series: series.clone(),
-                rule,
-            });
+            let binding = rule.map(|rule| Binding { series: series.clone(), rule });
             if let Some(binding) = binding {
                 verdicts.bind(second * SECOND, binding, diff);
             }
@@ -49,13 +41,7 @@ fn check(case: Case<'_>, expect: &Expect) {
     let mut feed = Feed::new("db-1", 1);
     feed.age_ms = case.age_ms;
     let roster = Arc::clone(&feed.layout.roster);
-    let mut verdicts = Verdicts::new(
-        &Settings {
-            firing: case.firing,
-            ..settings()
-        },
-        Arc::default(),
-    );
+    let mut verdicts = Verdicts::new(&Settings { firing: case.firing, ..settings() }, Arc::default());
     let series = SeriesFact {
         worker: 0,
         index: 0,
@@ -68,32 +54,12 @@ fn check(case: Case<'_>, expect: &Expect) {
     let mut out = Vec::new();
     for (second, at, value) in case.samples {
         let item = Judged::Batch(feed.frame(*at, &[*value]));
-        verdicts.take(
-            u64::MAX,
-            At {
-                t: second * SECOND,
-                item,
-            },
-            &mut out,
-        );
+        verdicts.take(u64::MAX, At { t: second * SECOND, item }, &mut out);
     }
     verdicts.advance(u64::MAX, 1_000 * SECOND, &mut out);
     let text = out.iter().fold(String::new(), |mut text, At { t, item }| {
-        let Transition {
-            change,
-            value,
-            at,
-            since,
-            ..
-        } = item.as_ref();
-        writeln!(
-            text,
-            "{}: {change:?} {value} at {} since {}",
-            t / SECOND,
-            at.secs(),
-            since.secs()
-        )
-        .unwrap();
+        let Transition { change, value, at, since, .. } = item.as_ref();
+        writeln!(text, "{}: {change:?} {value} at {} since {}", t / SECOND, at.secs(), since.secs()).unwrap();
         text
     });
     expect.assert_eq(&text);
@@ -101,19 +67,9 @@ fn check(case: Case<'_>, expect: &Expect) {
 
 #[test]
 fn entering_fires_once_and_leaving_resolves_once() {
-    let samples = [
-        (10, 1.0, 9.0),
-        (11, 2.0, 10.0),
-        (12, 3.0, 50.0),
-        (13, 4.0, 5.0),
-        (14, 5.0, 4.0),
-        (15, 6.0, 11.0),
-    ];
+    let samples = [(10, 1.0, 9.0), (11, 2.0, 10.0), (12, 3.0, 50.0), (13, 4.0, 5.0), (14, 5.0, 4.0), (15, 6.0, 11.0)];
     check(
-        Case {
-            samples: &samples,
-            ..Case::default()
-        },
+        Case { samples: &samples, ..Case::default() },
         &expect![[r"
         11: Fired 10 at 2 since 2
         14: Resolved 4 at 5 since 2
@@ -125,31 +81,15 @@ fn entering_fires_once_and_leaving_resolves_once() {
 #[test]
 fn between_clear_and_threshold_nothing_changes() {
     let samples = [(10, 1.0, 10.0), (11, 2.0, 6.0), (12, 3.0, 9.0), (13, 4.0, 6.0)];
-    check(
-        Case {
-            samples: &samples,
-            ..Case::default()
-        },
-        &expect![["10: Fired 10 at 1 since 1\n"]],
-    );
+    check(Case { samples: &samples, ..Case::default() }, &expect![["10: Fired 10 at 1 since 1\n"]]);
 }
 
 #[test]
 fn for_elapses_in_event_time_and_fires_on_a_sample() {
     let lasting = r#"{"name":"hot","metric":"m","operator":"gte","threshold":10,"for_s":60,"severity":"warning"}"#;
-    let samples = [
-        (10, 0.0, 10.0),
-        (11, 59.9, 10.0),
-        (12, 60.0, 9.0),
-        (13, 61.0, 10.0),
-        (14, 300.0, 12.0),
-    ];
+    let samples = [(10, 0.0, 10.0), (11, 59.9, 10.0), (12, 60.0, 9.0), (13, 61.0, 10.0), (14, 300.0, 12.0)];
     check(
-        Case {
-            edits: &[(1, Some(lasting))],
-            samples: &samples,
-            ..Case::default()
-        },
+        Case { edits: &[(1, Some(lasting))], samples: &samples, ..Case::default() },
         &expect![["14: Fired 12 at 300 since 300\n"]],
     );
 }
@@ -157,21 +97,8 @@ fn for_elapses_in_event_time_and_fires_on_a_sample() {
 #[test]
 fn what_is_not_newer_and_what_is_old_on_arrival_changes_nothing() {
     let samples = [(10, 5.0, 1.0), (11, 5.0, 99.0), (12, 4.0, 99.0)];
-    check(
-        Case {
-            samples: &samples,
-            ..Case::default()
-        },
-        &expect![[""]],
-    );
-    check(
-        Case {
-            samples: &[(10, 5.0, 99.0)],
-            age_ms: 120_001,
-            ..Case::default()
-        },
-        &expect![[""]],
-    );
+    check(Case { samples: &samples, ..Case::default() }, &expect![[""]]);
+    check(Case { samples: &[(10, 5.0, 99.0)], age_ms: 120_001, ..Case::default() }, &expect![[""]]);
 }
 
 #[test]
@@ -179,11 +106,7 @@ fn an_edited_rule_keeps_its_alert_and_a_removed_one_resolves_it() {
     let higher = r#"{"name":"hot","metric":"m","operator":"gte","threshold":20,"severity":"critical"}"#;
     let samples = [(10, 1.0, 15.0), (30, 2.0, 25.0), (31, 3.0, 15.0), (40, 4.0, 30.0)];
     check(
-        Case {
-            edits: &[(1, Some(RULE)), (20, Some(higher)), (50, None)],
-            samples: &samples,
-            ..Case::default()
-        },
+        Case { edits: &[(1, Some(RULE)), (20, Some(higher)), (50, None)], samples: &samples, ..Case::default() },
         &expect![[r"
         10: Fired 15 at 1 since 1
         31: Resolved 15 at 3 since 1
@@ -209,14 +132,7 @@ fn a_persisted_alert_neither_repeats_nor_is_forgotten() {
     let firing = vec![model::Alert::after(&transition)];
     // The replay begins before the alert fired: those samples were judged before the restart.
     let samples = [(10, 90.0, 1.0), (11, 100.0, 10.0), (12, 105.0, 11.0), (13, 110.0, 1.0)];
-    check(
-        Case {
-            samples: &samples,
-            firing,
-            ..Case::default()
-        },
-        &expect![["13: Resolved 1 at 110 since 100\n"]],
-    );
+    check(Case { samples: &samples, firing, ..Case::default() }, &expect![["13: Resolved 1 at 110 since 100\n"]]);
 }
 
 #[test]
@@ -225,18 +141,8 @@ fn a_record_waits_for_the_bindings_of_its_new_series() {
     let mut verdicts = Verdicts::new(&settings(), Arc::default());
     let mut out = Vec::new();
     let t = 10 * SECOND + 1;
-    verdicts.take(
-        t,
-        At {
-            t,
-            item: Judged::Batch(feed.frame(1.0, &[1.0])),
-        },
-        &mut out,
-    );
-    assert!(
-        !verdicts.is_idle() && verdicts.holds(t) == t,
-        "it holds the frontier back"
-    );
+    verdicts.take(t, At { t, item: Judged::Batch(feed.frame(1.0, &[1.0])) }, &mut out);
+    assert!(!verdicts.is_idle() && verdicts.holds(t) == t, "it holds the frontier back");
     verdicts.release(boundary_after(t), &mut out);
     assert!(!verdicts.is_idle(), "bindings of that boundary may still come");
     verdicts.release(boundary_after(t) + 1, &mut out);

@@ -68,11 +68,7 @@ struct Look {
 
 impl Machine {
     fn of(&mut self, rule: &Rule) -> &mut Watched {
-        if rule.input == Input::Sample {
-            &mut self.samples
-        } else {
-            &mut self.minutes
-        }
+        if rule.input == Input::Sample { &mut self.samples } else { &mut self.minutes }
     }
 
     /// A rule applies from here on. `persisted` gives the time since when its alert was firing before the restart.
@@ -174,39 +170,13 @@ impl Watched {
         };
         let firing = persisted();
         // What was judged before, by another rule or before the restart, is not judged again.
-        let judged = self
-            .hot
-            .iter()
-            .filter(|hot| hot.slot == series.slot)
-            .map(|hot| hot.newest)
-            .max();
-        let newest = judged
-            .unwrap_or(i64::MIN)
-            .max(firing.map_or(i64::MIN, Timestamp::micros));
+        let judged = self.hot.iter().filter(|hot| hot.slot == series.slot).map(|hot| hot.newest).max();
+        let newest = judged.unwrap_or(i64::MIN).max(firing.map_or(i64::MIN, Timestamp::micros));
         let (slot, is_calm) = (series.slot, firing.is_none());
-        self.hot.insert(
-            at,
-            Hot {
-                slot,
-                operator,
-                is_calm,
-                threshold,
-                newest,
-                value: 0.0,
-            },
-        );
+        self.hot.insert(at, Hot { slot, operator, is_calm, threshold, newest, value: 0.0 });
         let phase = firing.map_or(Phase::Calm, Phase::Firing);
         let (machine, key) = (series.machine.clone(), Arc::clone(&series.key));
-        self.cold.insert(
-            at,
-            Cold {
-                rule,
-                machine,
-                key,
-                phase,
-                bindings: 1,
-            },
-        );
+        self.cold.insert(at, Cold { rule, machine, key, phase, bindings: 1 });
     }
 
     fn retract(&mut self, t: LogicalTime, slot: u32, rule: &str, out: &mut Transitions) {
@@ -217,11 +187,7 @@ impl Watched {
         }
         let (hot, cold) = (self.hot.remove(at), self.cold.remove(at));
         if let Phase::Firing(since) = cold.phase {
-            let look = Look {
-                t,
-                value: hot.value,
-                time: Timestamp::from_logical(t),
-            };
+            let look = Look { t, value: hot.value, time: Timestamp::from_logical(t) };
             out.push(cold.transition(Change::Resolved, look, since));
         }
     }
@@ -253,11 +219,7 @@ impl Cold {
             }
             Phase::Calm | Phase::Pending(_) if !breaches => self.phase = Phase::Calm,
             Phase::Calm | Phase::Pending(_) => {
-                let since = if let Phase::Pending(since) = self.phase {
-                    since
-                } else {
-                    look.time
-                };
+                let since = if let Phase::Pending(since) = self.phase { since } else { look.time };
                 if look.time.since(since).as_secs() < u64::from(self.rule.for_s) {
                     self.phase = Phase::Pending(since);
                     return;
@@ -270,18 +232,6 @@ impl Cold {
 
     fn transition(&self, change: Change, Look { t, value, time: at }: Look, since: Timestamp) -> At<Arc<Transition>> {
         let (rule, machine, series) = (Arc::clone(&self.rule), self.machine.clone(), Arc::clone(&self.key));
-        At {
-            t,
-            item: Arc::new(Transition {
-                rule,
-                machine,
-                series,
-                change,
-                value,
-                at,
-                since,
-                t,
-            }),
-        }
+        At { t, item: Arc::new(Transition { rule, machine, series, change, value, at, since, t }) }
     }
 }

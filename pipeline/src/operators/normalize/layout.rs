@@ -54,21 +54,13 @@ impl Layout {
         let is_identity = (0_u32..).zip(&slots).all(|(position, slot)| position == *slot);
         let is_plain = resolved.iter().all(|r| (r.scale - 1.0).abs() < f64::EPSILON);
         let has_refused = slots.contains(&REFUSED);
-        let slots = if is_identity {
-            Slots::Identity
-        } else {
-            Slots::Map(slots.into())
-        };
+        let slots = if is_identity { Slots::Identity } else { Slots::Map(slots.into()) };
         let limits = Limits {
             scale: (!is_plain).then(|| resolved.iter().map(|r| r.scale).collect()),
             range: resolved.iter().map(|r| (r.min, r.max)).collect(),
         };
         let bound = Arc::new(BoundLayout { roster, slots });
-        Self {
-            bound,
-            limits: shared.share(limits),
-            has_refused,
-        }
+        Self { bound, limits: shared.share(limits), has_refused }
     }
 
     /// Whether every value is in base units and in range: then the batch goes on as it is.
@@ -83,11 +75,9 @@ impl Layout {
                 .iter()
                 .zip(&self.limits.range)
                 .fold(true, |fits, (value, (min, max))| fits & (value >= min) & (value <= max)),
-            Positions::List(list) => batch
-                .values
-                .iter()
-                .zip(list)
-                .all(|(value, position)| self.fits(*position, *value)),
+            Positions::List(list) => {
+                batch.values.iter().zip(list).all(|(value, position)| self.fits(*position, *value))
+            }
         }
     }
 
@@ -103,12 +93,8 @@ impl Layout {
         for index in 0..batch.len() {
             // Positions lie in a layout, which has at most 4,096.
             let position = u16::try_from(batch.position(index)).unwrap_or(u16::MAX);
-            let value = batch.values[index]
-                * self
-                    .limits
-                    .scale
-                    .as_ref()
-                    .map_or(1.0, |scale| scale[usize::from(position)]);
+            let value =
+                batch.values[index] * self.limits.scale.as_ref().map_or(1.0, |scale| scale[usize::from(position)]);
             let reason = if self.bound.slots_at(position) == REFUSED {
                 RejectReason::TooManySeries
             } else if !value.is_finite() {
@@ -122,24 +108,13 @@ impl Layout {
                 RejectReason::OutOfRange
             };
             let key = &batch.layout.series[usize::from(position)];
-            let (count, _) = refused
-                .entry(reason)
-                .or_insert_with(|| (0, format!("{key} = {}", batch.values[index])));
+            let (count, _) = refused.entry(reason).or_insert_with(|| (0, format!("{key} = {}", batch.values[index])));
             *count += 1;
         }
         for (reason, (count, detail)) in refused {
             counters.rejected.add(count as usize);
-            let rejected = Rejected {
-                machine: batch.machine().clone(),
-                reason,
-                count,
-                arrival: batch.arrival,
-                detail,
-            };
-            out.outputs.push(At {
-                t,
-                item: Output::Rejected(Arc::new(rejected)),
-            });
+            let rejected = Rejected { machine: batch.machine().clone(), reason, count, arrival: batch.arrival, detail };
+            out.outputs.push(At { t, item: Output::Rejected(Arc::new(rejected)) });
         }
         let is_whole = kept.0.len() == batch.len();
         let (positions, times) = match (&batch.positions, &batch.times) {
@@ -148,13 +123,7 @@ impl Layout {
             (_, Times::Each(_)) => (Positions::List(kept.0.into()), Times::Each(kept.1.into())),
         };
         let layout = Arc::clone(&batch.layout);
-        Arc::new(Batch {
-            layout,
-            positions,
-            times,
-            values: kept.2.into(),
-            ..**batch
-        })
+        Arc::new(Batch { layout, positions, times, values: kept.2.into(), ..**batch })
     }
 }
 

@@ -81,14 +81,8 @@ impl Names {
         match record {
             Record::Batch(batch) => self.batch(t, batch, out),
             Record::Machine(info) => self.machine(t, info, out),
-            Record::Processes(table) => out.outputs.push(At {
-                t,
-                item: Output::Processes(table),
-            }),
-            Record::Rejected(rejected) => out.outputs.push(At {
-                t,
-                item: Output::Rejected(rejected),
-            }),
+            Record::Processes(table) => out.outputs.push(At { t, item: Output::Processes(table) }),
+            Record::Rejected(rejected) => out.outputs.push(At { t, item: Output::Rejected(rejected) }),
             Record::Rules(rules) => self.rules(t, &rules, out),
             // Batches carry their layout; marks are the door's memory.
             Record::Layout(_) | Record::Mark(_) => {}
@@ -109,27 +103,11 @@ impl Names {
         let index = layout.bound.roster.index;
         self.last_t[index as usize] = t;
         let machine = batch.machine().clone();
-        let sighting = Sighting {
-            machine,
-            index,
-            is_frame: true,
-            interval_ms: 0,
-            arrival: batch.arrival,
-        };
+        let sighting = Sighting { machine, index, is_frame: true, interval_ms: 0, arrival: batch.arrival };
         out.sightings.push(At { t, item: sighting });
-        let batch = if layout.takes_as_is(&batch) {
-            batch
-        } else {
-            layout.mend(t, &batch, &self.counters, out)
-        };
+        let batch = if layout.takes_as_is(&batch) { batch } else { layout.mend(t, &batch, &self.counters, out) };
         if !batch.is_empty() {
-            out.batches.push(At {
-                t,
-                item: Bound {
-                    batch,
-                    layout: Arc::clone(&layout.bound),
-                },
-            });
+            out.batches.push(At { t, item: Bound { batch, layout: Arc::clone(&layout.bound) } });
         }
     }
 
@@ -162,19 +140,14 @@ impl Names {
         }
         if !added.is_empty() {
             let Roster { machine: id, index, .. } = machine.roster.as_ref();
-            machine.roster = Arc::new(Roster {
-                machine: id.clone(),
-                index: *index,
-                series: series.into(),
-            });
+            machine.roster = Arc::new(Roster { machine: id.clone(), index: *index, series: series.into() });
         }
         let (roster, tags) = (Arc::clone(&machine.roster), Arc::clone(&machine.tags));
         for (slot, key) in added {
             let fact = Fact::Series(self.series_fact(&roster, slot, &tags, key));
             out.facts.push(At { t, item: (fact, 1) });
         }
-        self.layouts
-            .insert(sent.id, Layout::new(roster, slots, &resolved, &mut self.limits));
+        self.layouts.insert(sent.id, Layout::new(roster, slots, &resolved, &mut self.limits));
     }
 
     fn series_fact(
@@ -185,14 +158,7 @@ impl Names {
         key: Arc<SeriesKey>,
     ) -> SeriesFact {
         let (machine, tags) = (roster.machine.clone(), Arc::clone(tags));
-        SeriesFact {
-            worker: self.worker,
-            index: roster.index,
-            slot,
-            machine,
-            tags,
-            key,
-        }
+        SeriesFact { worker: self.worker, index: roster.index, slot, machine, tags, key }
     }
 
     fn known(&mut self, id: &MachineId, t: LogicalTime) -> &mut Machine {
@@ -201,16 +167,8 @@ impl Names {
             // Bounded by memory long before: an index costs 8 bytes.
             let index = u32::try_from(last_t.len()).expect("fewer than 2^32 machines in one run");
             last_t.push(t);
-            let roster = Arc::new(Roster {
-                machine: id.clone(),
-                index,
-                series: Box::new([]),
-            });
-            Machine {
-                roster,
-                slots: HashMap::new(),
-                tags: Arc::default(),
-            }
+            let roster = Arc::new(Roster { machine: id.clone(), index, series: Box::new([]) });
+            Machine { roster, slots: HashMap::new(), tags: Arc::default() }
         });
         last_t[machine.roster.index as usize] = t;
         machine
@@ -230,48 +188,26 @@ impl Names {
             }
         }
         let machine = info.machine.clone();
-        let sighting = Sighting {
-            machine,
-            index,
-            is_frame: false,
-            interval_ms: info.interval_ms,
-            arrival: info.arrival,
-        };
+        let sighting =
+            Sighting { machine, index, is_frame: false, interval_ms: info.interval_ms, arrival: info.arrival };
         out.sightings.push(At { t, item: sighting });
-        out.outputs.push(At {
-            t,
-            item: Output::Machine(info),
-        });
+        out.outputs.push(At { t, item: Output::Machine(info) });
     }
 
     /// Replaces the rules in force; what stays the same says nothing.
     fn rules(&mut self, t: LogicalTime, set: &RuleSet, out: &mut Ports) {
         let canonical = |rule: &Arc<model::Rule>| match self.settings.catalogue.find(&rule.metric) {
-            Some(metric) if metric.name != rule.metric => Arc::new(model::Rule {
-                metric: metric.name.to_owned(),
-                ..rule.as_ref().clone()
-            }),
+            Some(metric) if metric.name != rule.metric => {
+                Arc::new(model::Rule { metric: metric.name.to_owned(), ..rule.as_ref().clone() })
+            }
             _ => Arc::clone(rule),
         };
-        let next: BTreeMap<String, RuleFact> = set
-            .rules
-            .iter()
-            .map(|rule| (rule.name.clone(), RuleFact::new(canonical(rule))))
-            .collect();
-        let gone = self
-            .rules
-            .iter()
-            .filter(|(name, rule)| next.get(*name) != Some(*rule))
-            .map(|(_, rule)| (rule, -1));
-        let come = next
-            .iter()
-            .filter(|(name, rule)| self.rules.get(*name) != Some(*rule))
-            .map(|(_, rule)| (rule, 1));
+        let next: BTreeMap<String, RuleFact> =
+            set.rules.iter().map(|rule| (rule.name.clone(), RuleFact::new(canonical(rule)))).collect();
+        let gone = self.rules.iter().filter(|(name, rule)| next.get(*name) != Some(*rule)).map(|(_, rule)| (rule, -1));
+        let come = next.iter().filter(|(name, rule)| self.rules.get(*name) != Some(*rule)).map(|(_, rule)| (rule, 1));
         for (rule, diff) in gone.chain(come) {
-            out.facts.push(At {
-                t,
-                item: (Fact::Rule(rule.clone()), diff),
-            });
+            out.facts.push(At { t, item: (Fact::Rule(rule.clone()), diff) });
         }
         self.rules = next;
     }
@@ -285,12 +221,8 @@ impl Names {
         self.swept = now;
         let forget_after = ticks(self.settings.window.forget_after);
         let is_old = |machine: &Machine| self.last_t[machine.roster.index as usize].saturating_add(forget_after) < now;
-        let mut old: Vec<MachineId> = self
-            .machines
-            .values()
-            .filter(|m| is_old(m))
-            .map(|m| m.roster.machine.clone())
-            .collect();
+        let mut old: Vec<MachineId> =
+            self.machines.values().filter(|m| is_old(m)).map(|m| m.roster.machine.clone()).collect();
         // In id order, so that a replay retracts in the same order.
         old.sort();
         for id in old {
@@ -299,10 +231,7 @@ impl Names {
             };
             for (slot, key) in (0_u32..).zip(&machine.roster.series) {
                 let fact = Fact::Series(self.series_fact(&machine.roster, slot, &machine.tags, Arc::clone(key)));
-                out.facts.push(At {
-                    t: now,
-                    item: (fact, -1),
-                });
+                out.facts.push(At { t: now, item: (fact, -1) });
             }
             self.layouts.retain(|_, layout| layout.bound.roster.machine != id);
         }
@@ -336,12 +265,7 @@ pub fn normalize<'s>(records: Records<'s, Record>, mut names: Names) -> Normaliz
             });
         }
     });
-    Normalized {
-        batches: batch_stream,
-        outputs: output_stream,
-        facts: fact_stream,
-        sightings: sighting_stream,
-    }
+    Normalized { batches: batch_stream, outputs: output_stream, facts: fact_stream, sightings: sighting_stream }
 }
 
 /// The four streams that `normalize` makes of one.

@@ -8,41 +8,20 @@ fn batch(series: &[(&str, &[(&str, &str)])], values: &[f64]) -> Record {
     let key = |(metric, labels): &(&str, &[(&str, &str)])| {
         SeriesKey::parse(metric, Labels::parse(labels.iter().copied()).unwrap()).unwrap()
     };
-    let layout = Arc::new(model::Layout::new(
-        MachineId::parse("db-1").unwrap(),
-        series.iter().map(key).collect(),
-    ));
+    let layout = Arc::new(model::Layout::new(MachineId::parse("db-1").unwrap(), series.iter().map(key).collect()));
     let (positions, times, values) = (Positions::All, Times::One(Timestamp::from_secs(1)), values.into());
     let (session, arrival) = (SessionId(1), Timestamp::from_secs(2));
-    Record::Batch(Arc::new(Batch {
-        layout,
-        session,
-        sequence: 1,
-        arrival,
-        age_ms: 0,
-        positions,
-        times,
-        values,
-    }))
+    Record::Batch(Arc::new(Batch { layout, session, sequence: 1, arrival, age_ms: 0, positions, times, values }))
 }
 
 fn names() -> Names {
-    Names::new(
-        &Settings {
-            series_per_machine_max: 3,
-            ..settings()
-        },
-        0,
-        Arc::default(),
-    )
+    Names::new(&Settings { series_per_machine_max: 3, ..settings() }, 0, Arc::default())
 }
 
 /// Series and values of the first batch that came out, and the reasons of what was refused.
 fn check(records: &[Record]) -> (Vec<String>, Vec<&'static str>) {
     let (mut names, mut out) = (names(), Ports::default());
-    records
-        .iter()
-        .for_each(|record| names.apply(1, record.clone(), &mut out));
+    records.iter().for_each(|record| names.apply(1, record.clone(), &mut out));
     let values = out.batches.iter().flat_map(|At { item, .. }| {
         (0..item.batch.len()).map(move |i| format!("{} {}", item.roster().key(item.slot(i)), item.batch.values[i]))
     });
@@ -62,18 +41,12 @@ fn an_older_name_becomes_the_catalogues_in_base_units() {
 
 #[test]
 fn what_is_not_a_value_leaves_as_a_dead_letter_and_harms_no_other() {
-    let series: [(&str, &[(&str, &str)]); 3] = [
-        ("system.cpu.utilization", &[]),
-        ("own.metric", &[]),
-        ("system.memory.utilization", &[]),
-    ];
+    let series: [(&str, &[(&str, &str)]); 3] =
+        [("system.cpu.utilization", &[]), ("own.metric", &[]), ("system.memory.utilization", &[])];
     let (values, reasons) = check(&[batch(&series, &[f64::NAN, 7.0, 1.5])]);
     assert_eq!(values, ["own.metric 7"]);
     assert_eq!(reasons, ["not_finite", "out_of_range"]);
-    assert_eq!(
-        check(&[batch(&series, &[f64::INFINITY, f64::NEG_INFINITY, 0.5])]).1,
-        ["not_finite"]
-    );
+    assert_eq!(check(&[batch(&series, &[f64::INFINITY, f64::NEG_INFINITY, 0.5])]).1, ["not_finite"]);
 }
 
 #[test]
@@ -101,9 +74,7 @@ fn facts_follow_series_tags_and_rules() {
         let text = format!(
             r#"{{"name":"r","metric":"CPU_PERCENT","operator":"gt","threshold":{threshold},"severity":"info"}}"#
         );
-        Record::Rules(Arc::new(
-            RuleSet::new(1, vec![serde_json::from_str(&text).unwrap()]).unwrap(),
-        ))
+        Record::Rules(Arc::new(RuleSet::new(1, vec![serde_json::from_str(&text).unwrap()]).unwrap()))
     };
     for record in [rule(1.0), rule(1.0), rule(2.0)] {
         names.apply(4, record, &mut out);

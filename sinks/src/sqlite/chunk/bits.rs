@@ -99,11 +99,7 @@ pub(super) struct BitReader<'a> {
 
 impl<'a> BitReader<'a> {
     pub(super) fn new(bytes: &'a [u8]) -> Self {
-        Self {
-            bytes,
-            word: 0,
-            held: 0,
-        }
+        Self { bytes, word: 0, held: 0 }
     }
 
     /// The next `count` bits, at most 64.

@@ -38,9 +38,7 @@ pub(super) fn encode(values: &[f64], out: &mut Vec<u8>) {
     if values.len() * 8 < out.len() - start - 1 {
         out.truncate(start);
         out.push(RAW);
-        values
-            .iter()
-            .for_each(|value| out.extend_from_slice(&value.to_le_bytes()));
+        values.iter().for_each(|value| out.extend_from_slice(&value.to_le_bytes()));
     }
 }
 
@@ -266,12 +264,6 @@ mod tests {
         let jumpy: Vec<f64> = (0..100).map(|n| if n % 2 == 0 { 1e6 } else { 1e6 + 200.0 }).collect();
         assert_eq!(kind(&jumpy), OFFSETS);
         assert_eq!(kind(&(1..100).map(|n| f64::from(n).sqrt()).collect::<Vec<_>>()), XOR);
-        assert_eq!(
-            kind(&[
-                f64::from_bits(0x0123_4567_89ab_cdef),
-                f64::from_bits(0xfedc_ba98_7654_3211)
-            ]),
-            RAW
-        );
+        assert_eq!(kind(&[f64::from_bits(0x0123_4567_89ab_cdef), f64::from_bits(0xfedc_ba98_7654_3211)]), RAW);
     }
 }

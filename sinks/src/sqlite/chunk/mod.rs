@@ -25,10 +25,7 @@ pub(super) struct Column {
 
 /// `times` ascend; `columns` are in the order of their series' ids.
 pub(super) fn encode(times: &[i64], columns: &[Column]) -> Vec<u8> {
-    debug_assert!(
-        times.len() <= ROWS_MAX && times.is_sorted(),
-        "a chunk is bounded and in time order"
-    );
+    debug_assert!(times.len() <= ROWS_MAX && times.is_sorted(), "a chunk is bounded and in time order");
     let mut out = vec![VERSION];
     put_varint(&mut out, times.len() as u64);
     put_varint(&mut out, columns.len() as u64);
@@ -99,10 +96,7 @@ impl<'a> Chunk<'a> {
             index.push((last, bytes.len()?));
         }
         let columns = index.into_iter().map(|(id, len)| Some((id, bytes.take(len)?)));
-        Some(Self {
-            columns: columns.collect::<Option<_>>()?,
-            times,
-        })
+        Some(Self { columns: columns.collect::<Option<_>>()?, times })
     }
 
     /// The series' samples in time order: none when it has none here, `Err` when its column is damaged.
@@ -156,21 +150,13 @@ mod tests {
             let samples = chunk.samples(column.series).unwrap();
             let wanted = column.rows.iter().map(|row| times[*row as usize]);
             assert!(samples.iter().map(|s| s.0).eq(wanted));
-            assert!(
-                samples
-                    .iter()
-                    .map(|s| s.1.to_bits())
-                    .eq(column.values.iter().map(|v| v.to_bits()))
-            );
+            assert!(samples.iter().map(|s| s.1.to_bits()).eq(column.values.iter().map(|v| v.to_bits())));
         }
         bytes.len()
     }
 
     fn rows(values: &[Option<f64>]) -> (Vec<u32>, Vec<f64>) {
-        (0..)
-            .zip(values)
-            .filter_map(|(row, value)| value.map(|value| (row, value)))
-            .unzip()
+        (0..).zip(values).filter_map(|(row, value)| value.map(|value| (row, value))).unzip()
     }
 
     proptest! {
@@ -221,11 +207,7 @@ mod tests {
                 _ => 0.0,
             };
             let values: Vec<f64> = (0..120).map(|_| value()).collect();
-            Column {
-                series,
-                rows: (0..120).collect(),
-                values,
-            }
+            Column { series, rows: (0..120).collect(), values }
         };
         let columns: Vec<Column> = (0..60).map(&mut column).collect();
         let bytes = check(&times, &columns);

@@ -29,10 +29,7 @@ struct Inner {
 
 impl FakeHot {
     pub(crate) fn new() -> Self {
-        Self {
-            inner: Mutex::default(),
-            versions: watch::Sender::new(0),
-        }
+        Self { inner: Mutex::default(), versions: watch::Sender::new(0) }
     }
 
     pub(crate) fn versions(&self) -> watch::Receiver<u64> {
@@ -210,10 +207,7 @@ pub(crate) struct FakeStats;
 
 impl HubStatsSource for FakeStats {
     fn stats(&self) -> HubStats {
-        HubStats {
-            samples_per_s: 12.0,
-            ..HubStats::default()
-        }
+        HubStats { samples_per_s: 12.0, ..HubStats::default() }
     }
 
     fn pipeline(&self) -> PipelineView {

@@ -20,18 +20,9 @@ pub(crate) fn machine(id: &str, cpu: f64) -> MachineView {
         (series("system.cpu.utilization", &[]), cpu),
         (series("system.filesystem.utilization", &[("mountpoint", "/")]), 0.5),
         (series("system.filesystem.utilization", &[("mountpoint", "/var")]), 0.81),
-        (
-            series("system.network.receive.bytes_rate", &[("device", "eth0")]),
-            1_000.0,
-        ),
-        (
-            series("system.network.receive.bytes_rate", &[("device", "eth1")]),
-            500.0,
-        ),
-        (
-            series("system.network.receive.bytes_rate", &[("device", "lo")]),
-            9_000.0,
-        ),
+        (series("system.network.receive.bytes_rate", &[("device", "eth0")]), 1_000.0),
+        (series("system.network.receive.bytes_rate", &[("device", "eth1")]), 500.0),
+        (series("system.network.receive.bytes_rate", &[("device", "lo")]), 9_000.0),
         (series("system.temperature", &[]), f64::NAN),
     ];
     let now = Timestamp::from_secs(NOW_S);
@@ -42,11 +33,7 @@ pub(crate) fn machine(id: &str, cpu: f64) -> MachineView {
         tags: [("role".to_owned(), "db".to_owned())].into(),
         ..MachineInfo::unknown(machine.clone(), now)
     };
-    let process = Process {
-        name: "postgres".to_owned(),
-        cpu: 0.31,
-        memory: 123_456_789,
-    };
+    let process = Process { name: "postgres".to_owned(), cpu: 0.31, memory: 123_456_789 };
     MachineView {
         status: Status::Up,
         last_seen: now,

@@ -63,12 +63,7 @@ impl Hub {
             version: "0.1.0",
             settings,
         };
-        Self {
-            hot,
-            history,
-            rules,
-            state,
-        }
+        Self { hot, history, rules, state }
     }
 
     pub(crate) fn router(&self) -> Router {
@@ -83,11 +78,7 @@ impl Hub {
         let response = self.router().oneshot(request).await.unwrap();
         let (parts, body) = response.into_parts();
         let bytes = body.collect().await.unwrap().to_bytes();
-        Answer {
-            status: parts.status,
-            headers: parts.headers,
-            text: String::from_utf8(bytes.to_vec()).unwrap(),
-        }
+        Answer { status: parts.status, headers: parts.headers, text: String::from_utf8(bytes.to_vec()).unwrap() }
     }
 
     /// The body of an answer that must be 200.

@@ -40,10 +40,7 @@ impl Served {
         let (stream, _) = connect_async(format!("ws://{}/ws", self.address)).await.unwrap();
         let mut client = Client { stream };
         let hello = client.next().await;
-        assert_eq!(
-            (&hello["type"], &hello["protocol"], &hello["seq"]),
-            (&"hello".into(), &1.into(), &0.into())
-        );
+        assert_eq!((&hello["type"], &hello["protocol"], &hello["seq"]), (&"hello".into(), &1.into(), &0.into()));
         client
     }
 }
