@@ -76,6 +76,21 @@ fn an_alert_from_before_the_restart_is_not_repeated_and_resolves_once() {
     assert_eq!(changes(&again), [("hot".to_owned(), Change::Resolved, 1.0)]);
 }
 
+#[test]
+fn an_alert_of_a_rule_that_was_removed_meanwhile_is_resolved_once_its_series_is_back() {
+    let records = [stamped(t(0.0), rules(1, vec![rule(HOT)])), frame("a", 1.0, &[9.0])];
+    let first = run(&settings(1), &records, |_| true, t(3.0));
+    let fired = first.iter().find_map(|(_, output)| match output {
+        Output::Transition(transition) => Some(model::Alert::after(transition)),
+        _ => None,
+    });
+    let after = Settings { firing: fired.into_iter().collect(), live_from: t(5.0), ..settings(1) };
+    let records =
+        [frame("a", 4.0, &[9.0]), stamped(t(5.0), rules(2, vec![])), frame("a", 6.0, &[9.0]), frame("a", 7.0, &[9.0])];
+    let again = run(&after, &records, |_| true, t(20.0));
+    assert_eq!(changes(&again), [("hot".to_owned(), Change::Resolved, 0.0)]);
+}
+
 /// A running graph with one sink queue, driven by hand.
 struct Bench {
     handle: Arc<pipeline::Handle>,

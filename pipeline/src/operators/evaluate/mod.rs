@@ -16,7 +16,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use hashbrown::HashMap;
-use model::{Bound, LogicalTime, MachineId, SeriesKey, Timestamp, Transition};
+use model::{Bound, Change, LogicalTime, MachineId, Roster, Rule, SeriesKey, Timestamp, Transition};
 
 use timely::container::CapacityContainerBuilder;
 use timely::dataflow::channels::pact::{Exchange, Pipeline};
@@ -27,6 +27,7 @@ use crate::control::bindings::BindingUpdates;
 use crate::control::coarsen::boundary_after;
 use crate::control::facts::Binding;
 use crate::counters::Counters;
+use crate::operators::presence::MACHINE_DOWN;
 use crate::operators::window::MinuteUpdate;
 use crate::settings::Settings;
 use crate::stage::{At, Records};
@@ -55,26 +56,36 @@ pub struct Verdicts {
     /// In order of arrival, each waiting for the bindings of a time.
     batches: Waiting,
     minutes: Waiting,
-    /// Verdicts from before the restart that no binding has claimed yet, by rule.
-    persisted: HashMap<(String, MachineId, Arc<SeriesKey>), Timestamp>,
+    /// Alerts from before the restart that no binding has claimed yet, by machine.
+    persisted: HashMap<MachineId, Vec<Persisted>>,
+    live_from: LogicalTime,
     counters: Arc<Counters>,
+}
+
+/// A rule that was firing on a series, and since when.
+struct Persisted {
+    series: Arc<SeriesKey>,
+    rule: Arc<Rule>,
+    since: Timestamp,
 }
 
 type Waiting = VecDeque<(LogicalTime, At<Judged>)>;
 
 impl Verdicts {
     pub fn new(settings: &Settings, counters: Arc<Counters>) -> Self {
-        let persisted = settings
-            .firing
-            .iter()
-            .map(|alert| ((alert.rule.name.clone(), alert.machine.clone(), Arc::clone(&alert.series)), alert.since));
+        let mut persisted: HashMap<MachineId, Vec<Persisted>> = HashMap::new();
+        for alert in settings.firing.iter().filter(|alert| alert.rule.name != MACHINE_DOWN) {
+            let (series, rule, since) = (Arc::clone(&alert.series), Arc::clone(&alert.rule), alert.since);
+            persisted.entry(alert.machine.clone()).or_default().push(Persisted { series, rule, since });
+        }
         Self {
             machines: Vec::new(),
             coming: BTreeMap::new(),
             applied: 0,
             batches: VecDeque::new(),
             minutes: VecDeque::new(),
-            persisted: persisted.collect(),
+            persisted,
+            live_from: settings.live_from,
             counters,
         }
     }
@@ -148,6 +159,11 @@ impl Verdicts {
     fn judge(&mut self, needs: LogicalTime, record: &At<Judged>, out: &mut Vec<At<Arc<Transition>>>) {
         self.apply_until(needs, out);
         let before = out.len();
+        let roster = match &record.item {
+            Judged::Batch(bound) => bound.roster(),
+            Judged::Minute(update) => &update.rows.roster,
+        };
+        self.settle(record.t, roster, out);
         match &record.item {
             Judged::Batch(bound) => {
                 if bound.batch.age_ms <= AGE_MS_MAX
@@ -185,9 +201,30 @@ impl Verdicts {
 
     fn assert(&mut self, binding: Binding) {
         let Binding { series, rule } = &binding;
-        let key = (rule.rule.name.clone(), series.machine.clone(), Arc::clone(&series.key));
+        let (id, key, name) = (series.machine.clone(), Arc::clone(&series.key), rule.rule.name.clone());
         let persisted = &mut self.persisted;
-        machine(&mut self.machines, series.index).assert(binding, || persisted.remove(&key));
+        machine(&mut self.machines, series.index).assert(binding, || {
+            let alerts = persisted.get_mut(&id)?;
+            let at = alerts.iter().position(|alert| alert.rule.name == name && alert.series == key)?;
+            Some(alerts.swap_remove(at).since)
+        });
+    }
+
+    /// A rule that was removed while the hub was down has no binding, so nothing else would ever resolve its alerts: once the bindings
+    /// of a machine's series are in effect, what none of them has claimed is resolved. Not in a replay, whose rules are those of then.
+    fn settle(&mut self, t: LogicalTime, roster: &Roster, out: &mut Vec<At<Arc<Transition>>>) {
+        if t < self.live_from || self.persisted.is_empty() {
+            return;
+        }
+        let Some(alerts) = self.persisted.get_mut(&roster.machine) else { return };
+        for Persisted { series, rule, since } in alerts.extract_if(.., |alert| roster.series.contains(&alert.series)) {
+            let (machine, at, change, value) =
+                (roster.machine.clone(), Timestamp::from_logical(t), Change::Resolved, 0.0);
+            out.push(At { t, item: Arc::new(Transition { rule, machine, series, change, value, at, since, t }) });
+        }
+        if alerts.is_empty() {
+            self.persisted.remove(&roster.machine);
+        }
     }
 
     fn retract(&mut self, boundary: LogicalTime, binding: &Binding, out: &mut Vec<At<Arc<Transition>>>) {
