@@ -12,7 +12,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use ingest::{CollectorConfig, Collectors, Foundations, Ingest, Replayed, Services};
 use journal::Journal;
-use model::command::RuleStore;
+use model::command::{CollectorControl, RuleStore};
 use model::query::{Health, HotState};
 use model::{LogicalTime, Record, RuleSet};
 use runtime::clock::SharedClock;
@@ -76,6 +76,7 @@ struct Inside {
     driver: DriverHandle,
     rules: Arc<Rules>,
     ingest: Arc<Ingest>,
+    collectors: Arc<Collectors>,
 }
 
 impl Hub {
@@ -100,7 +101,8 @@ impl Hub {
         let ingest = Arc::new(start_ingest(&base, replayed, t_floor, &graph, &keep_from)?);
         publish_rules(&ingest, &watcher, rules_known).await?;
         let figures = figures(&base, &graph, &driver, &ingest, queues);
-        let inside = Inside { hot, history, driver, rules: watcher.rules(), ingest };
+        let collectors = Arc::new(Collectors::new(base.config.ingest.limits.machines_max, ingest.meters().clone()));
+        let inside = Inside { hot, history, driver, rules: watcher.rules(), ingest, collectors };
         let upkeep = start_upkeep(&base, &inside, &graph, (watcher, keep_from));
         let grpc = start_grpc(&base, &inside, grpc);
         let web = start_web(&base, &inside, figures, http);
@@ -243,14 +245,13 @@ fn collector_config(base: &Base) -> CollectorConfig {
 fn start_grpc(base: &Base, inside: &Inside, listener: TcpListener) -> Part {
     let mut grpc = Part::default();
     let ingest = Arc::clone(&inside.ingest);
-    let machines_max = base.config.ingest.limits.machines_max;
     // The sender keeps the collectors' watch open.
     let (configs, config) = watch::channel(collector_config(base));
     let services = Services {
         hot: Arc::clone(&inside.hot) as Arc<dyn HotState>,
         rules: Arc::clone(&inside.rules) as Arc<dyn RuleStore>,
         config,
-        collectors: Arc::new(Collectors::new(machines_max, ingest.meters().clone())),
+        collectors: Arc::clone(&inside.collectors),
     };
     let drain = grpc.token();
     grpc.spawn("grpc", async move {
@@ -270,6 +271,7 @@ fn start_web(base: &Base, inside: &Inside, figures: Arc<Figures>, listener: TcpL
         hot_versions: inside.hot.subscribe(),
         history: Arc::new(inside.history.clone()),
         rules: Arc::clone(&inside.rules) as Arc<dyn RuleStore>,
+        control: Arc::clone(&inside.collectors) as Arc<dyn CollectorControl>,
         clock: base.clock(),
         metrics: base.registry.clone(),
         readiness: Arc::new(readiness),

@@ -89,6 +89,14 @@ const PATHS: &[Path] = &[
 
 const WRITES: &[Write] = &[
     Write {
+        path: "/api/v1/machines/{id}/commands/{command}",
+        method: "post",
+        summary: "Ask something harmless of a connected collector: pause, resume, collect_now, resend_layout, focus",
+        has_body: false,
+        status: "202",
+        problems: &["400", "403", "404", "409", "503"],
+    },
+    Write {
         path: "/api/v1/rules",
         method: "post",
         summary: "Make a rule of the hub's own",
@@ -121,9 +129,11 @@ fn document() -> Value {
     components["parameters"]["id"] = machine_id;
     components["parameters"]["name"] =
         json!({"name": "name", "in": "path", "required": true, "schema": {"type": "string"}});
+    components["parameters"]["command"] =
+        json!({"name": "command", "in": "path", "required": true, "schema": {"type": "string"}});
     let mut paths: Map<String, Value> = PATHS.iter().map(|path| (path.path.to_owned(), path.document())).collect();
     for write in WRITES {
-        paths[write.path][write.method] = write.document();
+        paths.entry(write.path).or_insert_with(|| json!({}))[write.method] = write.document();
     }
     json!({
         "openapi": "3.1.0",
@@ -141,7 +151,7 @@ fn document() -> Value {
 
 /// References to what a path and its query say.
 fn parameters(path: &str, query: &[&str]) -> Vec<Value> {
-    let in_path = ["id", "name"].into_iter().filter(|name| path.contains(&format!("{{{name}}}")));
+    let in_path = ["id", "name", "command"].into_iter().filter(|name| path.contains(&format!("{{{name}}}")));
     in_path
         .chain(query.iter().copied())
         .map(|name| json!({"$ref": format!("#/components/parameters/{name}")}))

@@ -2,6 +2,7 @@
 
 mod alerts;
 mod catalogue;
+mod commands;
 mod dead_letters;
 mod fragments;
 mod health;
@@ -20,7 +21,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::{FromRequestParts, Path};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use http::request::Parts;
 use http::{HeaderValue, header};
 use model::MachineId;
@@ -40,6 +41,7 @@ pub(crate) fn all() -> Router<Arc<Shared>> {
         .route("/api/v1/machines/{id}/metrics", get(machines::metrics))
         .route("/api/v1/machines/{id}/processes", get(machines::processes))
         .route("/api/v1/machines/{id}/history", get(history::history))
+        .route("/api/v1/machines/{id}/commands/{command}", post(commands::send))
         .route("/api/v1/metrics", get(catalogue::list))
         .route("/api/v1/alerts", get(alerts::active))
         .route("/api/v1/alerts/history", get(alerts::history))

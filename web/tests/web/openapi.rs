@@ -24,7 +24,8 @@ async fn every_path_answers_as_described() {
     let document = hub.json("/api/v1/openapi.json").await;
     let paths = document["paths"].as_object().unwrap();
     assert!(18 <= paths.len());
-    for (path, item) in paths {
+    // What is only written to has its own tests.
+    for (path, item) in paths.iter().filter(|(_, item)| item["get"].is_object()) {
         let answer = hub.get(&path.replace("{id}", "db-1").replace("{name}", "cpu-busy")).await;
         let content = item["get"]["responses"]["200"]["content"].as_object().unwrap();
         let (media, described) = content.iter().next().unwrap();

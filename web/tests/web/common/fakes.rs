@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use model::command::{Changed, RuleChange, RuleError, RuleListing, RuleStore};
+use model::command::{
+    Changed, CollectorCommand, CollectorControl, CommandError, RuleChange, RuleError, RuleListing, RuleStore,
+};
 use model::query::{
     AlertQuery, Answer, Changes, History, HotState, MachineView, QueryError, RangeAnswer, RangeQuery, Tier,
 };
@@ -228,5 +230,27 @@ impl HubStatsSource for FakeStats {
                 shed: 0,
             }],
         }
+    }
+}
+
+/// Only `db-1` is connected; takes one command and is busy after that.
+#[derive(Default)]
+pub(crate) struct FakeControl {
+    pub(crate) sent: Mutex<Option<CollectorCommand>>,
+}
+
+impl CollectorControl for FakeControl {
+    fn command(&self, machine: &MachineId, command: CollectorCommand) -> Result<(), CommandError> {
+        if machine.as_str() != "db-1" {
+            return Err(CommandError::NotConnected(machine.clone()));
+        }
+        match self.sent.lock().unwrap().replace(command) {
+            None => Ok(()),
+            Some(_) => Err(CommandError::Busy(machine.clone())),
+        }
+    }
+
+    fn connected(&self) -> Vec<MachineId> {
+        vec![MachineId::parse("db-1").unwrap()]
     }
 }

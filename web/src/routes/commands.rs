@@ -1,0 +1,60 @@
+//! Commands: what a person asks of a connected collector, from the closed list; the collector has the last word.
+
+use std::sync::Arc;
+
+use axum::extract::{Path, State};
+use axum::response::{IntoResponse, Response};
+use http::{HeaderMap, StatusCode, Uri};
+use model::MachineId;
+use model::command::{CollectorCommand, CommandError};
+use serde::Serialize;
+
+use super::{json, unknown_machine};
+use crate::error::Problem;
+use crate::params::Params;
+use crate::state::Shared;
+
+const COMMANDS: [(&str, CollectorCommand); 5] = [
+    ("pause", CollectorCommand::Pause),
+    ("resume", CollectorCommand::Resume),
+    ("collect_now", CollectorCommand::CollectNow),
+    ("resend_layout", CollectorCommand::ResendLayout),
+    ("focus", CollectorCommand::Focus),
+];
+
+#[derive(Serialize)]
+struct Sent<'a> {
+    machine: &'a str,
+    command: &'a str,
+}
+
+/// Answers once the command is on its way; what the collector made of it is in the hub's log.
+pub(super) async fn send(
+    State(shared): State<Arc<Shared>>,
+    Path((id, name)): Path<(String, String)>,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    Params::read(&uri, &[])?;
+    let id = MachineId::parse(&id).map_err(|invalid| Problem::not_found("unknown_machine", invalid.to_string()))?;
+    shared.app.settings.hosts.check_origin(&uri, &headers)?;
+    let Some((name, command)) = COMMANDS.into_iter().find(|(known, _)| *known == name) else {
+        let known = COMMANDS.map(|(known, _)| known).join(", ");
+        return Err(Problem::not_found("unknown_command", format!("a collector is asked one of: {known}")));
+    };
+    if shared.app.hot.machine(&id).is_none() {
+        return Err(unknown_machine(&id));
+    }
+    shared.app.control.command(&id, command)?;
+    Ok((StatusCode::ACCEPTED, json(&Sent { machine: id.as_str(), command: name })).into_response())
+}
+
+impl From<CommandError> for Problem {
+    fn from(error: CommandError) -> Self {
+        let said = error.to_string();
+        match error {
+            CommandError::NotConnected(_) => Self::new(StatusCode::CONFLICT, "not_connected", said),
+            CommandError::Busy(_) => Self::unavailable("collector_busy", said),
+        }
+    }
+}
