@@ -88,7 +88,7 @@ fn an_alert_of_a_rule_that_was_removed_meanwhile_is_resolved_once_its_series_is_
     let records =
         [frame("a", 4.0, &[9.0]), stamped(t(5.0), rules(2, vec![])), frame("a", 6.0, &[9.0]), frame("a", 7.0, &[9.0])];
     let again = run(&after, &records, |_| true, t(20.0));
-    assert_eq!(changes(&again), [("hot".to_owned(), Change::Resolved, 0.0)]);
+    assert_eq!(changes(&again), [("hot".to_owned(), Change::Resolved, 9.0)]);
 }
 
 /// A running graph with one sink queue, driven by hand.

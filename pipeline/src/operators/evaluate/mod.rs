@@ -67,6 +67,8 @@ struct Persisted {
     series: Arc<SeriesKey>,
     rule: Arc<Rule>,
     since: Timestamp,
+    /// The value that fired: the last that is known.
+    value: f64,
 }
 
 type Waiting = VecDeque<(LogicalTime, At<Judged>)>;
@@ -76,7 +78,8 @@ impl Verdicts {
         let mut persisted: HashMap<MachineId, Vec<Persisted>> = HashMap::new();
         for alert in settings.firing.iter().filter(|alert| alert.rule.name != MACHINE_DOWN) {
             let (series, rule, since) = (Arc::clone(&alert.series), Arc::clone(&alert.rule), alert.since);
-            persisted.entry(alert.machine.clone()).or_default().push(Persisted { series, rule, since });
+            let value = alert.value;
+            persisted.entry(alert.machine.clone()).or_default().push(Persisted { series, rule, since, value });
         }
         Self {
             machines: Vec::new(),
@@ -217,9 +220,10 @@ impl Verdicts {
             return;
         }
         let Some(alerts) = self.persisted.get_mut(&roster.machine) else { return };
-        for Persisted { series, rule, since } in alerts.extract_if(.., |alert| roster.series.contains(&alert.series)) {
-            let (machine, at, change, value) =
-                (roster.machine.clone(), Timestamp::from_logical(t), Change::Resolved, 0.0);
+        for Persisted { series, rule, since, value } in
+            alerts.extract_if(.., |alert| roster.series.contains(&alert.series))
+        {
+            let (machine, at, change) = (roster.machine.clone(), Timestamp::from_logical(t), Change::Resolved);
             out.push(At { t, item: Arc::new(Transition { rule, machine, series, change, value, at, since, t }) });
         }
         if alerts.is_empty() {
