@@ -121,11 +121,11 @@ fn fold(revisions: &[Arc<Aggregates>], figures: &mut Windows) {
     for rows in revisions.iter().rev() {
         let machine = machine_number(&rows.roster.machine);
         let window = ms(rows.window.start) * 1_000 / rows.window.width.micros();
-        for (slot, row) in &rows.rows {
+        for (slot, row) in rows.rows.iter() {
             // Series of a machine fit 64 bits.
             if counted & (1 << slot.0) == 0 {
                 counted |= 1 << slot.0;
-                figures.add(machine * SERIES_PER_MACHINE + slot.0, window, row);
+                figures.add(machine * SERIES_PER_MACHINE + slot.0, window, &row);
             }
         }
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::bound::Roster;
-use crate::ids::Slot;
+use crate::cells::Rows;
 use crate::time::{LogicalTime, Timestamp};
 use crate::window::Window;
 
@@ -55,8 +55,7 @@ pub struct Aggregates {
     pub revision: LogicalTime,
     /// The watermark has passed the window's end: it changes only by corrections from here on.
     pub is_final: bool,
-    /// Rows in slot order.
-    pub rows: Vec<(Slot, Aggregate)>,
+    pub rows: Rows,
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::batch::{Batch, Positions};
+use crate::batch::{Batch, Positions, Times};
 use crate::ids::{MachineId, Slot};
 use crate::series::SeriesKey;
 
@@ -41,9 +41,30 @@ pub struct BoundLayout {
 pub struct Bound {
     pub batch: Arc<Batch>,
     pub layout: Arc<BoundLayout>,
+    /// One time, slots equal to positions, and rising strictly: the frame with gaps.
+    is_rising: bool,
 }
 
 impl Bound {
+    pub fn new(batch: Arc<Batch>, layout: Arc<BoundLayout>) -> Self {
+        let is_rising = match (&batch.positions, &batch.times, &layout.slots) {
+            // Without early exit, so that it vectorizes.
+            (Positions::List(list), Times::One(_), Slots::Identity) => {
+                list.iter().zip(list.iter().skip(1)).fold(true, |rises, (a, b)| rises & (a < b))
+            }
+            _ => false,
+        };
+        Self { batch, layout, is_rising }
+    }
+
+    /// The slots, where they rise strictly and lie in one list: then the frame has one time and no series twice.
+    pub fn rising(&self) -> Option<&[u16]> {
+        match &self.batch.positions {
+            Positions::List(list) if self.is_rising => Some(list),
+            _ => None,
+        }
+    }
+
     pub fn roster(&self) -> &Arc<Roster> {
         &self.layout.roster
     }

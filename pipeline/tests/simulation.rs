@@ -112,9 +112,9 @@ fn newest_rows(outputs: &[(u64, Output)], width: Width) -> Rows {
             Output::Hour(rows) if width == Width::Hour => rows,
             _ => continue,
         };
-        for (slot, aggregate) in &rows.rows {
-            let key = rows.roster.key(*slot);
-            let text = row(&rows.roster.machine, key, rows.window.start, aggregate);
+        for (slot, aggregate) in rows.rows.iter() {
+            let key = rows.roster.key(slot);
+            let text = row(&rows.roster.machine, key, rows.window.start, &aggregate);
             let id = (format!("{} {key}", rows.roster.machine), rows.window.start);
             let older = newest.insert(id, (rows.revision, text.clone()));
             assert!(older.is_none_or(|(revision, old)| revision < rows.revision || old == text), "W-2: {text}");
@@ -185,7 +185,13 @@ fn published(outputs: &[(u64, Output)]) -> BTreeMap<String, Vec<String>> {
         let (stream, text) = match output {
             Output::Minute(rows) | Output::Hour(rows) => (
                 format!("{} {:?}", rows.roster.machine, rows.window.width),
-                format!("{} {} {} {:?}", rows.window.start, rows.revision, rows.is_final, rows.rows),
+                format!(
+                    "{} {} {} {:?}",
+                    rows.window.start,
+                    rows.revision,
+                    rows.is_final,
+                    rows.rows.iter().collect::<Vec<_>>()
+                ),
             ),
             Output::Presence(p) => (format!("{} presence", p.machine), format!("{:?}", p.status)),
             Output::Transition(t) => {

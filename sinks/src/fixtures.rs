@@ -54,7 +54,7 @@ pub(crate) fn frame(roster: &Arc<Roster>, time: Timestamp, values: &[f64]) -> Bo
         values: values.into(),
     };
     assert!(batch.is_consistent());
-    Bound { batch: Arc::new(batch), layout: bound }
+    Bound::new(Arc::new(batch), bound)
 }
 
 /// Single samples: series, time, value.
@@ -71,7 +71,7 @@ pub(crate) fn samples(roster: &Arc<Roster>, samples: &[(u16, Timestamp, f64)]) -
         values: samples.iter().map(|s| s.2).collect(),
     };
     assert!(batch.is_consistent());
-    Bound { batch: Arc::new(batch), layout: bound }
+    Bound::new(Arc::new(batch), bound)
 }
 
 /// One row per series, all of value `value`.

@@ -12,7 +12,7 @@ use model::codec::{self, CodecError, Decoder};
 use model::machine::Presence;
 use model::rule::Rule;
 use model::{
-    Aggregate, Aggregates, Change, LogicalTime, MachineId, Output, Record, SeriesKey, Slot, Status, Timestamp,
+    Aggregate, Aggregates, Change, LogicalTime, MachineId, Output, Record, Rows, SeriesKey, Slot, Status, Timestamp,
     Transition, Width, Window,
 };
 use serde::{Deserialize, Serialize};
@@ -128,7 +128,7 @@ impl Encoder {
             out.push(u8::from(rows.is_final));
             out.extend_from_slice(&rows.window.start.micros().to_le_bytes());
             out.extend_from_slice(&rows.revision.to_le_bytes());
-            for (slot, row) in &rows.rows {
+            for (slot, row) in rows.rows.iter() {
                 out.extend_from_slice(&slot.0.to_le_bytes());
                 out.extend_from_slice(&row.count.to_le_bytes());
                 for value in [row.sum, row.min, row.max, row.last] {
@@ -252,7 +252,7 @@ impl Reader {
             }
             Record::Batch(batch) => {
                 let layout = Arc::clone(self.bound(batch.layout.id)?);
-                Some(Output::Samples(Bound { batch, layout }))
+                Some(Output::Samples(Bound::new(batch, layout)))
             }
             Record::Machine(info) => Some(Output::Machine(info)),
             Record::Processes(table) => Some(Output::Processes(table)),
@@ -278,7 +278,7 @@ impl Reader {
             window: Window { start: Timestamp::from_micros(number(10).cast_signed()), width },
             revision: number(18),
             is_final: head[9] != 0,
-            rows,
+            rows: Rows::Some(rows.into()),
         });
         Ok(match width {
             Width::Minute => Output::Minute(aggregates),

@@ -46,7 +46,7 @@ impl Frames {
         let (positions, times, values) = (Positions::List(positions.into()), Times::One(time), values.into());
         let batch =
             Arc::new(Batch { positions, times, values, layout: Arc::clone(&first.batch.layout), ..*first.batch });
-        out.push(At { t, item: Bound { batch, layout: first.layout } });
+        out.push(At { t, item: Bound::new(batch, first.layout) });
     }
 
     fn wait(&mut self, t: LogicalTime, bound: &Bound, at: usize, out: &mut Vec<At<Bound>>) {

@@ -52,7 +52,7 @@ impl Feed {
         let (layout, session, age_ms) = (Arc::clone(&self.sent), self.session, self.age_ms);
         let values = values.into();
         let batch = Batch { layout, session, sequence: 1, arrival: Timestamp::EPOCH, age_ms, positions, times, values };
-        Bound { batch: Arc::new(batch), layout: Arc::clone(&self.layout) }
+        Bound::new(Arc::new(batch), Arc::clone(&self.layout))
     }
 }
 

@@ -8,13 +8,12 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use model::{Aggregates, LogicalTime, Roster, Slot, Timestamp, Width, Window};
+use model::{Aggregates, Cells, LogicalTime, Roster, Rows, Slot, Timestamp, Width, Window};
 
 use crate::counters::Counters;
 use crate::operators::window::MinuteUpdate;
 use crate::settings::{WindowSettings, micros, ticks};
 use crate::stage::{At, Stage};
-use crate::state::cells::Cells;
 use crate::state::timers::Timers;
 
 /// The hours of all machines of a worker, by machine index.
@@ -41,7 +40,8 @@ struct Machine {
 
 struct Hour {
     start: i64,
-    cells: Cells,
+    /// Shared with what was published of it.
+    cells: Arc<Cells>,
     /// T of the newest update merged. Not the newest batch's: a correction of an old minute must raise it too.
     revision: LogicalTime,
     published: LogicalTime,
@@ -55,7 +55,7 @@ impl Hour {
     fn new(start: i64, width: usize) -> Self {
         Self {
             start,
-            cells: Cells::new(width),
+            cells: Arc::new(Cells::new(Timestamp::from_micros(start), width)),
             revision: 0,
             published: 0,
             changed: Vec::new(),
@@ -91,7 +91,7 @@ impl Hours {
                 hour.changed.dedup();
                 hour.changed.iter().filter_map(|slot| Some((*slot, hour.cells.get(*slot)?))).collect()
             } else {
-                hour.cells.rows()
+                Rows::All(Arc::clone(&hour.cells))
             };
             hour.changed.clear();
             hour.published = hour.revision;
@@ -181,13 +181,12 @@ impl Stage for Hours {
         let mut due = t + ticks(self.settings.hour_interval);
         if !news.rows.is_empty() {
             let hour = machine.hour(Window::containing(news.window.start, Width::Hour).start.micros());
-            hour.cells.widen(news.roster.series.len());
-            for (slot, row) in &news.rows {
-                hour.cells.merge(*slot, row);
-            }
+            let cells = Arc::make_mut(&mut hour.cells);
+            cells.widen(news.roster.series.len());
+            news.rows.iter().for_each(|(slot, row)| cells.merge(slot, &row));
             hour.revision = t;
             if hour.went_final {
-                hour.changed.extend(news.rows.iter().map(|(slot, _)| *slot));
+                hour.changed.extend(news.rows.iter().map(|(slot, _)| slot));
                 due = t + ticks(self.settings.correction_interval);
             }
         }
@@ -245,6 +244,7 @@ mod tests {
             let rows = vec![(Slot(0), Aggregate::of(*value, minute(*number)))];
             let window = Window { start: minute(*number), width: Width::Minute };
             let (roster, revision) = (Arc::clone(&feed.layout.roster), *t);
+            let rows = rows.into_iter().collect();
             let rows = Arc::new(Aggregates { roster, window, revision, is_final: true, rows });
             (t * SECOND, MinuteUpdate { rows, delta: None, watermark: minute(*watermark) })
         });

@@ -7,10 +7,10 @@ use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
 
-use model::{Aggregates, Bound, LogicalTime, Roster, Timestamp, Width, Window};
+use model::{Aggregates, Bound, Cells, LogicalTime, Roster, Rows, Slot, Timestamp, Width, Window};
 
 use crate::settings::{WindowSettings, micros};
-use crate::state::cells::Cells;
+use crate::state::news::News;
 use crate::state::seen::Seen;
 
 /// Bounds of what two frames in a row say about a machine's interval, in microseconds.
@@ -44,20 +44,22 @@ pub struct Added {
     pub beyond_horizon: usize,
 }
 
-/// Cleared cells for the next windows; bounded.
+/// Cells of windows that are over, for the next ones; bounded.
 #[derive(Debug, Default)]
-pub struct Pool(Vec<Cells>);
+pub struct Pool(Vec<Arc<Cells>>);
 
 impl Pool {
     const MAX: usize = 4_096;
 
-    fn get(&mut self) -> Cells {
-        self.0.pop().unwrap_or_else(|| Cells::new(0))
+    fn get(&mut self, start: Timestamp) -> Arc<Cells> {
+        let mut cells = self.0.pop().unwrap_or_default();
+        Arc::make_mut(&mut cells).reset(start);
+        cells
     }
 
-    fn put(&mut self, mut cells: Cells) {
-        if self.0.len() < Self::MAX {
-            cells.clear();
+    /// Takes cells back, unless a sink still reads them.
+    fn put(&mut self, mut cells: Arc<Cells>) {
+        if self.0.len() < Self::MAX && Arc::get_mut(&mut cells).is_some() {
             self.0.push(cells);
         }
     }
@@ -80,7 +82,8 @@ pub struct Minutes {
 
 struct Minute {
     start: i64,
-    cells: Cells,
+    /// Shared with what was published of it.
+    cells: Arc<Cells>,
     /// T of the newest batch merged.
     revision: LogicalTime,
     /// Revision that went out last; 0 when none did.
@@ -88,7 +91,7 @@ struct Minute {
     /// Every row went out as final; from here on only corrected rows do.
     went_final: bool,
     /// Samples merged since, kept once the window has been published.
-    delta: Option<Cells>,
+    news: News,
 }
 
 impl Minutes {
@@ -147,23 +150,29 @@ impl Minutes {
         }
         let is_late = at <= self.watermark(settings);
         let position = self.minute_of(time, pool);
-        let is_batch = given == bound.batch.len() && self.events.is_empty();
-        let width = u32::try_from(given).unwrap_or(u32::MAX);
         let minute = &mut self.minutes[position];
         minute.widen(self.roster.series.len());
+        let is_frame = given == bound.batch.len() && self.events.is_empty();
         let values = &bound.batch.values;
-        let added = if is_batch && bound.is_dense() && self.seen.insert_dense(at, width) {
-            minute.each(|cells| cells.add_dense(values, time));
+        let width = u32::try_from(given).unwrap_or(u32::MAX);
+        let added = if is_frame && bound.is_dense() && self.seen.insert_dense(at, width) {
+            minute.add_dense(values, time);
             given
-        } else if is_batch && self.seen.insert_newest(at, (0..given).map(|index| bound.slot(index))) {
-            minute.each(|cells| cells.add_newest((0..given).map(|index| bound.slot(index)).zip(values), time));
+        } else if is_frame
+            && let Some(list) = bound.rising()
+            && self.seen.insert_rising(at, list)
+        {
+            minute.add_frame(list.iter().copied().map(usize::from).zip(values), time);
+            given
+        } else if is_frame && self.seen.insert_newest(at, (0..given).map(|index| bound.slot(index))) {
+            minute.add_frame((0..given).map(|index| bound.slot(index).index()).zip(values), time);
             given
         } else {
             let mut added = 0;
             for index in range {
                 let (slot, value) = (bound.slot(index), values[index]);
                 if self.events.contains(&slot.0) || self.seen.insert(at, slot) {
-                    minute.each(|cells| cells.add(slot, value, time));
+                    minute.add(slot, value, time);
                     added += 1;
                 }
             }
@@ -191,8 +200,8 @@ impl Minutes {
         let start = Window::containing(time, Width::Minute).start.micros();
         let at = self.minutes.partition_point(|m| m.start < start);
         if self.minutes.get(at).is_none_or(|m| m.start != start) {
-            let cells = pool.get();
-            let minute = Minute { start, cells, revision: 0, published: 0, went_final: false, delta: None };
+            let cells = pool.get(Timestamp::from_micros(start));
+            let minute = Minute { start, cells, revision: 0, published: 0, went_final: false, news: News::default() };
             self.minutes.insert(at, minute);
             // A minute that begins behind a closed one is born closed: its rows go out as a correction.
             if at < self.closed {
@@ -247,18 +256,17 @@ impl Minutes {
         let window = Window { start: Timestamp::from_micros(minute.start), width: Width::Minute };
         let revision = minute.revision;
         let aggregates = |rows| Arc::new(Aggregates { roster: Arc::clone(roster), window, revision, is_final, rows });
-        let news = minute.delta.take().map(|cells| cells.rows());
+        let news = minute.news.take();
         // Rows that went out as final go out again only when they changed.
-        let rows = match &news {
-            Some(news) if minute.went_final => {
-                news.iter().filter_map(|(slot, _)| Some((*slot, minute.cells.get(*slot)?))).collect()
-            }
-            _ => minute.cells.rows(),
+        let rows = if minute.went_final {
+            news.iter().filter_map(|(slot, _)| Some((*slot, minute.cells.get(*slot)?))).collect()
+        } else {
+            Rows::All(Arc::clone(&minute.cells))
         };
         let is_first = minute.published == 0;
         minute.published = revision;
         minute.went_final |= is_final;
-        let delta = (!is_first).then(|| aggregates(news.unwrap_or_default()));
+        let delta = (!is_first).then(|| aggregates(Rows::Some(news)));
         MinuteUpdate { rows: aggregates(rows), delta, watermark }
     }
 }
@@ -273,17 +281,29 @@ impl Minute {
     }
 
     fn widen(&mut self, width: usize) {
-        self.cells.widen(width);
-        if self.published > 0 {
-            self.delta.get_or_insert_with(|| Cells::new(width)).widen(width);
+        if self.cells.width() < width {
+            Arc::make_mut(&mut self.cells).widen(width);
         }
     }
 
-    /// Does the same to the window and to what is new in it since it was published.
-    fn each(&mut self, mut add: impl FnMut(&mut Cells)) {
-        add(&mut self.cells);
-        if let Some(delta) = &mut self.delta {
-            add(delta);
+    fn add(&mut self, slot: Slot, value: f64, time: Timestamp) {
+        Arc::make_mut(&mut self.cells).add(slot, value, time);
+        if self.published > 0 {
+            self.news.add(slot, value, time);
         }
+    }
+
+    fn add_dense(&mut self, values: &[f64], time: Timestamp) {
+        Arc::make_mut(&mut self.cells).add_dense(values, time);
+        if self.published > 0 {
+            self.news.add_frame(values.iter().enumerate(), time);
+        }
+    }
+
+    fn add_frame<'a>(&mut self, samples: impl Iterator<Item = (usize, &'a f64)> + Clone, time: Timestamp) {
+        if self.published > 0 {
+            self.news.add_frame(samples.clone(), time);
+        }
+        Arc::make_mut(&mut self.cells).add_frame(samples, time);
     }
 }

@@ -1,6 +1,6 @@
 //! Plain state that operators are made of: no timely, no clock.
 
-pub mod cells;
 pub mod minutes;
+pub mod news;
 pub mod seen;
 pub mod timers;

@@ -53,6 +53,24 @@ impl Seen {
         true
     }
 
+    /// As `insert_newest`, for slots that are known to rise strictly.
+    pub fn insert_rising(&mut self, time: i64, slots: &[u16]) -> bool {
+        if self.times.back().is_some_and(|(newest, _)| *newest >= time) {
+            return false;
+        }
+        let set = match slots.last() {
+            Some(last) if *last < 64 => Slots::Few(slots.iter().fold(0, |bits, slot| bits | 1 << (slot & 63))),
+            Some(last) => {
+                let mut words = vec![0_u64; usize::from(*last) / 64 + 1];
+                slots.iter().for_each(|slot| words[usize::from(*slot) / 64] |= 1 << (slot & 63));
+                Slots::Many(words.into())
+            }
+            None => return false,
+        };
+        self.push(self.times.len(), time, set);
+        true
+    }
+
     /// Whether the sample is new; then it is remembered.
     pub fn insert(&mut self, time: i64, slot: Slot) -> bool {
         let at = match self.times.back() {
@@ -149,10 +167,21 @@ mod tests {
 
     proptest! {
         #[test]
-        fn samples_of_the_newest_time_are_taken_at_once(slots in prop::collection::vec(0u32..150, 0..40)) {
+        fn samples_of_the_newest_time_are_taken_at_once(mut slots in prop::collection::vec(0u32..150, 0..40), is_sorted: bool) {
+            if is_sorted {
+                slots.sort_unstable();
+            }
             let mut seen = Seen::default();
             let is_unique = slots.iter().collect::<HashSet<_>>().len() == slots.len();
             prop_assert_eq!(seen.insert_newest(5, slots.iter().copied().map(Slot)), is_unique);
+            if slots.is_sorted_by(|a, b| a < b) && !slots.is_empty() {
+                let rising: Vec<u16> = slots.iter().map(|slot| u16::try_from(*slot).unwrap()).collect();
+                let mut other = Seen::default();
+                prop_assert!(other.insert_rising(5, &rising) && !other.insert_rising(5, &rising));
+                for slot in 0..150 {
+                    prop_assert_eq!(other.insert(5, Slot(slot)), !slots.contains(&slot));
+                }
+            }
             prop_assert!(!seen.insert_newest(4, std::iter::once(Slot(0))) || !is_unique);
             for slot in slots {
                 prop_assert_eq!(seen.insert(5, Slot(slot)), !is_unique);

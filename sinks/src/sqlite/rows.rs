@@ -140,12 +140,12 @@ impl RowWriter<'_> {
         })?;
         let (machine, slots) = self.ids.slots(self.sql, &rows.roster)?;
         let (start, revision) = (rows.window.start.micros(), sql_t(rows.revision));
-        for (slot, row) in &rows.rows {
+        for (slot, row) in rows.rows.iter() {
             // A row belongs to a slot of its own roster.
             let Some(series) = slots.get(slot.index()) else {
                 continue;
             };
-            upsert_row(&mut upsert, (machine, start, *series), row, (revision, rows.is_final))?;
+            upsert_row(&mut upsert, (machine, start, *series), &row, (revision, rows.is_final))?;
         }
         Ok(())
     }

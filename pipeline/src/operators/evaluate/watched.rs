@@ -121,7 +121,7 @@ impl Machine {
             return;
         }
         let time = rows.window.end();
-        for (slot, row) in &rows.rows {
+        for (slot, row) in rows.rows.iter() {
             let mut at = watched.first_of(slot.0);
             while watched.hot.get(at).is_some_and(|hot| hot.slot == slot.0) {
                 #[expect(clippy::cast_precision_loss, reason = "a minute's count stays far below 2^53")]

@@ -107,7 +107,7 @@ impl Names {
         out.sightings.push(At { t, item: sighting });
         let batch = if layout.takes_as_is(&batch) { batch } else { layout.mend(t, &batch, &self.counters, out) };
         if !batch.is_empty() {
-            out.batches.push(At { t, item: Bound { batch, layout: Arc::clone(&layout.bound) } });
+            out.batches.push(At { t, item: Bound::new(batch, Arc::clone(&layout.bound)) });
         }
     }
 
