@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 
 use hashbrown::HashMap;
-use model::{Aggregate, Aggregates, Change, LogicalTime, Output, Slot, Timestamp, Transition};
+use model::{Aggregate, Aggregates, Bound, Change, LogicalTime, Output, Timestamp, Transition};
 use pipeline::SinkPort;
 use serde::Serialize;
 
@@ -163,6 +163,8 @@ impl HistoryFigures {
 }
 
 impl SinkPort for HistoryFigures {
+    fn samples(&mut self, _t: LogicalTime, _samples: &Bound) {}
+
     fn output(&mut self, _t: LogicalTime, output: Output) {
         match output {
             Output::Minute(rows) => {
@@ -214,28 +216,36 @@ impl LatestFigures {
     }
 }
 
-impl SinkPort for LatestFigures {
-    fn output(&mut self, _t: LogicalTime, output: Output) {
-        let Output::Samples(bound) = output else { return };
+impl LatestFigures {
+    fn latest(&mut self, bound: &Bound) {
         let index = bound.roster().index as usize;
-        self.machines.resize_with(self.machines.len().max(index + 1), Vec::new);
-        let cells = &mut self.machines[index];
-        cells.resize(bound.roster().series.len().max(cells.len()), (i64::MIN, 0.0));
-        if bound.is_dense() {
-            let at = bound.batch.newest().micros();
-            for (cell, value) in cells.iter_mut().zip(&bound.batch.values) {
-                *cell = if at > cell.0 { (at, *value) } else { *cell };
-            }
-            return;
+        if self.machines.len() <= index {
+            self.machines.resize_with(index + 1, Vec::new);
         }
-        for index in 0..bound.batch.len() {
-            let (Slot(slot), at) = (bound.slot(index), bound.batch.time(index).micros());
-            let cell = &mut cells[slot as usize];
-            if at > cell.0 {
-                *cell = (at, bound.batch.values[index]);
+        let cells = &mut self.machines[index];
+        if cells.len() < bound.roster().series.len() {
+            cells.resize(bound.roster().series.len(), (i64::MIN, 0.0));
+        }
+        let (values, at) = (&bound.batch.values, bound.batch.newest().micros());
+        let keep = |cell: &mut (i64, f64), at: i64, value: f64| *cell = if at > cell.0 { (at, value) } else { *cell };
+        if bound.is_dense() {
+            cells.iter_mut().zip(values).for_each(|(cell, value)| keep(cell, at, *value));
+        } else if let Some(list) = bound.rising() {
+            list.iter().zip(values).for_each(|(slot, value)| keep(&mut cells[usize::from(*slot)], at, *value));
+        } else {
+            for (index, value) in values.iter().enumerate() {
+                keep(&mut cells[bound.slot(index).index()], bound.batch.time(index).micros(), *value);
             }
         }
     }
+}
+
+impl SinkPort for LatestFigures {
+    fn samples(&mut self, _t: LogicalTime, samples: &Bound) {
+        self.latest(samples);
+    }
+
+    fn output(&mut self, _t: LogicalTime, _output: Output) {}
 
     fn flush(&mut self) {}
 

@@ -10,12 +10,12 @@ use timely::dataflow::operators::vec::Map;
 
 use crate::control::bindings::bindings;
 use crate::control::coarsen::coarsen;
-use crate::operators::batch::Frames;
+use crate::operators::batch::{Frames, batch};
 use crate::operators::egress::{SinkPort, egress};
 use crate::operators::evaluate::{Verdicts, evaluate};
 use crate::operators::live::live;
 use crate::operators::normalize::{Names, normalize};
-use crate::operators::presence::{PresenceOutput, Roll};
+use crate::operators::presence::{PresenceOutput, Roll, presence};
 use crate::operators::rollup::Hours;
 use crate::operators::source::{SourcePort, source};
 use crate::operators::window::{Windowed, Windows};
@@ -52,7 +52,8 @@ pub(crate) fn build(
     let counted = || Arc::clone(&counters);
 
     let normalized = normalize(source(scope, port), Names::new(settings, worker, counted()));
-    let batches = stage(normalized.batches, "batch", Frames::new(settings.batch_age_max));
+    let frames = normalized.batches;
+    let batches = batch(frames.clone(), Frames::new(settings.batch_age_max));
     let windowed =
         stage(batches.clone(), "window", Windows::new(settings.window.clone(), settings.catalogue, counted()));
     let minutes = windowed.clone().flat_map(|At { t, item }| match item {
@@ -67,7 +68,7 @@ pub(crate) fn build(
     let bindings = bindings(coarsen(normalized.facts));
     let verdicts = Verdicts::new(settings, counted());
     let transitions = evaluate(batches.clone(), minutes.clone(), bindings, verdicts);
-    let presence = stage(normalized.sightings, "presence", Roll::new(settings));
+    let presence = presence(frames, normalized.introductions, Roll::new(settings));
 
     let changes = scope.concatenate([
         normalized.outputs,
@@ -80,14 +81,13 @@ pub(crate) fn build(
         outputs(hours, Output::Hour),
         repairs,
     ]);
-    let history = scope.concatenate([changes.clone(), outputs(batches.clone(), Output::Samples)]);
-    let latest = scope.concatenate([changes, outputs(live(batches), Output::Samples)]);
+    let latest = live(batches.clone());
     for SinkInlet { name, feed, port, completed } in inlets {
-        let offered = match feed {
-            Feed::History => history.clone(),
+        let samples = match feed {
+            Feed::History => batches.clone(),
             Feed::Live => latest.clone(),
         };
-        egress(offered, name, port, completed);
+        egress(changes.clone(), samples, name, (port, completed));
     }
 }
 

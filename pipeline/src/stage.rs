@@ -4,11 +4,14 @@
 //! message per time would cost more than the work. Timers due at or before a record's time run before the record is applied, then
 //! those up to the frontier. So what a stage publishes is a function of its records and their times, the same in a replay.
 
+use std::rc::Rc;
+
 use model::LogicalTime;
+use timely::Container;
 use timely::container::CapacityContainerBuilder;
-use timely::dataflow::StreamVec;
 use timely::dataflow::channels::pact::Pipeline;
 use timely::dataflow::operators::generic::operator::Operator;
+use timely::dataflow::{Stream, StreamVec};
 
 /// A record with its logical time.
 #[derive(Debug, Clone)]
@@ -20,13 +23,36 @@ pub struct At<T> {
 /// A stream of records, each with its own logical time, rising within a worker.
 pub type Records<'s, T> = StreamVec<'s, LogicalTime, At<T>>;
 
+/// What one activation sends to several readers.
+pub type Shared<T> = Rc<Vec<At<T>>>;
+
+/// Records with several readers on the worker: they share them, where a plain stream would clone every record for each.
+pub type SharedRecords<'s, T> = Stream<'s, LogicalTime, Shared<T>>;
+
+/// A container of records, owned or shared.
+pub trait Lot<T>: Container {
+    fn records(&self) -> &[At<T>];
+}
+
+impl<T: Clone + 'static> Lot<T> for Vec<At<T>> {
+    fn records(&self) -> &[At<T>] {
+        self
+    }
+}
+
+impl<T: Clone + 'static> Lot<T> for Shared<T> {
+    fn records(&self) -> &[At<T>] {
+        self
+    }
+}
+
 /// The logic of an operator, free of timely: what its tests drive.
 pub trait Stage: 'static {
     type In: Clone + 'static;
     type Out: Clone + 'static;
 
     /// Takes one record. Every timer due at or before `t` has run.
-    fn apply(&mut self, t: LogicalTime, item: Self::In, out: &mut Vec<At<Self::Out>>);
+    fn apply(&mut self, t: LogicalTime, item: &Self::In, out: &mut Vec<At<Self::Out>>);
 
     /// Runs the timers due at or before `now`: no record of an earlier time follows.
     fn advance(&mut self, now: LogicalTime, out: &mut Vec<At<Self::Out>>);
@@ -36,16 +62,20 @@ pub trait Stage: 'static {
 }
 
 /// Runs a stage on a stream. Nothing is exchanged: all of a machine is on one worker already.
-pub fn stage<'s, S: Stage>(input: Records<'s, S::In>, name: &'static str, mut state: S) -> Records<'s, S::Out> {
+pub fn stage<'s, S, C>(input: Stream<'s, LogicalTime, C>, name: &'static str, mut state: S) -> Records<'s, S::Out>
+where
+    S: Stage,
+    C: Lot<S::In>,
+{
     type Built<T> = CapacityContainerBuilder<Vec<At<T>>>;
     input.unary_frontier::<Built<S::Out>, _, _, _>(Pipeline, name, move |capability, _| {
         let (mut held, mut out) = (Some(capability), Vec::new());
         move |(input, frontier), output| {
             // In order of arrival: grouping by time may reorder messages of one time, hence samples of one machine.
             input.for_each(|time, records| {
-                for At { t, item } in records.drain(..) {
-                    state.advance(t, &mut out);
-                    state.apply(t, item, &mut out);
+                for At { t, item } in records.records() {
+                    state.advance(*t, &mut out);
+                    state.apply(*t, item, &mut out);
                 }
                 if !out.is_empty() {
                     output.session(&time).give_container(&mut out);

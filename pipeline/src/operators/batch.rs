@@ -1,17 +1,22 @@
 //! Batch: collects the one-sample-per-message wire's samples of a machine into frames, by time, size or age.
 //!
-//! In: normalized batches. Out: frames (batches with one time); a collector's whole frames pass through untouched.
+//! In: normalized batches. Out: frames (batches with one time), none empty; a collector's whole frames pass through untouched.
 //! State: per machine the samples of one time that wait for more; at most 200, for at most 50 ms.
 //! Time: age on the logical clock. Order: a machine's samples leave in the order they came.
 //! Loss: none.
 
 use std::collections::VecDeque;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use model::{Batch, Bound, LogicalTime, Positions, SessionId, Times, Timestamp};
 
+use timely::container::CapacityContainerBuilder;
+use timely::dataflow::channels::pact::Pipeline;
+use timely::dataflow::operators::generic::operator::Operator;
+
 use crate::settings::ticks;
-use crate::stage::{At, Stage};
+use crate::stage::{At, Shared, SharedRecords, Stage};
 
 /// Samples that wait in one frame.
 const FRAME_SAMPLES_MAX: usize = 200;
@@ -36,6 +41,11 @@ struct Waiting {
 impl Frames {
     pub fn new(age_max: std::time::Duration) -> Self {
         Self { age_max: ticks(age_max), machines: Vec::new(), order: VecDeque::new() }
+    }
+
+    fn takes_as_is(&self, records: &[At<Bound>]) -> bool {
+        let is_frame = |bound: &Bound| bound.batch.session != SessionId::NONE && !bound.batch.is_empty();
+        self.order.is_empty() && records.iter().all(|at| is_frame(&at.item))
     }
 
     fn flush(&mut self, t: LogicalTime, index: u32, out: &mut Vec<At<Bound>>) {
@@ -75,18 +85,58 @@ impl Frames {
     }
 }
 
+/// Runs the frames of a worker on its batches. Where nothing waits and all are frames, they go on as they lie.
+pub fn batch<'s>(batches: SharedRecords<'s, Bound>, mut frames: Frames) -> SharedRecords<'s, Bound> {
+    type Built = CapacityContainerBuilder<Shared<Bound>>;
+    batches.unary_frontier::<Built, _, _, _>(Pipeline, "batch", move |capability, _| {
+        let (mut held, mut out) = (Some(capability), Vec::new());
+        move |(input, frontier), output| {
+            input.for_each(|time, records| {
+                if frames.takes_as_is(records) {
+                    output.session(&time).give_container(&mut Rc::clone(records));
+                    return;
+                }
+                for At { t, item } in records.iter() {
+                    frames.advance(*t, &mut out);
+                    frames.apply(*t, item, &mut out);
+                }
+                if !out.is_empty() {
+                    output.session(&time).give_container(&mut Rc::new(std::mem::take(&mut out)));
+                }
+            });
+            let Some(capability) = held.as_mut() else { return };
+            let now = frontier.frontier().first().copied();
+            match now {
+                Some(now) => frames.advance(now, &mut out),
+                None => frames.finish(&mut out),
+            }
+            if !out.is_empty() {
+                let last = *capability.time();
+                out.iter_mut().filter(|_| now.is_none()).for_each(|at| at.t = at.t.max(last));
+                output.session(&*capability).give_container(&mut Rc::new(std::mem::take(&mut out)));
+            }
+            match now {
+                Some(now) => capability.downgrade(&now),
+                None => held = None,
+            }
+        }
+    })
+}
+
 impl Stage for Frames {
     type In = Bound;
     type Out = Bound;
 
-    fn apply(&mut self, t: LogicalTime, bound: Bound, out: &mut Vec<At<Bound>>) {
+    fn apply(&mut self, t: LogicalTime, bound: &Bound, out: &mut Vec<At<Bound>>) {
         if bound.batch.session != SessionId::NONE {
             self.flush(t, bound.roster().index, out);
-            out.push(At { t, item: bound });
+            if !bound.batch.is_empty() {
+                out.push(At { t, item: bound.clone() });
+            }
             return;
         }
         for at in 0..bound.batch.len() {
-            self.wait(t, &bound, at, out);
+            self.wait(t, bound, at, out);
         }
     }
 

@@ -1,22 +1,27 @@
 //! Egress: outputs leave the graph, one port per sink and worker.
 //!
-//! In: outputs. Out: the port, with progress: when the frontier has passed T, every output below T was handed over and is durable.
+//! In: outputs, and samples, which the ports share. Out: the port, with progress: when the frontier has passed T, every output below T was handed over and is durable.
 //! State: none. It never waits: a port takes what it is given, and the source's gate bounds how far that may go.
 //! Loss: none here; what a sink does not want is left out by its own choice.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use model::{Egress, LogicalTime, Output};
+use model::{Bound, Egress, LogicalTime, Output};
 use timely::dataflow::channels::pact::Pipeline;
-use timely::dataflow::operators::generic::operator::Operator;
+use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
 
-use crate::stage::{At, Records};
+use crate::stage::{At, Records, SharedRecords};
 
 /// Where one worker's outputs for one sink go.
 pub trait SinkPort: Send {
     /// Takes an output. Times rise, but for timers that fall due between two records.
     fn output(&mut self, t: LogicalTime, output: Output);
+
+    /// As `output` of `Output::Samples`, for those who only look.
+    fn samples(&mut self, t: LogicalTime, samples: &Bound) {
+        self.output(t, Output::Samples(samples.clone()));
+    }
 
     /// What was given since the last call belongs together.
     fn flush(&mut self);
@@ -31,25 +36,28 @@ pub trait SinkPort: Send {
 /// `completed` follows the frontier, behind the port: outputs below it have left.
 pub fn egress<'s>(
     outputs: Records<'s, Output>,
+    samples: SharedRecords<'s, Bound>,
     name: &'static str,
-    mut port: Box<dyn SinkPort>,
-    completed: Arc<AtomicU64>,
+    (mut port, completed): (Box<dyn SinkPort>, Arc<AtomicU64>),
 ) {
-    outputs.sink(Pipeline, name, move |(input, frontier)| {
-        input.for_each(|_, records| {
-            for At { t, item } in records.drain(..) {
-                port.output(t, item);
-            }
-        });
-        port.flush();
-        match frontier.frontier().first() {
-            Some(before) => {
-                port.progress(*before);
-                completed.fetch_max(*before, Ordering::AcqRel);
-            }
-            None => {
-                port.complete();
-                completed.store(LogicalTime::MAX, Ordering::Release);
+    let mut builder = OperatorBuilder::new(name.to_owned(), outputs.scope());
+    let mut outputs = builder.new_input(outputs, Pipeline);
+    let mut samples = builder.new_input(samples, Pipeline);
+    builder.build(move |_capabilities| {
+        move |frontiers| {
+            // Samples first: what they caused follows them.
+            samples.for_each(|_, records| records.iter().for_each(|At { t, item }| port.samples(*t, item)));
+            outputs.for_each(|_, records| records.drain(..).for_each(|At { t, item }| port.output(t, item)));
+            port.flush();
+            match frontiers.iter().filter_map(|frontier| frontier.frontier().first().copied()).min() {
+                Some(before) => {
+                    port.progress(before);
+                    completed.fetch_max(before, Ordering::AcqRel);
+                }
+                None => {
+                    port.complete();
+                    completed.store(LogicalTime::MAX, Ordering::Release);
+                }
             }
         }
     });

@@ -66,7 +66,7 @@ pub(crate) fn outputs<S: Stage>(
     let mut out: Vec<At<S::Out>> = Vec::new();
     for (t, item) in records {
         stage.advance(t, &mut out);
-        stage.apply(t, item, &mut out);
+        stage.apply(t, &item, &mut out);
     }
     stage.advance(until, &mut out);
     out.iter().fold(String::new(), |mut text, At { t, item }| {

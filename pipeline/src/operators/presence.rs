@@ -1,19 +1,25 @@
 //! Presence: which machines are heard of. Up with a frame, stale after three intervals without one, down after a minute.
 //!
-//! In: sightings (a frame, or a machine's introduction). Out: changes of status, and one `machine-down` alert per outage.
+//! In: frames, and machines' introductions. Out: changes of status, and one `machine-down` alert per outage.
 //! State: per machine its newest sighting, interval and status; freed a day after it went down.
 //! Time: the frontier is the clock. Until a grace after `live_from` nobody is declared silent: a replay's gaps are the hub's, not theirs.
 //! Loss: none. Invariants: A-1 Fired and Resolved alternate per alert.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use hashbrown::HashMap;
 use model::machine::Presence;
 use model::rule::{Input, Operator};
-use model::{Change, Labels, LogicalTime, MachineId, Rule, SeriesKey, Severity, Status, Timestamp, Transition};
+use model::{Bound, Change, Labels, LogicalTime, MachineId, Rule, SeriesKey, Severity, Status, Timestamp, Transition};
+
+use timely::container::CapacityContainerBuilder;
+use timely::dataflow::channels::pact::Pipeline;
+use timely::dataflow::operators::generic::OutputBuilder;
+use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
 
 use crate::settings::{Settings, ticks};
-use crate::stage::{At, Stage};
+use crate::stage::{At, Records, SharedRecords};
 use crate::state::timers::Timers;
 
 /// Name of the rule that a silent machine breaks.
@@ -21,14 +27,12 @@ pub const MACHINE_DOWN: &str = "machine-down";
 /// Its series: 1 while frames come, 0 while the machine is down.
 pub const MACHINE_UP: &str = "sysmonstm.machine.up";
 
-/// Something of a machine arrived.
+/// A machine said who it is.
 #[derive(Debug, Clone)]
-pub struct Sighting {
+pub struct Introduction {
     pub machine: MachineId,
     /// Index of the machine on its worker.
     pub index: u32,
-    /// A frame; else only its introduction.
-    pub is_frame: bool,
     /// As the machine said; 0 where it did not.
     pub interval_ms: u32,
     pub arrival: Timestamp,
@@ -38,6 +42,15 @@ pub struct Sighting {
 pub enum PresenceOutput {
     Presence(Arc<Presence>),
     Transition(Arc<Transition>),
+}
+
+/// What is known of a machine when something of it arrives.
+struct Sighting<'a> {
+    machine: &'a MachineId,
+    index: u32,
+    is_frame: bool,
+    interval_ms: u32,
+    arrival: Timestamp,
 }
 
 /// The presence of all machines of a worker.
@@ -81,19 +94,45 @@ impl Roll {
         }
     }
 
-    /// The machine of a sighting, made known if it is not.
-    fn meet(&mut self, t: LogicalTime, sighting: &Sighting) -> &mut Machine {
-        let index = sighting.index as usize;
+    /// The machine, made known if it is not.
+    fn meet(&mut self, t: LogicalTime, id: &MachineId, index: u32, arrival: Timestamp) -> &mut Machine {
+        let index = index as usize;
         if self.machines.len() <= index {
             self.machines.resize_with(index + 1, || None);
         }
         let (firing, interval) = (&mut self.firing, ticks(self.settings.interval_default));
         self.machines[index].get_or_insert_with(|| {
-            let down_since = firing.remove(&sighting.machine);
+            let down_since = firing.remove(id);
             let status = down_since.map(|_| Status::Down);
-            let (id, last_seen) = (sighting.machine.clone(), sighting.arrival);
-            Box::new(Machine { id, status, seen_t: t, last_seen, interval, due: 0, down_since })
+            Box::new(Machine { id: id.clone(), status, seen_t: t, last_seen: arrival, interval, due: 0, down_since })
         })
+    }
+
+    /// Something of a machine arrived.
+    fn sight(&mut self, t: LogicalTime, sighting: &Sighting<'_>, out: &mut Vec<At<PresenceOutput>>) {
+        let Sighting { machine, index, is_frame, interval_ms, arrival } = *sighting;
+        let machine = self.meet(t, machine, index, arrival);
+        if interval_ms > 0 {
+            machine.interval = u64::from(interval_ms) * 1_000;
+        }
+        if is_frame {
+            (machine.seen_t, machine.last_seen) = (t, arrival);
+        } else {
+            // An introduction from a journal's preamble speaks of its own time.
+            let arrival = u64::try_from(arrival.micros()).unwrap_or(0);
+            machine.seen_t = machine.seen_t.min(t).max(arrival.min(t));
+        }
+        let (is_up, needs_timer) = (machine.status == Some(Status::Up), machine.due == 0);
+        if is_frame && !is_up {
+            self.become_status(index, Status::Up, t, out);
+        }
+        // A timer that is set looks again by itself.
+        if (needs_timer || !is_up)
+            && let Some(Some(machine)) = self.machines.get(index as usize)
+        {
+            let (_, due) = self.judge(machine, t);
+            self.set_timer(index, due);
+        }
     }
 
     /// What a machine's silence means at `now`, and when it means the next thing.
@@ -142,6 +181,48 @@ impl Roll {
     }
 }
 
+/// Runs the presence of a worker's machines on its streams, whose records of one activation come together.
+pub fn presence<'s>(
+    frames: SharedRecords<'s, Bound>,
+    introductions: Records<'s, Introduction>,
+    mut roll: Roll,
+) -> Records<'s, PresenceOutput> {
+    let mut builder = OperatorBuilder::new("presence".to_owned(), frames.scope());
+    let mut frames = builder.new_input(frames, Pipeline);
+    let mut introductions = builder.new_input(introductions, Pipeline);
+    let (output, stream) = builder.new_output();
+    let mut output = OutputBuilder::<_, CapacityContainerBuilder<Vec<_>>>::from(output);
+    builder.build(move |mut capabilities| {
+        let (mut held, mut known, mut out) = (capabilities.pop(), VecDeque::new(), Vec::new());
+        move |frontiers| {
+            introductions.for_each(|_, records| known.extend(records.drain(..)));
+            frames.for_each(|_, records| {
+                for At { t, item } in records.iter() {
+                    while let Some(introduction) = known.pop_front_if(|at: &mut At<Introduction>| at.t <= *t) {
+                        roll.introduce(&introduction, &mut out);
+                    }
+                    roll.frame(*t, item, &mut out);
+                }
+            });
+            known.drain(..).for_each(|introduction| roll.introduce(&introduction, &mut out));
+            let now = frontiers.iter().filter_map(|frontier| frontier.frontier().first().copied()).min();
+            if let Some(now) = now {
+                roll.advance(now, &mut out);
+            }
+            if let Some(capability) = held.as_mut() {
+                if !out.is_empty() {
+                    output.activate().session(&*capability).give_container(&mut out);
+                }
+                now.iter().for_each(|now| capability.downgrade(now));
+            }
+            if now.is_none() {
+                held = None;
+            }
+        }
+    });
+    stream
+}
+
 /// The built-in rule behind presence alerts.
 pub fn machine_down() -> Rule {
     Rule {
@@ -161,33 +242,18 @@ pub fn machine_down() -> Rule {
     }
 }
 
-impl Stage for Roll {
-    type In = Sighting;
-    type Out = PresenceOutput;
+impl Roll {
+    fn frame(&mut self, t: LogicalTime, bound: &Bound, out: &mut Vec<At<PresenceOutput>>) {
+        self.advance(t, out);
+        let (machine, index, arrival) = (&bound.roster().machine, bound.roster().index, bound.batch.arrival);
+        self.sight(t, &Sighting { machine, index, is_frame: true, interval_ms: 0, arrival }, out);
+    }
 
-    fn apply(&mut self, t: LogicalTime, sighting: Sighting, out: &mut Vec<At<PresenceOutput>>) {
-        let machine = self.meet(t, &sighting);
-        if sighting.interval_ms > 0 {
-            machine.interval = u64::from(sighting.interval_ms) * 1_000;
-        }
-        if sighting.is_frame {
-            (machine.seen_t, machine.last_seen) = (t, sighting.arrival);
-        } else {
-            // An introduction from a journal's preamble speaks of its own time.
-            let arrival = u64::try_from(sighting.arrival.micros()).unwrap_or(0);
-            machine.seen_t = machine.seen_t.min(t).max(arrival.min(t));
-        }
-        let (is_up, needs_timer) = (machine.status == Some(Status::Up), machine.due == 0);
-        if sighting.is_frame && !is_up {
-            self.become_status(sighting.index, Status::Up, t, out);
-        }
-        // A timer that is set looks again by itself.
-        if (needs_timer || !is_up)
-            && let Some(Some(machine)) = self.machines.get(sighting.index as usize)
-        {
-            let (_, due) = self.judge(machine, t);
-            self.set_timer(sighting.index, due);
-        }
+    fn introduce(&mut self, At { t, item }: &At<Introduction>, out: &mut Vec<At<PresenceOutput>>) {
+        self.advance(*t, out);
+        let Introduction { machine, index, interval_ms, arrival } = item;
+        let (index, interval_ms, arrival) = (*index, *interval_ms, *arrival);
+        self.sight(*t, &Sighting { machine, index, is_frame: false, interval_ms, arrival }, out);
     }
 
     fn advance(&mut self, now: LogicalTime, out: &mut Vec<At<PresenceOutput>>) {
@@ -221,22 +287,30 @@ impl Stage for Roll {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::operators::fixtures::{SECOND, outputs};
+    use crate::operators::fixtures::SECOND;
     use expect_test::{Expect, expect};
+    use std::fmt::Write;
 
     /// Sightings at seconds of T, with the time the silence is watched until; live since second 100.
     fn check(frames: &[u64], until: u64, expect: &Expect) {
         let settings = Settings { live_from: 100 * SECOND, ..crate::operators::fixtures::settings() };
-        let sightings = frames.iter().map(|second| {
-            let machine = MachineId::parse("db-1").unwrap();
-            let arrival = Timestamp::from_logical(second * SECOND);
-            (second * SECOND, Sighting { machine, index: 0, is_frame: true, interval_ms: 0, arrival })
-        });
-        let text = outputs(Roll::new(&settings), sightings, until * SECOND, |output| match output {
-            PresenceOutput::Presence(presence) => {
-                format!("{} since {}", presence.status.as_str(), presence.last_seen.secs())
-            }
-            PresenceOutput::Transition(t) => format!("{:?} {} since {}", t.change, t.rule.name, t.since.secs()),
+        let (mut roll, mut out) = (Roll::new(&settings), Vec::new());
+        let machine = MachineId::parse("db-1").unwrap();
+        for second in frames {
+            let (t, arrival) = (second * SECOND, Timestamp::from_logical(second * SECOND));
+            roll.advance(t, &mut out);
+            roll.sight(t, &Sighting { machine: &machine, index: 0, is_frame: true, interval_ms: 0, arrival }, &mut out);
+        }
+        roll.advance(until * SECOND, &mut out);
+        let text = out.iter().fold(String::new(), |mut text, At { t, item }| {
+            let what = match item {
+                PresenceOutput::Presence(presence) => {
+                    format!("{} since {}", presence.status.as_str(), presence.last_seen.secs())
+                }
+                PresenceOutput::Transition(t) => format!("{:?} {} since {}", t.change, t.rule.name, t.since.secs()),
+            };
+            writeln!(text, "{}: {what}", t / SECOND).unwrap();
+            text
         });
         expect.assert_eq(&text);
     }

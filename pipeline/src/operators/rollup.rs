@@ -160,7 +160,7 @@ impl Stage for Hours {
     type In = MinuteUpdate;
     type Out = Arc<Aggregates>;
 
-    fn apply(&mut self, t: LogicalTime, update: MinuteUpdate, _out: &mut Vec<At<Arc<Aggregates>>>) {
+    fn apply(&mut self, t: LogicalTime, update: &MinuteUpdate, _out: &mut Vec<At<Arc<Aggregates>>>) {
         let news = update.news();
         let index = news.roster.index as usize;
         if self.machines.len() <= index {

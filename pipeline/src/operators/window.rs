@@ -205,7 +205,7 @@ impl Stage for Windows {
     type In = Bound;
     type Out = Windowed;
 
-    fn apply(&mut self, t: LogicalTime, bound: Bound, out: &mut Vec<At<Windowed>>) {
+    fn apply(&mut self, t: LogicalTime, bound: &Bound, out: &mut Vec<At<Windowed>>) {
         let batch = &bound.batch;
         if batch.is_empty() {
             return;
@@ -221,7 +221,7 @@ impl Stage for Windows {
                 Times::One(_) => batch.len(),
                 Times::Each(times) => start + times[start..].iter().take_while(|at| **at == times[start]).count(),
             };
-            let added = machine.minutes.add(t, (&bound, start..end), &self.settings, &mut self.pool);
+            let added = machine.minutes.add(t, (bound, start..end), &self.settings, &mut self.pool);
             self.counters.aggregated.add(added.aggregated);
             self.counters.duplicate.add(added.duplicate);
             self.counters.late.add(added.late);

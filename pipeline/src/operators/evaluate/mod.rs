@@ -30,7 +30,7 @@ use crate::counters::Counters;
 use crate::operators::presence::MACHINE_DOWN;
 use crate::operators::window::MinuteUpdate;
 use crate::settings::Settings;
-use crate::stage::{At, Records};
+use crate::stage::{At, Records, SharedRecords};
 use watched::Machine;
 
 /// How long after its boundary a changed binding takes effect: longer than the frontier lags in a quiet hub, so that records
@@ -38,13 +38,6 @@ use watched::Machine;
 const LAG: LogicalTime = 2_000_000;
 /// Older than this on arrival, by the collector's own clock: a spool that is replayed. It never changes an alert.
 const AGE_MS_MAX: u32 = 120_000;
-
-/// A record that waits to be judged.
-#[derive(Debug, Clone)]
-pub enum Judged {
-    Batch(Bound),
-    Minute(MinuteUpdate),
-}
 
 /// The verdicts of a worker.
 pub struct Verdicts {
@@ -54,8 +47,8 @@ pub struct Verdicts {
     /// Bindings up to here are in effect.
     applied: LogicalTime,
     /// In order of arrival, each waiting for the bindings of a time.
-    batches: Waiting,
-    minutes: Waiting,
+    batches: Waiting<Bound>,
+    minutes: Waiting<MinuteUpdate>,
     /// Alerts from before the restart that no binding has claimed yet, by machine.
     persisted: HashMap<MachineId, Vec<Persisted>>,
     live_from: LogicalTime,
@@ -71,7 +64,8 @@ struct Persisted {
     value: f64,
 }
 
-type Waiting = VecDeque<(LogicalTime, At<Judged>)>;
+type Waiting<T> = VecDeque<(LogicalTime, At<T>)>;
+type Transitions = Vec<At<Arc<Transition>>>;
 
 impl Verdicts {
     pub fn new(settings: &Settings, counters: Arc<Counters>) -> Self {
@@ -98,33 +92,40 @@ impl Verdicts {
         self.coming.entry(boundary).or_default().push((binding, diff));
     }
 
-    /// Takes a record. `known` is the frontier of the bindings: those of earlier boundaries have all come.
-    pub fn take(&mut self, known: LogicalTime, record: At<Judged>, out: &mut Vec<At<Arc<Transition>>>) {
-        let needs = self.needs(&record);
-        let waiting = match record.item {
-            Judged::Batch(_) => &mut self.batches,
-            Judged::Minute(_) => &mut self.minutes,
-        };
-        if waiting.is_empty() && needs < known {
-            self.judge(needs, &record, out);
+    /// Takes a batch. `known` is the frontier of the bindings: those of earlier boundaries have all come.
+    pub fn batch(&mut self, known: LogicalTime, t: LogicalTime, bound: &Bound, out: &mut Transitions) {
+        let needs = self.needs(t, bound.roster());
+        if self.batches.is_empty() && needs < known {
+            self.judge_batch(needs, t, bound, out);
         } else {
             self.counters.stashed.add(1);
-            waiting.push_back((needs, record));
+            self.batches.push_back((needs, At { t, item: bound.clone() }));
+        }
+    }
+
+    /// Takes a minute, likewise.
+    pub fn minute(&mut self, known: LogicalTime, t: LogicalTime, update: &MinuteUpdate, out: &mut Transitions) {
+        let needs = self.needs(t, &update.rows.roster);
+        if self.minutes.is_empty() && needs < known {
+            self.judge_minute(needs, t, update, out);
+        } else {
+            self.counters.stashed.add(1);
+            self.minutes.push_back((needs, At { t, item: update.clone() }));
         }
     }
 
     /// Judges what has waited, now that the bindings before `known` have come.
-    pub fn release(&mut self, known: LogicalTime, out: &mut Vec<At<Arc<Transition>>>) {
-        while let Some((needs, record)) = self.batches.pop_front_if(|(needs, _)| *needs < known) {
-            self.judge(needs, &record, out);
+    pub fn release(&mut self, known: LogicalTime, out: &mut Transitions) {
+        while let Some((needs, At { t, item })) = self.batches.pop_front_if(|(needs, _)| *needs < known) {
+            self.judge_batch(needs, t, &item, out);
         }
-        while let Some((needs, record)) = self.minutes.pop_front_if(|(needs, _)| *needs < known) {
-            self.judge(needs, &record, out);
+        while let Some((needs, At { t, item })) = self.minutes.pop_front_if(|(needs, _)| *needs < known) {
+            self.judge_minute(needs, t, &item, out);
         }
     }
 
     /// Puts bindings in effect that are due at `now`, where no record comes to do it.
-    pub fn advance(&mut self, known: LogicalTime, now: LogicalTime, out: &mut Vec<At<Arc<Transition>>>) {
+    pub fn advance(&mut self, known: LogicalTime, now: LogicalTime, out: &mut Transitions) {
         let needs = now.saturating_sub(LAG);
         if self.batches.is_empty() && self.minutes.is_empty() && needs < known {
             self.apply_until(needs, out);
@@ -133,8 +134,8 @@ impl Verdicts {
 
     /// The earliest logical time that anything may still be published at, where something waits.
     pub fn holds(&self, known: LogicalTime) -> LogicalTime {
-        let waiting =
-            [self.batches.front(), self.minutes.front()].into_iter().flatten().map(|(_, record)| record.t).min();
+        let batch = self.batches.front().map(|(_, record)| record.t);
+        let waiting = batch.into_iter().chain(self.minutes.front().map(|(_, record)| record.t)).min();
         let unknown = known.saturating_add(LAG);
         let coming = self.coming.keys().next().map_or(u64::MAX, |boundary| boundary.saturating_add(LAG));
         waiting.unwrap_or(u64::MAX).min(unknown).min(coming)
@@ -145,47 +146,40 @@ impl Verdicts {
     }
 
     /// The boundary whose bindings must be known before the record is judged.
-    fn needs(&mut self, record: &At<Judged>) -> LogicalTime {
-        let roster = match &record.item {
-            Judged::Batch(bound) => bound.roster(),
-            Judged::Minute(update) => &update.rows.roster,
-        };
-        let lagged = record.t.saturating_sub(LAG);
+    fn needs(&mut self, t: LogicalTime, roster: &Roster) -> LogicalTime {
+        let lagged = t.saturating_sub(LAG);
         let machine = machine(&mut self.machines, roster.index);
         if machine.known < roster.series.len() {
             machine.known = roster.series.len();
-            return boundary_after(record.t).max(lagged);
+            return boundary_after(t).max(lagged);
         }
         lagged
     }
 
-    fn judge(&mut self, needs: LogicalTime, record: &At<Judged>, out: &mut Vec<At<Arc<Transition>>>) {
-        self.apply_until(needs, out);
+    fn judge_batch(&mut self, needs: LogicalTime, t: LogicalTime, bound: &Bound, out: &mut Transitions) {
         let before = out.len();
-        let roster = match &record.item {
-            Judged::Batch(bound) => bound.roster(),
-            Judged::Minute(update) => &update.rows.roster,
-        };
-        self.settle(record.t, roster, out);
-        match &record.item {
-            Judged::Batch(bound) => {
-                if bound.batch.age_ms <= AGE_MS_MAX
-                    && let Some(Some(machine)) = self.machines.get_mut(bound.roster().index as usize)
-                {
-                    machine.batch(record.t, bound, out);
-                }
-            }
-            Judged::Minute(update) => {
-                if let Some(Some(machine)) = self.machines.get_mut(update.rows.roster.index as usize) {
-                    machine.minute(record.t, &update.rows, out);
-                }
-            }
+        self.apply_until(needs, out);
+        self.settle(t, bound.roster(), out);
+        if bound.batch.age_ms <= AGE_MS_MAX
+            && let Some(Some(machine)) = self.machines.get_mut(bound.roster().index as usize)
+        {
+            machine.batch(t, bound, out);
+        }
+        self.counters.transitions.add(out.len() - before);
+    }
+
+    fn judge_minute(&mut self, needs: LogicalTime, t: LogicalTime, update: &MinuteUpdate, out: &mut Transitions) {
+        let before = out.len();
+        self.apply_until(needs, out);
+        self.settle(t, &update.rows.roster, out);
+        if let Some(Some(machine)) = self.machines.get_mut(update.rows.roster.index as usize) {
+            machine.minute(t, &update.rows, out);
         }
         self.counters.transitions.add(out.len() - before);
     }
 
     /// Puts the bindings of boundaries up to and including `through` in effect, boundary by boundary.
-    fn apply_until(&mut self, through: LogicalTime, out: &mut Vec<At<Arc<Transition>>>) {
+    fn apply_until(&mut self, through: LogicalTime, out: &mut Transitions) {
         if through <= self.applied {
             return;
         }
@@ -215,7 +209,7 @@ impl Verdicts {
 
     /// A rule that was removed while the hub was down has no binding, so nothing else would ever resolve its alerts: once the bindings
     /// of a machine's series are in effect, what none of them has claimed is resolved. Not in a replay, whose rules are those of then.
-    fn settle(&mut self, t: LogicalTime, roster: &Roster, out: &mut Vec<At<Arc<Transition>>>) {
+    fn settle(&mut self, t: LogicalTime, roster: &Roster, out: &mut Transitions) {
         if t < self.live_from || self.persisted.is_empty() {
             return;
         }
@@ -231,7 +225,7 @@ impl Verdicts {
         }
     }
 
-    fn retract(&mut self, boundary: LogicalTime, binding: &Binding, out: &mut Vec<At<Arc<Transition>>>) {
+    fn retract(&mut self, boundary: LogicalTime, binding: &Binding, out: &mut Transitions) {
         if let Some(Some(machine)) = self.machines.get_mut(binding.series.index as usize) {
             machine.retract(boundary.saturating_add(LAG), binding, out);
         }
@@ -240,7 +234,7 @@ impl Verdicts {
 
 /// Runs the verdicts of a worker on its streams.
 pub fn evaluate<'s>(
-    batches: Records<'s, Bound>,
+    batches: SharedRecords<'s, Bound>,
     minutes: Records<'s, MinuteUpdate>,
     bindings: BindingUpdates<'s>,
     mut verdicts: Verdicts,
@@ -261,14 +255,10 @@ pub fn evaluate<'s>(
             let known = frontiers[2].frontier().first().copied().unwrap_or(LogicalTime::MAX);
             verdicts.release(known, &mut out);
             batches.for_each(|_, records| {
-                for At { t, item } in records.drain(..) {
-                    verdicts.take(known, At { t, item: Judged::Batch(item) }, &mut out);
-                }
+                records.iter().for_each(|At { t, item }| verdicts.batch(known, *t, item, &mut out));
             });
             minutes.for_each(|_, records| {
-                for At { t, item } in records.drain(..) {
-                    verdicts.take(known, At { t, item: Judged::Minute(item) }, &mut out);
-                }
+                records.iter().for_each(|At { t, item }| verdicts.minute(known, *t, item, &mut out));
             });
             let now = frontiers[..2].iter().filter_map(|f| f.frontier().first().copied()).min();
             verdicts.advance(known, now.unwrap_or(LogicalTime::MAX), &mut out);

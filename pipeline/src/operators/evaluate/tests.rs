@@ -53,8 +53,7 @@ fn check(case: Case<'_>, expect: &Expect) {
     edit(&mut verdicts, &series, case.edits);
     let mut out = Vec::new();
     for (second, at, value) in case.samples {
-        let item = Judged::Batch(feed.frame(*at, &[*value]));
-        verdicts.take(u64::MAX, At { t: second * SECOND, item }, &mut out);
+        verdicts.batch(u64::MAX, second * SECOND, &feed.frame(*at, &[*value]), &mut out);
     }
     verdicts.advance(u64::MAX, 1_000 * SECOND, &mut out);
     let text = out.iter().fold(String::new(), |mut text, At { t, item }| {
@@ -141,7 +140,7 @@ fn a_record_waits_for_the_bindings_of_its_new_series() {
     let mut verdicts = Verdicts::new(&settings(), Arc::default());
     let mut out = Vec::new();
     let t = 10 * SECOND + 1;
-    verdicts.take(t, At { t, item: Judged::Batch(feed.frame(1.0, &[1.0])) }, &mut out);
+    verdicts.batch(t, t, &feed.frame(1.0, &[1.0]), &mut out);
     assert!(!verdicts.is_idle() && verdicts.holds(t) == t, "it holds the frontier back");
     verdicts.release(boundary_after(t), &mut out);
     assert!(!verdicts.is_idle(), "bindings of that boundary may still come");

@@ -95,6 +95,15 @@ impl Machine {
             }
             return;
         }
+        if let Some(list) = bound.rising().filter(|list| watched.hot.len() < list.len()) {
+            let (values, time) = (&bound.batch.values, bound.batch.newest());
+            for at in 0..watched.hot.len() {
+                if let Some(index) = position_of(watched.hot[at].slot, list) {
+                    watched.look(at, Look { t, value: values[index], time }, out);
+                }
+            }
+            return;
+        }
         // Slots mostly rise within a batch, so the next watched one is found by walking along.
         let (mut next, mut before) = (0, 0);
         for index in 0..bound.batch.len() {
@@ -137,6 +146,20 @@ impl Machine {
             }
         }
     }
+}
+
+/// Where a slot is in a list that rises strictly. Few are absent, so it is a few places before the one of its number.
+fn position_of(slot: u32, list: &[u16]) -> Option<usize> {
+    const NEAR: usize = 8;
+    let end = list.len().min(slot as usize + 1);
+    let near = end.saturating_sub(NEAR);
+    let found = match list.get(near) {
+        Some(first) if u32::from(*first) <= slot => {
+            near + list[near..end].iter().rposition(|at| u32::from(*at) <= slot)?
+        }
+        _ => list[..near].binary_search_by_key(&slot, |at| u32::from(*at)).ok()?,
+    };
+    (u32::from(list[found]) == slot).then_some(found)
 }
 
 impl Watched {
@@ -233,5 +256,22 @@ impl Cold {
     fn transition(&self, change: Change, Look { t, value, time: at }: Look, since: Timestamp) -> At<Arc<Transition>> {
         let (rule, machine, series) = (Arc::clone(&self.rule), self.machine.clone(), Arc::clone(&self.key));
         At { t, item: Arc::new(Transition { rule, machine, series, change, value, at, since, t }) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn a_slot_is_found_where_it_is(list in prop::collection::btree_set(0u16..60, 0..60)) {
+            let list: Vec<u16> = list.into_iter().collect();
+            for slot in 0..64_u16 {
+                let expected = list.iter().position(|at| *at == slot);
+                prop_assert_eq!(position_of(u32::from(slot), &list), expected);
+            }
+        }
     }
 }

@@ -26,7 +26,8 @@ struct Limits {
     /// Factor to base units; none when all are 1.
     scale: Option<Box<[f64]>>,
     /// Both ends are valid.
-    range: Box<[(f64, f64)]>,
+    min: Box<[f64]>,
+    max: Box<[f64]>,
 }
 
 /// Limits that layouts share: machines with one kind of collector have the same, and the one copy stays in the cache.
@@ -57,7 +58,8 @@ impl Layout {
         let slots = if is_identity { Slots::Identity } else { Slots::Map(slots.into()) };
         let limits = Limits {
             scale: (!is_plain).then(|| resolved.iter().map(|r| r.scale).collect()),
-            range: resolved.iter().map(|r| (r.min, r.max)).collect(),
+            min: resolved.iter().map(|r| r.min).collect(),
+            max: resolved.iter().map(|r| r.max).collect(),
         };
         let bound = Arc::new(BoundLayout { roster, slots });
         Self { bound, limits: shared.share(limits), has_refused }
@@ -68,22 +70,26 @@ impl Layout {
         if self.limits.scale.is_some() || self.has_refused {
             return false;
         }
+        let Limits { min, max, .. } = self.limits.as_ref();
+        // Without early exits, so that they vectorize. NaN fails both comparisons, infinity one.
         match &batch.positions {
-            // Without early exit, so that it vectorizes. NaN fails both comparisons, infinity one.
-            Positions::All => batch
-                .values
-                .iter()
-                .zip(&self.limits.range)
-                .fold(true, |fits, (value, (min, max))| fits & (value >= min) & (value <= max)),
+            Positions::All => {
+                let limits = min.iter().zip(max);
+                batch
+                    .values
+                    .iter()
+                    .zip(limits)
+                    .fold(true, |fits, (value, (min, max))| fits & (value >= min) & (value <= max))
+            }
             Positions::List(list) => {
-                batch.values.iter().zip(list).all(|(value, position)| self.fits(*position, *value))
+                batch.values.iter().zip(list).fold(true, |fits, (value, position)| fits & self.fits(*position, *value))
             }
         }
     }
 
     fn fits(&self, position: u16, value: f64) -> bool {
-        let (min, max) = self.limits.range[usize::from(position)];
-        value >= min && value <= max
+        let position = usize::from(position);
+        (value >= self.limits.min[position]) & (value <= self.limits.max[position])
     }
 
     /// The batch in base units, without what is refused; that leaves as dead letters.

@@ -1,7 +1,7 @@
 //! Normalize: what was sent becomes what it means. Catalogue names, base units, valid values, dense slots.
 //!
 //! In: journal records. Out, on four ports: normalized batches; refused samples and descriptions of machines, for the sinks;
-//! facts of series and rules, for the control plane; sightings, for presence.
+//! facts of series and rules, for the control plane; introductions of machines, for presence.
 //! State: per machine its series by slot and its tags, per layout how it maps; freed when the machine is silent for a day.
 //! Time: none but forgetting; each sample is judged by itself. Loss: none; what is refused leaves as a dead letter with its reason.
 
@@ -11,6 +11,7 @@ mod layout;
 mod tests;
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use hashbrown::HashMap;
@@ -24,9 +25,9 @@ use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
 
 use crate::control::facts::{Change, Fact, RuleFact, SeriesFact};
 use crate::counters::Counters;
-use crate::operators::presence::Sighting;
+use crate::operators::presence::Introduction;
 use crate::settings::{Settings, ticks};
-use crate::stage::{At, Records};
+use crate::stage::{At, Records, Shared, SharedRecords};
 use layout::{Layout, REFUSED, SharedLimits};
 
 /// Layouts remembered per worker; beyond it the memory starts anew, which costs a rebuild each.
@@ -38,7 +39,7 @@ pub struct Ports {
     pub batches: Vec<At<Bound>>,
     pub outputs: Vec<At<Output>>,
     pub facts: Vec<At<Change>>,
-    pub sightings: Vec<At<Sighting>>,
+    pub introductions: Vec<At<Introduction>>,
 }
 
 /// The names of a worker's machines and series.
@@ -102,13 +103,9 @@ impl Names {
         };
         let index = layout.bound.roster.index;
         self.last_t[index as usize] = t;
-        let machine = batch.machine().clone();
-        let sighting = Sighting { machine, index, is_frame: true, interval_ms: 0, arrival: batch.arrival };
-        out.sightings.push(At { t, item: sighting });
         let batch = if layout.takes_as_is(&batch) { batch } else { layout.mend(t, &batch, &self.counters, out) };
-        if !batch.is_empty() {
-            out.batches.push(At { t, item: Bound::new(batch, Arc::clone(&layout.bound)) });
-        }
+        // One without a valid value goes on too: its machine has been heard of.
+        out.batches.push(At { t, item: Bound::new(batch, Arc::clone(&layout.bound)) });
     }
 
     /// Maps a layout that is new here, extending its machine's roster by the series that are new.
@@ -188,9 +185,8 @@ impl Names {
             }
         }
         let machine = info.machine.clone();
-        let sighting =
-            Sighting { machine, index, is_frame: false, interval_ms: info.interval_ms, arrival: info.arrival };
-        out.sightings.push(At { t, item: sighting });
+        let introduction = Introduction { machine, index, interval_ms: info.interval_ms, arrival: info.arrival };
+        out.introductions.push(At { t, item: introduction });
         out.outputs.push(At { t, item: Output::Machine(info) });
     }
 
@@ -238,18 +234,18 @@ impl Names {
     }
 }
 
-/// Runs the names of a worker on its records: batches, outputs, facts, sightings.
+/// Runs the names of a worker on its records: batches, outputs, facts, introductions.
 pub fn normalize<'s>(records: Records<'s, Record>, mut names: Names) -> Normalized<'s> {
     let mut builder = OperatorBuilder::new("normalize".to_owned(), records.scope());
     let mut input = builder.new_input(records, Pipeline);
     let (batches, batch_stream) = builder.new_output();
     let (outputs, output_stream) = builder.new_output();
     let (facts, fact_stream) = builder.new_output();
-    let (sightings, sighting_stream) = builder.new_output();
-    let mut batches = OutputBuilder::<_, CapacityContainerBuilder<Vec<_>>>::from(batches);
+    let (introductions, introduction_stream) = builder.new_output();
+    let mut batches = OutputBuilder::<_, CapacityContainerBuilder<Shared<_>>>::from(batches);
     let mut outputs = OutputBuilder::<_, CapacityContainerBuilder<Vec<_>>>::from(outputs);
     let mut facts = OutputBuilder::<_, CapacityContainerBuilder<Vec<_>>>::from(facts);
-    let mut sightings = OutputBuilder::<_, CapacityContainerBuilder<Vec<_>>>::from(sightings);
+    let mut introductions = OutputBuilder::<_, CapacityContainerBuilder<Vec<_>>>::from(introductions);
     builder.build(move |_capabilities| {
         let mut out = Ports::default();
         move |_frontiers| {
@@ -258,22 +254,25 @@ pub fn normalize<'s>(records: Records<'s, Record>, mut names: Names) -> Normaliz
                     names.advance(t, &mut out);
                     names.apply(t, item, &mut out);
                 }
-                send(&mut batches, &time, &mut out.batches);
+                if !out.batches.is_empty() {
+                    let mut shared = Rc::new(std::mem::take(&mut out.batches));
+                    batches.activate().session(&time).give_container(&mut shared);
+                }
                 send(&mut outputs, &time, &mut out.outputs);
                 send(&mut facts, &time, &mut out.facts);
-                send(&mut sightings, &time, &mut out.sightings);
+                send(&mut introductions, &time, &mut out.introductions);
             });
         }
     });
-    Normalized { batches: batch_stream, outputs: output_stream, facts: fact_stream, sightings: sighting_stream }
+    Normalized { batches: batch_stream, outputs: output_stream, facts: fact_stream, introductions: introduction_stream }
 }
 
 /// The four streams that `normalize` makes of one.
 pub struct Normalized<'s> {
-    pub batches: Records<'s, Bound>,
+    pub batches: SharedRecords<'s, Bound>,
     pub outputs: Records<'s, Output>,
     pub facts: Records<'s, Change>,
-    pub sightings: Records<'s, Sighting>,
+    pub introductions: Records<'s, Introduction>,
 }
 
 type Port<T> = OutputBuilder<LogicalTime, CapacityContainerBuilder<Vec<At<T>>>>;
