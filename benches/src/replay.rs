@@ -57,9 +57,17 @@ pub struct Report {
 /// # Errors
 /// When the file cannot be read, the graph fails, or two runs disagree.
 pub fn run(path: &Path, workers: usize, runs: usize) -> Result<Report, ReplayError> {
+    run_with(path, &Settings::new(workers, Catalogue::identity()), runs)
+}
+
+/// Replays a file `runs` times through a graph of these settings.
+///
+/// # Errors
+/// When the file cannot be read, the graph fails, or two runs disagree.
+pub fn run_with(path: &Path, settings: &Settings, runs: usize) -> Result<Report, ReplayError> {
     let started = Instant::now();
     let workload = workload::load(path)?;
-    measure(&workload, workers, runs, started.elapsed().as_secs_f64())
+    measure_with(&workload, settings, runs, started.elapsed().as_secs_f64())
 }
 
 /// Replays a workload `runs` times.
@@ -67,10 +75,14 @@ pub fn run(path: &Path, workers: usize, runs: usize) -> Result<Report, ReplayErr
 /// # Errors
 /// When the graph fails, or two runs disagree.
 pub fn measure(workload: &Workload, workers: usize, runs: usize, prepare_s: f64) -> Result<Report, ReplayError> {
+    measure_with(workload, &Settings::new(workers, Catalogue::identity()), runs, prepare_s)
+}
+
+fn measure_with(workload: &Workload, settings: &Settings, runs: usize, prepare_s: f64) -> Result<Report, ReplayError> {
     let (mut walls, mut cpu_s, mut result) = (Vec::new(), Vec::new(), None);
     for _ in 0..runs.max(1) {
         let (cpu_before, started) = (cpu_seconds(), Instant::now());
-        let figures = one(workload, workers)?;
+        let figures = one(workload, settings)?;
         walls.push(started.elapsed().as_secs_f64());
         cpu_s.push(cpu_seconds() - cpu_before);
         if *result.get_or_insert(figures) != figures {
@@ -80,11 +92,12 @@ pub fn measure(workload: &Workload, workers: usize, runs: usize, prepare_s: f64)
     let fastest = walls.iter().copied().fold(f64::INFINITY, f64::min);
     #[expect(clippy::cast_precision_loss, reason = "a workload has far fewer than 2^53 samples")]
     let samples_per_s = (workload.samples as f64 / fastest).round();
-    let (samples, result) = (workload.samples, result.unwrap_or_default());
+    let (samples, workers, result) = (workload.samples, settings.workers, result.unwrap_or_default());
     Ok(Report { samples, workers, walls, cpu_s, peak_rss_mb: peak_rss_mb(), prepare_s, samples_per_s, result })
 }
 
-fn one(workload: &Workload, workers: usize) -> Result<Figures, ReplayError> {
+fn one(workload: &Workload, settings: &Settings) -> Result<Figures, ReplayError> {
+    let workers = settings.workers;
     let (done, results) = sync_channel(2 * workers);
     let (history, latest) = (done.clone(), done);
     let sinks = [
@@ -99,8 +112,7 @@ fn one(workload: &Workload, workers: usize) -> Result<Figures, ReplayError> {
             port: Box::new(move |_| Box::new(LatestFigures::new(latest.clone()))),
         },
     ];
-    let settings = Settings::new(workers, Catalogue::identity());
-    let (handle, running) = pipeline::start(&settings, &sinks, Arc::new(|| true))?;
+    let (handle, running) = pipeline::start(settings, &sinks, Arc::new(|| true))?;
     let (mut pushed, mut sealed) = (0, 0);
     for stamped in &workload.records {
         // Before the push: a seal says that everything below it has been pushed.

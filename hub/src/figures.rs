@@ -10,6 +10,8 @@ use runtime::queue::QueueStats;
 use sinks::status::DriverHandle;
 use web::{HubStats, HubStatsSource, PipelineView, QueueView, StageView};
 
+use crate::operators::{self, Looks};
+
 /// A rate is taken over this time: long enough to be steady at one frame in five seconds.
 const RATE_OVER_US: u64 = 10_000_000;
 
@@ -39,6 +41,7 @@ pub(crate) struct Figures {
     pub(crate) sink_queues: Vec<QueueStats>,
     pub(crate) clock: SharedClock,
     pub(crate) rates: Mutex<Rates>,
+    pub(crate) looks: Mutex<Looks>,
 }
 
 /// Counts of the last seconds, oldest first: time, samples, frames.
@@ -67,6 +70,7 @@ impl Figures {
             let worker = worker.to_string();
             scrape.gauge("pipeline_queue_depth", help, &[("worker", &worker)], queue.depth() as f64);
         }
+        operators::scrape(&self.graph.operators(), scrape);
         let help = "Logical time between what is durable and what has left the graph.";
         scrape.gauge("pipeline_frontier_lag_seconds", help, &[], self.graph_lag_us() as f64 / 1e6);
     }
@@ -136,7 +140,10 @@ impl HubStatsSource for Figures {
 
     fn pipeline(&self) -> PipelineView {
         let (samples_per_s, frames_per_s) = self.rates();
-        PipelineView { samples_per_s, frames_per_s, stages: self.stages(), queues: self.queues() }
+        let now = self.graph.operators();
+        let mut looks = self.looks.lock().unwrap_or_else(PoisonError::into_inner);
+        let graph = looks.figures(self.clock.monotonic_us(), &now);
+        PipelineView { samples_per_s, frames_per_s, stages: self.stages(), queues: self.queues(), graph }
     }
 }
 

@@ -13,6 +13,7 @@ mod folder;
 mod graph;
 pub mod health;
 mod listen;
+mod operators;
 mod part;
 pub mod program;
 mod recovery;

@@ -213,6 +213,7 @@ fn figures(
         sink_queues: queues,
         clock: base.clock(),
         rates: Mutex::new(Rates::default()),
+        looks: Mutex::default(),
     });
     figures.export(&base.registry);
     figures

@@ -7,6 +7,7 @@ pub mod control;
 pub mod counters;
 pub mod doorbell;
 pub mod graph;
+pub mod introspect;
 pub mod operators;
 pub mod settings;
 pub mod stage;
@@ -16,6 +17,7 @@ pub mod worker;
 
 pub use counters::{Count, Counters};
 pub use graph::Feed;
+pub use introspect::{Detail, GraphView};
 pub use operators::egress::{QueuePort, SinkPort};
 pub use operators::presence::{MACHINE_DOWN, MACHINE_UP, machine_down};
 pub use operators::source::Gate;

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use model::{Alert, Catalogue, LogicalTime, Timestamp};
 
+use crate::introspect::Detail;
+
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// Worker threads, at least 1.
@@ -21,6 +23,8 @@ pub struct Settings {
     pub live_from: LogicalTime,
     /// Alerts that the history holds as firing: the verdicts to begin with.
     pub firing: Vec<Alert>,
+    /// How much of what each operator does is counted.
+    pub introspection: Detail,
 }
 
 impl Settings {
@@ -35,6 +39,7 @@ impl Settings {
             batch_age_max: Duration::from_millis(50),
             live_from: 0,
             firing: Vec::new(),
+            introspection: Detail::default(),
         }
     }
 }

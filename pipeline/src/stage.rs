@@ -9,9 +9,10 @@ use std::rc::Rc;
 use model::LogicalTime;
 use timely::Container;
 use timely::container::CapacityContainerBuilder;
-use timely::dataflow::channels::pact::Pipeline;
 use timely::dataflow::operators::generic::operator::Operator;
 use timely::dataflow::{Stream, StreamVec};
+
+use crate::introspect::{Counted, Meter};
 
 /// A record with its logical time.
 #[derive(Debug, Clone)]
@@ -68,9 +69,12 @@ where
     C: Lot<S::In>,
 {
     type Built<T> = CapacityContainerBuilder<Vec<At<T>>>;
-    input.unary_frontier::<Built<S::Out>, _, _, _>(Pipeline, name, move |capability, _| {
+    let (scope, pact) = (input.scope(), Counted::on(&input));
+    input.unary_frontier::<Built<S::Out>, _, _, _>(pact, name, move |capability, info| {
         let (mut held, mut out) = (Some(capability), Vec::new());
+        let meter = Meter::of(scope.worker(), &info, name);
         move |(input, frontier), output| {
+            let _running = meter.run();
             // In order of arrival: grouping by time may reorder messages of one time, hence samples of one machine.
             input.for_each(|time, records| {
                 for At { t, item } in records.records() {
@@ -78,11 +82,13 @@ where
                     state.apply(*t, item, &mut out);
                 }
                 if !out.is_empty() {
+                    meter.gave(out.len());
                     output.session(&time).give_container(&mut out);
                 }
             });
             let Some(capability) = held.as_mut() else { return };
             let now = frontier.frontier().first().copied();
+            meter.reached(now);
             match now {
                 Some(now) => state.advance(now, &mut out),
                 None => {
@@ -92,6 +98,7 @@ where
                 }
             }
             if !out.is_empty() {
+                meter.gave(out.len());
                 output.session(&*capability).give_container(&mut out);
             }
             // After sending: what a timer published belongs to the time before the frontier moved.

@@ -15,6 +15,7 @@ use timely::communication::WorkerGuards;
 use crate::counters::Counters;
 use crate::doorbell::Doorbell;
 use crate::graph::{self, Feed, SinkInlet};
+use crate::introspect::{GraphView, Introspection};
 use crate::operators::egress::SinkPort;
 use crate::operators::source::{Gate, SourcePort};
 use crate::settings::Settings;
@@ -45,6 +46,7 @@ pub struct Handle {
     /// Of each sink.
     completed: Vec<Arc<AtomicU64>>,
     counters: Vec<Arc<Counters>>,
+    introspection: Introspection,
 }
 
 /// The running graph.
@@ -83,17 +85,24 @@ pub fn start(settings: &Settings, sinks: &[SinkSpec], gate: Gate) -> Result<(Arc
         counters.push(counts);
         parts.push(Some((port, inlets)));
     }
-    let guards = execute(settings, parts)?;
-    Ok((Arc::new(Handle { queues, bells, sealed, completed, counters }), Running { guards }))
+    let introspection = Introspection::new(settings.introspection, workers);
+    let guards = execute(settings, parts, introspection.clone())?;
+    let handle = Handle { queues, bells, sealed, completed, counters, introspection };
+    Ok((Arc::new(handle), Running { guards }))
 }
 
 type Part = Option<(SourcePort, Vec<SinkInlet>)>;
 
-fn execute(settings: &Settings, parts: Vec<Part>) -> Result<WorkerGuards<()>, PipelineError> {
+fn execute(
+    settings: &Settings,
+    parts: Vec<Part>,
+    introspection: Introspection,
+) -> Result<WorkerGuards<()>, PipelineError> {
     let mut config =
         if settings.workers > 1 { timely::Config::process(settings.workers) } else { timely::Config::thread() };
     let differential = differential_dataflow::Config { idle_merge_effort: Some(IDLE_MERGE_EFFORT) };
     differential_dataflow::configure(&mut config.worker, &differential);
+    introspection.configure(&mut config.worker);
     // `execute` calls one closure for all workers, so each takes its own part out.
     let parts = Mutex::new(parts);
     let settings = settings.clone();
@@ -101,7 +110,9 @@ fn execute(settings: &Settings, parts: Vec<Part>) -> Result<WorkerGuards<()>, Pi
         let index = worker.index();
         let part = parts.lock().unwrap_or_else(PoisonError::into_inner)[index].take();
         let (port, inlets) = part.expect("each worker starts once");
-        worker.dataflow::<LogicalTime, _, _>(|scope| graph::build(scope, index, &settings, inlets, port));
+        introspection.build(worker, |worker| {
+            worker.dataflow::<LogicalTime, _, _>(|scope| graph::build(scope, index, &settings, inlets, port));
+        });
     })
     .map_err(PipelineError::Start)
 }
@@ -132,6 +143,11 @@ impl Handle {
     /// One set per worker.
     pub fn counters(&self) -> &[Arc<Counters>] {
         &self.counters
+    }
+
+    /// What each operator has done, on all workers.
+    pub fn operators(&self) -> GraphView {
+        self.introspection.view(self.sealed())
     }
 
     /// One per worker.

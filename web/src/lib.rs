@@ -8,6 +8,7 @@ mod assets;
 mod downsample;
 mod error;
 mod format;
+mod graph;
 mod guard;
 mod host;
 mod html;
@@ -27,6 +28,10 @@ use std::sync::Arc;
 use axum::Router;
 use axum::middleware::from_fn_with_state;
 
+pub use graph::{
+    ArrangementFigures, ChannelFigures, ChannelWorkerFigures, GraphFigures, OperatorFigures, OperatorWorkerFigures,
+    WorkerFigures,
+};
 pub use host::HostPolicy;
 pub use serve::serve;
 pub use state::{AppState, HubStats, HubStatsSource, PipelineView, QueueView, Readiness, StageView, WebSettings};

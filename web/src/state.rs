@@ -11,6 +11,7 @@ use runtime::metrics::Registry;
 use runtime::queue::QueueStats;
 use tokio::sync::{Semaphore, watch};
 
+use crate::graph::GraphFigures;
 use crate::host::HostPolicy;
 use crate::live::Live;
 
@@ -77,6 +78,8 @@ pub struct PipelineView {
     /// In flow order: ingest, journal, graph, and so on.
     pub stages: Vec<StageView>,
     pub queues: Vec<QueueView>,
+    /// The dataflow from within.
+    pub graph: GraphFigures,
 }
 
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]

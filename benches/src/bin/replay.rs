@@ -1,17 +1,28 @@
-//! `replay FILE [WORKERS] [RUNS]`: `sysmonstm bench replay` without the rest of the hub, quick to build while tuning the graph.
+//! `replay FILE [WORKERS] [RUNS] [--unwatched|--events]`: `sysmonstm bench replay` without the rest of the hub, quick to build while tuning
+//! the graph. `--unwatched` leaves introspection out, `--events` takes all of timely's events, to measure what that costs.
 
 use std::path::PathBuf;
+
+use model::Catalogue;
+use pipeline::{Detail, Settings};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 #[expect(clippy::print_stdout, reason = "a program's output")]
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let mut args = std::env::args().skip(1);
-    let file = args.next().ok_or("usage: replay FILE [WORKERS] [RUNS]")?;
+    let (options, args): (Vec<String>, Vec<String>) = std::env::args().skip(1).partition(|arg| arg.starts_with("--"));
+    let mut args = args.into_iter();
+    let file = args.next().ok_or("usage: replay FILE [WORKERS] [RUNS] [--unwatched|--events]")?;
     let mut number = |default| args.next().map_or(Ok(default), |text| text.parse::<usize>());
     let (workers, runs) = (number(1)?, number(1)?);
-    let report = benches::replay::run(&PathBuf::from(file), workers, runs)?;
+    let mut settings = Settings::new(workers, Catalogue::identity());
+    settings.introspection = match options.first().map(String::as_str) {
+        Some("--unwatched") => Detail::Off,
+        Some("--events") => Detail::Events,
+        _ => Detail::Operators,
+    };
+    let report = benches::replay::run_with(&PathBuf::from(file), &settings, runs)?;
     println!("{}", serde_json::to_string(&report)?);
     Ok(())
 }

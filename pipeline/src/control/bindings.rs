@@ -9,6 +9,7 @@ use model::LogicalTime;
 use timely::dataflow::StreamVec;
 use timely::dataflow::operators::vec::Map;
 
+use crate::control::arranged::by_key;
 use crate::control::coarsen::FactUpdates;
 use crate::control::facts::{Binding, Fact};
 
@@ -24,8 +25,10 @@ pub fn bindings<'s>(facts: FactUpdates<'s>) -> BindingUpdates<'s> {
         Fact::Rule(rule) => Some(((rule.rule.metric.clone(), rule), t, diff)),
         Fact::Series(_) => None,
     });
-    VecCollection::new(series)
-        .join_map(VecCollection::new(rules), |_, series, rule| Binding { series: series.clone(), rule: rule.clone() })
+    by_key(VecCollection::new(series), "series by metric")
+        .join_core(by_key(VecCollection::new(rules), "rules by metric"), |_, series, rule| {
+            Some(Binding { series: series.clone(), rule: rule.clone() })
+        })
         .filter(|Binding { series, rule }| {
             rule.rule.enabled && rule.rule.matches(&series.machine, &series.tags, &series.key.labels)
         })

@@ -12,9 +12,9 @@ use std::sync::Arc;
 use model::{Batch, Bound, LogicalTime, Positions, SessionId, Times, Timestamp};
 
 use timely::container::CapacityContainerBuilder;
-use timely::dataflow::channels::pact::Pipeline;
 use timely::dataflow::operators::generic::operator::Operator;
 
+use crate::introspect::{Counted, Meter};
 use crate::settings::ticks;
 use crate::stage::{At, Shared, SharedRecords, Stage};
 
@@ -88,11 +88,15 @@ impl Frames {
 /// Runs the frames of a worker on its batches. Where nothing waits and all are frames, they go on as they lie.
 pub fn batch<'s>(batches: SharedRecords<'s, Bound>, mut frames: Frames) -> SharedRecords<'s, Bound> {
     type Built = CapacityContainerBuilder<Shared<Bound>>;
-    batches.unary_frontier::<Built, _, _, _>(Pipeline, "batch", move |capability, _| {
+    let (scope, pact) = (batches.scope(), Counted::on(&batches));
+    batches.unary_frontier::<Built, _, _, _>(pact, "batch", move |capability, info| {
         let (mut held, mut out) = (Some(capability), Vec::new());
+        let meter = Meter::of(scope.worker(), &info, "batch");
         move |(input, frontier), output| {
+            let _running = meter.run();
             input.for_each(|time, records| {
                 if frames.takes_as_is(records) {
+                    meter.gave(records.len());
                     output.session(&time).give_container(&mut Rc::clone(records));
                     return;
                 }
@@ -101,16 +105,19 @@ pub fn batch<'s>(batches: SharedRecords<'s, Bound>, mut frames: Frames) -> Share
                     frames.apply(*t, item, &mut out);
                 }
                 if !out.is_empty() {
+                    meter.gave(out.len());
                     output.session(&time).give_container(&mut Rc::new(std::mem::take(&mut out)));
                 }
             });
             let Some(capability) = held.as_mut() else { return };
             let now = frontier.frontier().first().copied();
+            meter.reached(now);
             match now {
                 Some(now) => frames.advance(now, &mut out),
                 None => frames.finish(&mut out),
             }
             if !out.is_empty() {
+                meter.gave(out.len());
                 let last = *capability.time();
                 out.iter_mut().filter(|_| now.is_none()).for_each(|at| at.t = at.t.max(last));
                 output.session(&*capability).give_container(&mut Rc::new(std::mem::take(&mut out)));

@@ -8,9 +8,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use model::{Bound, Egress, LogicalTime, Output};
-use timely::dataflow::channels::pact::Pipeline;
 use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
 
+use crate::introspect::{Counted, Meter};
 use crate::stage::{At, Records, SharedRecords};
 
 /// Where one worker's outputs for one sink go.
@@ -40,16 +40,28 @@ pub fn egress<'s>(
     name: &'static str,
     (mut port, completed): (Box<dyn SinkPort>, Arc<AtomicU64>),
 ) {
-    let mut builder = OperatorBuilder::new(name.to_owned(), outputs.scope());
-    let mut outputs = builder.new_input(outputs, Pipeline);
-    let mut samples = builder.new_input(samples, Pipeline);
+    let scope = outputs.scope();
+    let mut builder = OperatorBuilder::new(name.to_owned(), scope);
+    let meter = Meter::of(scope.worker(), &builder.operator_info(), name);
+    let (pact, samples_pact) = (Counted::on(&outputs), Counted::on(&samples));
+    let mut outputs = builder.new_input(outputs, pact);
+    let mut samples = builder.new_input(samples, samples_pact);
     builder.build(move |_capabilities| {
         move |frontiers| {
+            let _running = meter.run();
             // Samples first: what they caused follows them.
-            samples.for_each(|_, records| records.iter().for_each(|At { t, item }| port.samples(*t, item)));
-            outputs.for_each(|_, records| records.drain(..).for_each(|At { t, item }| port.output(t, item)));
+            samples.for_each(|_, records| {
+                meter.gave(records.len());
+                records.iter().for_each(|At { t, item }| port.samples(*t, item));
+            });
+            outputs.for_each(|_, records| {
+                meter.gave(records.len());
+                records.drain(..).for_each(|At { t, item }| port.output(t, item));
+            });
             port.flush();
-            match frontiers.iter().filter_map(|frontier| frontier.frontier().first().copied()).min() {
+            let before = frontiers.iter().filter_map(|frontier| frontier.frontier().first().copied()).min();
+            meter.reached(before);
+            match before {
                 Some(before) => {
                     port.progress(before);
                     completed.fetch_max(before, Ordering::AcqRel);

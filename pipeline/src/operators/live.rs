@@ -7,17 +7,21 @@ use std::rc::Rc;
 
 use model::{Bound, Timestamp};
 use timely::container::CapacityContainerBuilder;
-use timely::dataflow::channels::pact::Pipeline;
 use timely::dataflow::operators::generic::operator::Operator;
 
+use crate::introspect::{Counted, Meter};
 use crate::stage::{At, Shared, SharedRecords};
 
 pub fn live<'s>(batches: SharedRecords<'s, Bound>) -> SharedRecords<'s, Bound> {
-    batches.unary::<CapacityContainerBuilder<Shared<Bound>>, _, _, _>(Pipeline, "live", |_, _| {
-        let mut conflate = Conflate::default();
+    let (scope, pact) = (batches.scope(), Counted::on(&batches));
+    batches.unary::<CapacityContainerBuilder<Shared<Bound>>, _, _, _>(pact, "live", |_, info| {
+        let (mut conflate, meter) = (Conflate::default(), Meter::of(scope.worker(), &info, "live"));
         move |input, output| {
+            let _running = meter.run();
             input.for_each(|time, records| {
-                output.session(&time).give_container(&mut conflate.conflated(records));
+                let mut kept = conflate.conflated(records);
+                meter.gave(kept.len());
+                output.session(&time).give_container(&mut kept);
             });
         }
     })

@@ -14,10 +14,10 @@ use model::rule::{Input, Operator};
 use model::{Bound, Change, Labels, LogicalTime, MachineId, Rule, SeriesKey, Severity, Status, Timestamp, Transition};
 
 use timely::container::CapacityContainerBuilder;
-use timely::dataflow::channels::pact::Pipeline;
 use timely::dataflow::operators::generic::OutputBuilder;
 use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
 
+use crate::introspect::{Counted, Meter};
 use crate::settings::{Settings, ticks};
 use crate::stage::{At, Records, SharedRecords};
 use crate::state::timers::Timers;
@@ -187,14 +187,18 @@ pub fn presence<'s>(
     introductions: Records<'s, Introduction>,
     mut roll: Roll,
 ) -> Records<'s, PresenceOutput> {
-    let mut builder = OperatorBuilder::new("presence".to_owned(), frames.scope());
-    let mut frames = builder.new_input(frames, Pipeline);
-    let mut introductions = builder.new_input(introductions, Pipeline);
+    let scope = frames.scope();
+    let mut builder = OperatorBuilder::new("presence".to_owned(), scope);
+    let meter = Meter::of(scope.worker(), &builder.operator_info(), "presence");
+    let (pact, introductions_pact) = (Counted::on(&frames), Counted::on(&introductions));
+    let mut frames = builder.new_input(frames, pact);
+    let mut introductions = builder.new_input(introductions, introductions_pact);
     let (output, stream) = builder.new_output();
     let mut output = OutputBuilder::<_, CapacityContainerBuilder<Vec<_>>>::from(output);
     builder.build(move |mut capabilities| {
         let (mut held, mut known, mut out) = (capabilities.pop(), VecDeque::new(), Vec::new());
         move |frontiers| {
+            let _running = meter.run();
             introductions.for_each(|_, records| known.extend(records.drain(..)));
             frames.for_each(|_, records| {
                 for At { t, item } in records.iter() {
@@ -206,11 +210,13 @@ pub fn presence<'s>(
             });
             known.drain(..).for_each(|introduction| roll.introduce(&introduction, &mut out));
             let now = frontiers.iter().filter_map(|frontier| frontier.frontier().first().copied()).min();
+            meter.reached(now);
             if let Some(now) = now {
                 roll.advance(now, &mut out);
             }
             if let Some(capability) = held.as_mut() {
                 if !out.is_empty() {
+                    meter.gave(out.len());
                     output.activate().session(&*capability).give_container(&mut out);
                 }
                 now.iter().for_each(|now| capability.downgrade(now));

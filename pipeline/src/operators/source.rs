@@ -17,6 +17,7 @@ use timely::dataflow::operators::generic::operator::source as timely_source;
 
 use crate::counters::Counters;
 use crate::doorbell::Doorbell;
+use crate::introspect::Meter;
 use crate::stage::{At, Records};
 
 /// Records drawn in one activation: bounds the latency of everything else on the worker.
@@ -38,8 +39,10 @@ pub fn source<'s>(scope: Scope<'s, LogicalTime>, mut port: SourcePort) -> Record
     timely_source::<_, CapacityContainerBuilder<Vec<At<Record>>>, _, _>(scope, "source", move |capability, info| {
         let activator = scope.activator_for(std::rc::Rc::clone(&info.address));
         port.bell.install(scope.worker().sync_activator_for(info.address.to_vec()));
+        let meter = Meter::of(scope.worker(), &info, "source");
         let (mut held, mut drawn, mut run) = (Some(capability), Vec::with_capacity(FUEL), Vec::new());
         move |output| {
+            let _running = meter.run();
             let Some(capability) = held.as_mut() else { return };
             port.counters.activations.add(1);
             port.bell.clear();
@@ -48,14 +51,17 @@ pub fn source<'s>(scope: Scope<'s, LogicalTime>, mut port: SourcePort) -> Record
             let is_open = (port.gate)();
             let is_drained = is_open && port.queue.drain_into(&mut drawn, FUEL) < FUEL;
             if !drawn.is_empty() {
+                meter.gave(drawn.len());
                 run.extend(drawn.drain(..).map(|Stamped { t, record }| At { t, item: record }));
                 output.session(&*capability).give_container(&mut run);
             }
             if port.queue.is_finished() {
                 held = None;
+                meter.reached(None);
             } else if is_drained {
                 if *capability.time() < sealed {
                     capability.downgrade(&sealed);
+                    meter.reached(Some(sealed));
                 }
             } else if is_open {
                 activator.activate();

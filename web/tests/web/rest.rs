@@ -139,6 +139,8 @@ async fn rules_dead_letters_catalogue_and_pipeline() {
         (&json!("system.cpu.utilization"), &json!("gauge"), &json!(["CPU_PERCENT"]))
     );
     let pipeline = hub.json("/api/v1/pipeline").await;
+    let window = &pipeline["graph"]["operators"][0];
+    assert_eq!((&window["name"], &window["workers"][0]["busy_share"]), (&json!("window"), &json!(0.25)));
     assert_eq!((&pipeline["samples_per_s"], &pipeline["queues"][0]["name"]), (&json!(12.0), &json!("intake")));
 }
 

@@ -19,7 +19,7 @@ use hashbrown::HashMap;
 use model::{Bound, Change, LogicalTime, MachineId, Roster, Rule, SeriesKey, Timestamp, Transition};
 
 use timely::container::CapacityContainerBuilder;
-use timely::dataflow::channels::pact::{Exchange, Pipeline};
+use timely::dataflow::channels::pact::Exchange;
 use timely::dataflow::operators::generic::OutputBuilder;
 use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
 
@@ -27,6 +27,7 @@ use crate::control::bindings::BindingUpdates;
 use crate::control::coarsen::boundary_after;
 use crate::control::facts::Binding;
 use crate::counters::Counters;
+use crate::introspect::{Counted, Meter};
 use crate::operators::presence::MACHINE_DOWN;
 use crate::operators::window::MinuteUpdate;
 use crate::settings::Settings;
@@ -239,9 +240,12 @@ pub fn evaluate<'s>(
     bindings: BindingUpdates<'s>,
     mut verdicts: Verdicts,
 ) -> Records<'s, Arc<Transition>> {
-    let mut builder = OperatorBuilder::new("evaluate".to_owned(), batches.scope());
-    let mut batches = builder.new_input(batches, Pipeline);
-    let mut minutes = builder.new_input(minutes, Pipeline);
+    let scope = batches.scope();
+    let mut builder = OperatorBuilder::new("evaluate".to_owned(), scope);
+    let meter = Meter::of(scope.worker(), &builder.operator_info(), "evaluate");
+    let (pact, minutes_pact) = (Counted::on(&batches), Counted::on(&minutes));
+    let mut batches = builder.new_input(batches, pact);
+    let mut minutes = builder.new_input(minutes, minutes_pact);
     let owner = Exchange::new(|(binding, _, _): &(Binding, LogicalTime, isize)| u64::from(binding.series.worker));
     let mut bindings = builder.new_input(bindings, owner);
     let (output, stream) = builder.new_output();
@@ -249,6 +253,7 @@ pub fn evaluate<'s>(
     builder.build(move |mut capabilities| {
         let (mut held, mut out) = (capabilities.pop(), Vec::new());
         move |frontiers| {
+            let _running = meter.run();
             bindings.for_each(|_, changes| {
                 changes.drain(..).for_each(|(binding, boundary, diff)| verdicts.bind(boundary, binding, diff));
             });
@@ -261,9 +266,11 @@ pub fn evaluate<'s>(
                 records.iter().for_each(|At { t, item }| verdicts.minute(known, *t, item, &mut out));
             });
             let now = frontiers[..2].iter().filter_map(|f| f.frontier().first().copied()).min();
+            meter.reached(now.map(|now| now.min(known)));
             verdicts.advance(known, now.unwrap_or(LogicalTime::MAX), &mut out);
             if let Some(capability) = held.as_mut() {
                 if !out.is_empty() {
+                    meter.gave(out.len());
                     output.activate().session(&*capability).give_container(&mut out);
                 }
                 let until = now.unwrap_or(LogicalTime::MAX).min(verdicts.holds(known));

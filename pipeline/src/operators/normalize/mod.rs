@@ -18,13 +18,13 @@ use hashbrown::HashMap;
 use model::{Batch, Bound, LayoutId, LogicalTime, MachineId, MachineInfo, Output, Record, Roster, RuleSet, SeriesKey};
 
 use timely::container::CapacityContainerBuilder;
-use timely::dataflow::channels::pact::Pipeline;
 use timely::dataflow::operators::InputCapability;
 use timely::dataflow::operators::generic::OutputBuilder;
 use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
 
 use crate::control::facts::{Change, Fact, RuleFact, SeriesFact};
 use crate::counters::Counters;
+use crate::introspect::{Counted, Meter};
 use crate::operators::presence::Introduction;
 use crate::settings::{Settings, ticks};
 use crate::stage::{At, Records, Shared, SharedRecords};
@@ -40,6 +40,12 @@ pub struct Ports {
     pub outputs: Vec<At<Output>>,
     pub facts: Vec<At<Change>>,
     pub introductions: Vec<At<Introduction>>,
+}
+
+impl Ports {
+    fn len(&self) -> usize {
+        self.batches.len() + self.outputs.len() + self.facts.len() + self.introductions.len()
+    }
 }
 
 /// The names of a worker's machines and series.
@@ -236,8 +242,10 @@ impl Names {
 
 /// Runs the names of a worker on its records: batches, outputs, facts, introductions.
 pub fn normalize<'s>(records: Records<'s, Record>, mut names: Names) -> Normalized<'s> {
-    let mut builder = OperatorBuilder::new("normalize".to_owned(), records.scope());
-    let mut input = builder.new_input(records, Pipeline);
+    let scope = records.scope();
+    let mut builder = OperatorBuilder::new("normalize".to_owned(), scope);
+    let (meter, pact) = (Meter::of(scope.worker(), &builder.operator_info(), "normalize"), Counted::on(&records));
+    let mut input = builder.new_input(records, pact);
     let (batches, batch_stream) = builder.new_output();
     let (outputs, output_stream) = builder.new_output();
     let (facts, fact_stream) = builder.new_output();
@@ -249,11 +257,13 @@ pub fn normalize<'s>(records: Records<'s, Record>, mut names: Names) -> Normaliz
     builder.build(move |_capabilities| {
         let mut out = Ports::default();
         move |_frontiers| {
+            let _running = meter.run();
             input.for_each(|time, records| {
                 for At { t, item } in records.drain(..) {
                     names.advance(t, &mut out);
                     names.apply(t, item, &mut out);
                 }
+                meter.gave(out.len());
                 if !out.batches.is_empty() {
                     let mut shared = Rc::new(std::mem::take(&mut out.batches));
                     batches.activate().session(&time).give_container(&mut shared);

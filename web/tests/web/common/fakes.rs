@@ -12,7 +12,10 @@ use model::query::{
 };
 use model::{Alert, AlertState, MachineId, Rejected, RuleSet};
 use tokio::sync::watch;
-use web::{HubStats, HubStatsSource, PipelineView, QueueView, StageView};
+use web::{
+    ArrangementFigures, ChannelFigures, ChannelWorkerFigures, GraphFigures, HubStats, HubStatsSource, OperatorFigures,
+    OperatorWorkerFigures, PipelineView, QueueView, StageView, WorkerFigures,
+};
 
 use super::fleet;
 
@@ -229,7 +232,30 @@ impl HubStatsSource for FakeStats {
                 sent: 42,
                 shed: 0,
             }],
+            graph: graph(),
         }
+    }
+}
+
+fn graph() -> GraphFigures {
+    let window = OperatorFigures {
+        name: "window".to_owned(),
+        scope: false,
+        workers: vec![OperatorWorkerFigures { busy_share: Some(0.25), lag_ms: Some(1.5), ..Default::default() }],
+    };
+    let channel = ChannelFigures {
+        source: "batch".to_owned(),
+        target: "window".to_owned(),
+        workers: vec![ChannelWorkerFigures { records: 42, ..Default::default() }],
+        ..Default::default()
+    };
+    let arrangement = ArrangementFigures { name: "rules by metric".to_owned(), records: 3, ..Default::default() };
+    GraphFigures {
+        over_s: None,
+        workers: vec![WorkerFigures::default()],
+        operators: vec![window],
+        channels: vec![channel],
+        arrangements: vec![arrangement],
     }
 }
 
