@@ -23,8 +23,8 @@ fmt:
 lint: ui        # web embeds the built dashboard, so clippy needs it too
 	@cargo clippy --workspace --all-targets -- -D warnings
 
-bench:
-	@cargo bench -p benches
+bench:          # the quick measurements: a table, and JSON in target/bench.json; the long ones are in benches/README.md
+	@scripts/bench.sh
 
 doc:
 	@RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps

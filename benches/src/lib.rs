@@ -1,8 +1,15 @@
-//! What measures sysmonstm: the workload `sysmon-1` and its replay through the hub's own graph.
+//! What measures sysmonstm: workloads, the graph's replay, and what the programs in `bin/` share.
 //!
-//! `sysmonstm bench replay` is a thin caller of `replay::run`; the programs in `bin/` measure single stages. README.md has method and results.
+//! `sysmonstm bench replay` is a thin caller of `replay::run`; the programs in `bin/` measure one thing each. README.md has method and results.
 
 pub mod baseline;
+pub mod client;
 pub mod figures;
+pub mod fleet;
+pub mod hub_process;
+pub mod load;
+pub mod process;
 pub mod replay;
+pub mod report;
+pub mod rig;
 pub mod workload;

@@ -55,7 +55,7 @@ const GROUPS: &[(Group, &str)] = &[
     (Host, "libc rustix socket2 sysinfo"),
     (Logging, "tracing-subscriber"),
     (Program, "anyhow clap mimalloc signal-hook"),
-    (Testing, "criterion expect-test proptest tempfile"),
+    (Testing, "cap criterion expect-test proptest tempfile"),
 ];
 
 /// What a package may import: ours by name (separated by spaces), others by group.

@@ -1,0 +1,114 @@
+//! Growth: what a sample, a series and an idle second cost at 1 k, 10 k, 100 k and 1 M series, against a plain loop over arrays of as many.
+//!
+//! CPU of the workers' threads, so the making of the frames is not in it. `growth [SERIES_MAX] [ROUNDS]`.
+
+use std::error::Error;
+use std::sync::Arc;
+use std::time::Duration;
+
+use benches::fleet::{self, Rules};
+use benches::load::Load;
+use benches::process;
+use benches::report::{Figure, median};
+use cap::Cap;
+use mimalloc::MiMalloc;
+use model::Layout;
+
+#[global_allocator]
+static ALLOCATOR: Cap<MiMalloc> = Cap::new(MiMalloc, usize::MAX);
+
+/// Samples of a size's run, about: enough for a stable figure, so that the small sizes run for longer time.
+const SAMPLES: u64 = 20_000_000;
+const INTERVAL_S: u64 = 5;
+const HEARTBEATS: u32 = 100;
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let mut args = std::env::args().skip(1);
+    let mut number = |default| args.next().map_or(Ok(default), |text| text.parse::<u64>());
+    let (series_max, rounds) = (number(1_000_000)?, number(3)?);
+    for series in [1_000_u64, 10_000, 100_000, 1_000_000].into_iter().filter(|series| *series <= series_max) {
+        let machines = u32::try_from(series.div_ceil(60))?;
+        let layouts = fleet::layouts(machines)?;
+        let (mut sample, mut plain, mut bytes, mut idle) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        for _ in 0..rounds {
+            plain.push(plain_loop(machines, SAMPLES / (u64::from(machines) * 60)));
+            let cost = measure(machines, &layouts)?;
+            sample.push(cost.0);
+            bytes.push(cost.1);
+            idle.push(cost.2);
+        }
+        let name = |what| format!("growth: {series} series, {what}");
+        Figure::new(name("a sample"), median(sample), "ns CPU").against(median(plain)).print();
+        Figure::new(name("a series"), median(bytes), "B").print();
+        Figure::new(name("an idle second"), median(idle), "us CPU").print();
+    }
+    Ok(())
+}
+
+/// Nanoseconds a sample, bytes a series, microseconds an idle second.
+fn measure(machines: u32, layouts: &[Arc<Layout>]) -> Result<(f64, f64, f64), Box<dyn Error>> {
+    let per_tick = u64::from(machines) * 60;
+    // At least a minute and its lateness, so that windows close at every size.
+    let seconds = (SAMPLES / per_tick * INTERVAL_S).clamp(100, 24 * 3_600);
+    let load = Load {
+        machines,
+        interval_s: INTERVAL_S,
+        seconds,
+        rules: Rules::Usual,
+        horizon: Duration::from_secs(600),
+        workers: 1,
+    };
+    let before = ALLOCATOR.allocated();
+    let mut loaded = load.run(layouts, Box::new(|_| {}))?;
+    let bytes = ALLOCATOR.allocated().saturating_sub(before);
+    #[expect(clippy::cast_precision_loss, reason = "far below 2^53")]
+    let (samples, bytes) = (loaded.samples as f64, bytes as f64 / per_tick as f64);
+    let sample_ns = loaded.cpu_s * 1e9 / samples;
+    let idle_us = loaded.idle_us(HEARTBEATS)?;
+    loaded.stop()?;
+    Ok((sample_ns, bytes, idle_us))
+}
+
+#[derive(Clone, Copy)]
+struct Cell {
+    count: u32,
+    sum: f64,
+    min: f64,
+    max: f64,
+    last: f64,
+}
+
+/// Nanoseconds a sample of minute and hour aggregates, latest values and a threshold in arrays indexed by series, without an engine.
+fn plain_loop(machines: u32, ticks: u64) -> f64 {
+    let series = machines as usize * fleet::WIDTH;
+    let empty = Cell { count: 0, sum: 0.0, min: f64::INFINITY, max: f64::NEG_INFINITY, last: 0.0 };
+    let (mut minutes, mut hours) = (vec![empty; series], vec![empty; series]);
+    let (mut changes, mut above) = (0_u64, vec![false; series]);
+    let (mut seconds, mut count) = (0.0, 0_u32);
+    for tick in 0..ticks.max(1) {
+        let frames: Vec<Vec<f64>> = (0..machines).map(|machine| fleet::values(machine, tick)).collect();
+        let started = process::own_thread_seconds();
+        if tick % 12 == 0 {
+            minutes.fill(empty);
+        }
+        for (machine, values) in frames.iter().enumerate() {
+            let range = machine * fleet::WIDTH..(machine + 1) * fleet::WIDTH;
+            let cells = minutes[range.clone()].iter_mut().zip(&mut hours[range.clone()]).zip(&mut above[range]);
+            for (((minute, hour), is_above), value) in cells.zip(values) {
+                for cell in [minute, hour] {
+                    cell.count += 1;
+                    cell.sum += value;
+                    cell.min = if *value < cell.min { *value } else { cell.min };
+                    cell.max = if *value > cell.max { *value } else { cell.max };
+                    cell.last = *value;
+                }
+                changes += u64::from(*is_above != (*value > 0.8));
+                *is_above = *value > 0.8;
+            }
+            count += 60;
+        }
+        seconds += process::own_thread_seconds() - started;
+    }
+    assert!(changes > 0 || machines == 0, "values cross the threshold");
+    seconds * 1e9 / f64::from(count.max(1))
+}

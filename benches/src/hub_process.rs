@@ -1,0 +1,70 @@
+//! A hub as a process of its own: started on free ports in a folder of its own, looked at through /proc, stopped at the end.
+
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use tempfile::TempDir;
+use tokio::net::TcpStream;
+
+use crate::process::Process;
+
+const START_MAX: Duration = Duration::from_secs(20);
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+
+#[derive(Debug, thiserror::Error)]
+pub enum HubError {
+    #[error("run {program}: {source}; build it with `cargo build --release -p hub`")]
+    Run { program: String, source: std::io::Error },
+    #[error("prepare the hub's folder and ports: {0}")]
+    Prepare(#[from] std::io::Error),
+    #[error("the hub did not open its port within {} s", START_MAX.as_secs())]
+    Late,
+}
+
+pub struct HubProcess {
+    pub process: Process,
+    pub grpc: SocketAddr,
+    child: Child,
+    _folder: TempDir,
+}
+
+impl HubProcess {
+    /// # Errors
+    /// When the program cannot be run or does not come up.
+    pub async fn start(program: &Path) -> Result<Self, HubError> {
+        let folder = tempfile::tempdir()?;
+        let (grpc, http) = (free_port()?, free_port()?);
+        let mut command = Command::new(program);
+        command.arg("hub").arg("--data-dir").arg(folder.path());
+        command.args(["--grpc-address", &grpc.to_string(), "--http-address", &http.to_string()]);
+        command.args(["--log-level", "warn"]).stdin(Stdio::null()).stdout(Stdio::null());
+        let child = command
+            .spawn()
+            .map_err(|source| HubError::Run { program: program.display().to_string(), source })?;
+        let process = Process::of(child.id());
+        // From here on its end is seen to, whatever happens.
+        let hub = Self { process, grpc, child, _folder: folder };
+        let opened = async {
+            while TcpStream::connect(grpc).await.is_err() {
+                tokio::time::sleep(LOOK_EVERY).await;
+            }
+        };
+        tokio::time::timeout(START_MAX, opened).await.map_err(|_elapsed| HubError::Late)?;
+        Ok(hub)
+    }
+}
+
+/// Ends it at once; its folder goes with it.
+impl Drop for HubProcess {
+    fn drop(&mut self) {
+        // It may have ended by itself, which is all the same here.
+        drop(self.child.kill().and_then(|()| self.child.wait()));
+    }
+}
+
+/// A port that was free a moment ago.
+fn free_port() -> std::io::Result<SocketAddr> {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()
+}
