@@ -57,16 +57,21 @@ pub async fn connect(hub: SocketAddr, machines: u32) -> Result<Vec<Stream>, Clie
         }
         let (requests, waiting) = mpsc::channel(REQUESTS_MAX);
         let answers = MetricsServiceClient::new(channel.clone()).push(ReceiverStream::new(waiting)).await?;
-        let mut stream =
+        let stream =
             Stream { machine, sequence: 0, acknowledged: 0, credit: 1, requests, answers: answers.into_inner() };
         stream.hello().await?;
         streams.push(stream);
+    }
+    // Each hello is journalled: those of all machines share fsyncs.
+    for stream in &mut streams {
+        stream.listen().await?;
+        stream.request(Message::Layout(encode::layout(LAYOUT, &fleet::series()?))).await?;
     }
     Ok(streams)
 }
 
 impl Stream {
-    async fn hello(&mut self) -> Result<(), ClientError> {
+    async fn hello(&self) -> Result<(), ClientError> {
         let hello = pb::Hello {
             machine_id: fleet::machine_name(self.machine),
             session: 1,
@@ -74,9 +79,7 @@ impl Stream {
             tags: BTreeMap::from([("role".into(), "bench".into())]),
             inventory: None,
         };
-        self.request(Message::Hello(hello)).await?;
-        self.listen().await?;
-        self.request(Message::Layout(encode::layout(LAYOUT, &fleet::series()?))).await
+        self.request(Message::Hello(hello)).await
     }
 
     /// Sends a frame and returns its sequence.
@@ -121,7 +124,7 @@ impl Stream {
     fn frame(&mut self, values: Vec<f64>, at: Timestamp) -> pb::Frame {
         self.sequence += 1;
         let (sequence, time_ms) = (self.sequence, at.millis());
-        pb::Frame { sequence, layout: LAYOUT, time_ms, age_ms: 0, values, present: Vec::new().into() }
+        pb::Frame { sequence, layout: LAYOUT, time_ms, age_ms: 0, values, present: Vec::new() }
     }
 
     async fn request(&self, message: Message) -> Result<(), ClientError> {

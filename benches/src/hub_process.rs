@@ -40,9 +40,8 @@ impl HubProcess {
         command.arg("hub").arg("--data-dir").arg(folder.path());
         command.args(["--grpc-address", &grpc.to_string(), "--http-address", &http.to_string()]);
         command.args(["--log-level", "warn"]).stdin(Stdio::null()).stdout(Stdio::null());
-        let child = command
-            .spawn()
-            .map_err(|source| HubError::Run { program: program.display().to_string(), source })?;
+        let child =
+            command.spawn().map_err(|source| HubError::Run { program: program.display().to_string(), source })?;
         let process = Process::of(child.id());
         // From here on its end is seen to, whatever happens.
         let hub = Self { process, grpc, child, _folder: folder };

@@ -40,7 +40,7 @@ pub enum LoadError {
 }
 
 /// What is put through the graph.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 pub struct Load {
     pub machines: u32,
     pub interval_s: u64,
@@ -81,10 +81,8 @@ impl Load {
         settings.window.horizon = self.horizon;
         let rig = Rig::start_with(&settings)?;
         let ended = Arc::new(AtomicBool::new(false));
-        let drains = vec![
-            drain(rig.history, Box::new(|_| {}), Arc::clone(&ended)),
-            drain(rig.live, live, Arc::clone(&ended)),
-        ];
+        let drains =
+            vec![drain(rig.history, Box::new(|_| {}), Arc::clone(&ended)), drain(rig.live, live, Arc::clone(&ended))];
         let handle = rig.handle;
         handle.push(0, Stamped { t: BASE_US, record: fleet::rules(self.rules) })?;
         let cpu_before = Process::own().run_seconds_of(WORKER);

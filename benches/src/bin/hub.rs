@@ -10,10 +10,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use benches::client::{self, Stream};
+use benches::fleet;
 use benches::hub_process::HubProcess;
 use benches::process::Switches;
 use benches::report::{Figure, Spread};
-use benches::fleet;
 use model::Timestamp;
 use runtime::clock::{Clock, SystemClock};
 
@@ -125,10 +125,8 @@ async fn saturation(hub: &HubProcess, during: Duration) -> Result<()> {
     let (sent, deadline) = (Arc::new(AtomicU64::new(0)), Instant::now() + during);
     let (cpu, own_cpu, began) =
         (hub.process.run_seconds(), benches::process::Process::own().run_seconds(), Instant::now());
-    let tasks: Vec<_> = streams
-        .into_iter()
-        .map(|stream| tokio::spawn(catch_up(stream, now_ms, Arc::clone(&sent), deadline)))
-        .collect();
+    let tasks: Vec<_> =
+        streams.into_iter().map(|stream| tokio::spawn(catch_up(stream, now_ms, Arc::clone(&sent), deadline))).collect();
     for task in tasks {
         task.await??;
     }
@@ -174,9 +172,10 @@ async fn memory(hub: &HubProcess, during: Duration) -> Result<()> {
             let values = fleet::values(stream.machine, frame.unsigned_abs());
             stream.send(values, Timestamp::from_millis(begin_ms + frame * interval_ms)).await?;
         }
-    }
-    for stream in &mut streams {
-        stream.acknowledged(stream.sequence).await?;
+        // Read what is answered: answers that nobody reads fill the window that a connection's streams share.
+        for stream in &mut streams {
+            stream.acknowledged(stream.sequence).await?;
+        }
     }
     let began = Instant::now();
     for round in 0..during.as_secs() / 5 {

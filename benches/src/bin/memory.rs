@@ -32,11 +32,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     let load = Load { machines, interval_s: 5, seconds: SECONDS, rules: Rules::None, horizon: HORIZON, workers: 1 };
     let bytes = |load: &Load, has_store| measure(load, &layouts, has_store).map(|bytes| per_series(bytes, series));
 
-    let open = bytes(&Load { horizon: Duration::ZERO, ..load.clone() }, false)?;
-    let seldom = bytes(&Load { interval_s: 60, ..load.clone() }, false)?;
+    let open = bytes(&Load { horizon: Duration::ZERO, ..load }, false)?;
+    let seldom = bytes(&Load { interval_s: 60, ..load }, false)?;
     let closed = bytes(&load, false)?;
-    let usual = bytes(&Load { rules: Rules::Usual, ..load.clone() }, false)?;
-    let every = bytes(&Load { rules: Rules::Every, ..load.clone() }, false)?;
+    let usual = bytes(&Load { rules: Rules::Usual, ..load }, false)?;
+    let every = bytes(&Load { rules: Rules::Every, ..load }, false)?;
     let whole = bytes(&Load { rules: Rules::Every, ..load }, true)?;
     let rss = Process::own().rss_mb();
 
@@ -58,11 +58,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-fn measure(
-    load: &Load,
-    layouts: &[Arc<model::Layout>],
-    has_store: bool,
-) -> Result<usize, Box<dyn Error>> {
+fn measure(load: &Load, layouts: &[Arc<model::Layout>], has_store: bool) -> Result<usize, Box<dyn Error>> {
     let before = ALLOCATOR.allocated();
     let settings = HotSettings { machines_max: usize::MAX, ..HotSettings::default() };
     let store = Arc::new(HotStore::new(settings, SystemClock::shared()));
