@@ -92,7 +92,8 @@ impl Windows {
         self.min += row.min;
         self.max += row.max;
         self.last += row.last;
-        let weight = u32::try_from((i64::from(series) + 7 * window) % 97).unwrap_or(0);
+        // Both are far below 2^31.
+        let weight = (series + 7 * u32::try_from(window).unwrap_or(0)) % 97;
         self.wsum += row.sum * f64::from(weight);
     }
 }
@@ -121,13 +122,13 @@ fn fold(revisions: &[Arc<Aggregates>], figures: &mut Windows) {
     for rows in revisions.iter().rev() {
         let machine = machine_number(&rows.roster.machine);
         let window = ms(rows.window.start) * 1_000 / rows.window.width.micros();
-        for (slot, row) in rows.rows.iter() {
+        rows.rows.each(|slot, row| {
             // Series of a machine fit 64 bits.
             if counted & (1 << slot.0) == 0 {
                 counted |= 1 << slot.0;
-                figures.add(machine * SERIES_PER_MACHINE + slot.0, window, &row);
+                figures.add(machine * SERIES_PER_MACHINE + slot.0, window, row);
             }
-        }
+        });
     }
 }
 

@@ -7,8 +7,9 @@ use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::time::{Duration, Instant};
 
-use model::{Catalogue, Dataflow, LogicalTime, dataflow::route};
-use pipeline::{Feed, Settings, SinkSpec};
+use model::dataflow::{Stopped, route};
+use model::{Catalogue, Dataflow, LogicalTime, Stamped};
+use pipeline::{Feed, Handle, Settings, SinkSpec};
 use serde::Serialize;
 
 use crate::figures::{Figures, HistoryFigures, LatestFigures};
@@ -78,7 +79,16 @@ pub fn measure(workload: &Workload, workers: usize, runs: usize, prepare_s: f64)
     measure_with(workload, &Settings::new(workers, Catalogue::identity()), runs, prepare_s)
 }
 
-fn measure_with(workload: &Workload, settings: &Settings, runs: usize, prepare_s: f64) -> Result<Report, ReplayError> {
+/// `measure` with settings of one's own.
+///
+/// # Errors
+/// As `measure`.
+pub fn measure_with(
+    workload: &Workload,
+    settings: &Settings,
+    runs: usize,
+    prepare_s: f64,
+) -> Result<Report, ReplayError> {
     let (mut walls, mut cpu_s, mut result) = (Vec::new(), Vec::new(), None);
     for _ in 0..runs.max(1) {
         let (cpu_before, started) = (cpu_seconds(), Instant::now());
@@ -114,15 +124,18 @@ fn one(workload: &Workload, settings: &Settings) -> Result<Figures, ReplayError>
     ];
     let (handle, running) = pipeline::start(settings, &sinks, Arc::new(|| true))?;
     let (mut pushed, mut sealed) = (0, 0);
+    let mut groups: Vec<Vec<_>> = vec![Vec::with_capacity(SEAL_RECORDS); workers];
     for stamped in &workload.records {
-        // Before the push: a seal says that everything below it has been pushed.
         if pushed >= SEAL_RECORDS || stamped.t >= sealed + SEAL_T {
+            // Before the seal, which says that everything below it has been pushed.
+            push(&handle, &mut groups)?;
             handle.seal(stamped.t);
             (pushed, sealed) = (0, stamped.t);
         }
-        handle.push(route(&stamped.record, workers), stamped.clone())?;
+        groups[route(&stamped.record, workers)].push(stamped.clone());
         pushed += 1;
     }
+    push(&handle, &mut groups)?;
     let end = workload.records.last().map_or(0, |last| last.t);
     handle.seal(end + TAIL);
     handle.close();
@@ -132,6 +145,10 @@ fn one(workload: &Workload, settings: &Settings) -> Result<Figures, ReplayError>
     }
     running.join()?;
     Ok(figures)
+}
+
+fn push(handle: &Handle, groups: &mut [Vec<Stamped>]) -> Result<(), Stopped> {
+    groups.iter_mut().enumerate().try_for_each(|(worker, records)| handle.push_all(worker, records))
 }
 
 /// User and system time of this process.

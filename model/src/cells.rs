@@ -81,6 +81,11 @@ impl Cells {
         }
     }
 
+    /// Reads a word of every cache line, so that the memory is near when the cells are changed.
+    pub fn touch(&self) -> u64 {
+        self.cells.iter().fold(0, |read, cell| read ^ cell.sum.to_bits())
+    }
+
     fn offset(&self, micros: i64) -> u32 {
         u32::try_from(micros - self.start).unwrap_or(0)
     }
@@ -174,6 +179,14 @@ impl Rows {
             Self::Some(rows) => (None, Some(rows.iter().copied())),
         };
         all.into_iter().flatten().chain(some.into_iter().flatten())
+    }
+
+    /// As `iter`, faster: without a choice at each row.
+    pub fn each(&self, mut read: impl FnMut(Slot, &Aggregate)) {
+        match self {
+            Self::All(cells) => cells.iter().for_each(|(slot, row)| read(slot, &row)),
+            Self::Some(rows) => rows.iter().for_each(|(slot, row)| read(*slot, row)),
+        }
     }
 
     /// Rows that `iter` gives.

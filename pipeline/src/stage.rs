@@ -30,6 +30,9 @@ pub type Shared<T> = Rc<Vec<At<T>>>;
 /// Records with several readers on the worker: they share them, where a plain stream would clone every record for each.
 pub type SharedRecords<'s, T> = Stream<'s, LogicalTime, Shared<T>>;
 
+/// Records that are warmed together: enough to hide the memory's latency, few enough that their state stays in the second cache.
+pub const WARM: usize = 32;
+
 /// A container of records, owned or shared.
 pub trait Lot<T>: Container {
     fn records(&self) -> &[At<T>];
@@ -58,6 +61,10 @@ pub trait Stage: 'static {
     /// Runs the timers due at or before `now`: no record of an earlier time follows.
     fn advance(&mut self, now: LogicalTime, out: &mut Vec<At<Self::Out>>);
 
+    /// Reads a little of all that these records will need, before any of them is applied: the reads do not depend on each other, so
+    /// the processor has many under way at once, where the work itself would wait for memory again with each record.
+    fn warm(&self, _records: &[At<Self::In>]) {}
+
     /// The input has ended: publishes what is still open.
     fn finish(&mut self, _out: &mut Vec<At<Self::Out>>) {}
 }
@@ -77,9 +84,12 @@ where
             let _running = meter.run();
             // In order of arrival: grouping by time may reorder messages of one time, hence samples of one machine.
             input.for_each(|time, records| {
-                for At { t, item } in records.records() {
-                    state.advance(*t, &mut out);
-                    state.apply(*t, item, &mut out);
+                for records in records.records().chunks(WARM) {
+                    state.warm(records);
+                    for At { t, item } in records {
+                        state.advance(*t, &mut out);
+                        state.apply(*t, item, &mut out);
+                    }
                 }
                 if !out.is_empty() {
                     meter.gave(out.len());

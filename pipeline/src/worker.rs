@@ -4,6 +4,7 @@
 //! handle has been closed and what was pushed is done. A panic in a worker must end the process: timely leaves the
 //! siblings waiting forever, so the program installs a hook that aborts.
 
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -171,6 +172,22 @@ impl Dataflow for Handle {
                 queue.send_blocking(refused.into_inner()).or(Err(Stopped))
             }
         }
+    }
+
+    fn push_all(&self, worker: usize, records: &mut Vec<Stamped>) -> Result<(), Stopped> {
+        let queue = self.queues.get(worker).ok_or(Stopped)?;
+        let mut waiting = VecDeque::from(std::mem::take(records));
+        while queue.fill(&mut waiting) {
+            let Some(next) = waiting.pop_front() else {
+                // The memory serves the next call.
+                *records = Vec::from(waiting);
+                return Ok(());
+            };
+            // Full: the worker may not know yet that it has work.
+            self.ring(worker);
+            queue.send_blocking(next).or(Err(Stopped))?;
+        }
+        Err(Stopped)
     }
 
     fn ring(&self, worker: usize) {

@@ -1,5 +1,6 @@
 //! The queue's promises: Q-1 a capacity and a policy; order per sender, nothing lost, nothing twice, no wake-up missed.
 
+use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
@@ -26,6 +27,21 @@ fn a_full_queue_that_sheds_refuses_with_a_count() {
     assert_eq!((receiver.try_recv(), receiver.try_recv()), (Ok(1), Ok(2)));
     assert_eq!(receiver.try_recv(), Err(RecvError::Empty));
     assert_eq!((stats.depth(), stats.depth_max()), (0, 2));
+}
+
+#[test]
+fn a_batch_fills_a_queue_to_its_capacity_and_keeps_the_rest() {
+    let (sender, mut receiver) = bounded("q", 3, WhenFull::Block);
+    let mut items = VecDeque::from([1, 2, 3, 4, 5]);
+    assert!(sender.fill(&mut items) && sender.fill(&mut items));
+    assert_eq!((items.make_contiguous(), sender.depth()), (&mut [4, 5][..], 3));
+    assert_eq!((receiver.try_recv(), receiver.try_recv()), (Ok(1), Ok(2)));
+    assert!(sender.fill(&mut items) && items.is_empty());
+    sender.close();
+    items.push_back(6);
+    assert!(!sender.fill(&mut items), "a closed queue takes nothing");
+    let rest: Vec<i32> = std::iter::from_fn(|| receiver.try_recv().ok()).collect();
+    assert_eq!((rest, items.len()), (vec![3, 4, 5], 1));
 }
 
 #[test]

@@ -1,5 +1,5 @@
 //! `replay FILE [WORKERS] [RUNS] [--unwatched|--events]`: `sysmonstm bench replay` without the rest of the hub, quick to build while tuning
-//! the graph. `--unwatched` leaves introspection out, `--events` takes all of timely's events, to measure what that costs.
+//! the graph. The second line is a plain loop over arrays in the same run, and the graph's best as a part of its best. `--unwatched` leaves introspection out, `--events` takes all of timely's events, to measure what that costs.
 
 use std::path::PathBuf;
 
@@ -22,7 +22,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         Some("--events") => Detail::Events,
         _ => Detail::Operators,
     };
-    let report = benches::replay::run_with(&PathBuf::from(file), &settings, runs)?;
+    let workload = benches::workload::load(&PathBuf::from(file))?;
+    let report = benches::replay::measure_with(&workload, &settings, runs, 0.0)?;
     println!("{}", serde_json::to_string(&report)?);
+    let loops = (0..runs.max(1)).map(|_| benches::baseline::run(&workload).0).fold(f64::INFINITY, f64::min);
+    let graph = report.walls.iter().copied().fold(f64::INFINITY, f64::min);
+    println!("{}", serde_json::json!({ "plain_loop_s": loops, "ratio": loops / graph }));
     Ok(())
 }

@@ -183,7 +183,7 @@ impl Stage for Hours {
             let hour = machine.hour(Window::containing(news.window.start, Width::Hour).start.micros());
             let cells = Arc::make_mut(&mut hour.cells);
             cells.widen(news.roster.series.len());
-            news.rows.iter().for_each(|(slot, row)| cells.merge(slot, &row));
+            news.rows.each(|slot, row| cells.merge(slot, row));
             hour.revision = t;
             if hour.went_final {
                 hour.changed.extend(news.rows.iter().map(|(slot, _)| slot));

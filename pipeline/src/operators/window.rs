@@ -8,6 +8,7 @@
 //! Loss: none; what is older than the horizon is counted and its minute goes on the repair list (the raw tier has it); a sample seen before is counted as a duplicate.
 //! Invariants: T-1, W-1, W-2, W-4, kept by `state/minutes.rs`.
 
+use std::hint::black_box;
 use std::sync::Arc;
 
 use model::catalogue::Kind;
@@ -234,6 +235,11 @@ impl Stage for Windows {
             start = end;
         }
         self.arm(t, index);
+    }
+
+    fn warm(&self, records: &[At<Bound>]) {
+        let machines = records.iter().filter_map(|at| self.machines.get(at.item.roster().index as usize)?.as_deref());
+        black_box(machines.fold(0, |read, machine| read ^ machine.minutes.touch()));
     }
 
     fn advance(&mut self, now: LogicalTime, out: &mut Vec<At<Windowed>>) {

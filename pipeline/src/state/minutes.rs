@@ -122,6 +122,11 @@ impl Minutes {
         u64::try_from(self.interval).unwrap_or(0)
     }
 
+    /// Reads what the next frame will change.
+    pub fn touch(&self) -> u64 {
+        self.seen.touch() ^ self.minutes.back().map_or(0, |minute| minute.cells.touch())
+    }
+
     pub fn needs_correction(&self) -> bool {
         self.needs_correction
     }
@@ -294,12 +299,13 @@ impl Minute {
     }
 
     fn add_dense(&mut self, values: &[f64], time: Timestamp) {
-        Arc::make_mut(&mut self.cells).add_dense(values, time);
         if self.published > 0 {
             self.news.add_frame(values.iter().enumerate(), time);
         }
+        Arc::make_mut(&mut self.cells).add_dense(values, time);
     }
 
+    /// Adds samples of one time.
     fn add_frame<'a>(&mut self, samples: impl Iterator<Item = (usize, &'a f64)> + Clone, time: Timestamp) {
         if self.published > 0 {
             self.news.add_frame(samples.clone(), time);

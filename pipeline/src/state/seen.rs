@@ -29,6 +29,11 @@ pub struct Seen {
 }
 
 impl Seen {
+    /// Reads what the next frame will be held against.
+    pub fn touch(&self) -> u64 {
+        self.times.back().map_or(0, |(time, _)| time.cast_unsigned())
+    }
+
     /// Whether a dense frame of `width` slots at `time` is wholly new; then it is remembered.
     pub fn insert_dense(&mut self, time: i64, width: u32) -> bool {
         let is_newest = self.times.back().is_none_or(|(newest, _)| *newest < time);

@@ -1,5 +1,6 @@
 //! Sender: the producers' end. Clone it for every producer; the queue closes when the last clone is dropped.
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::sync::{Arc, MutexGuard};
 use std::time::{Duration, Instant};
@@ -80,6 +81,20 @@ impl<T> Sender<T> {
         }
         let count = items.len();
         state.items.extend(items.drain(..));
+        self.put(state, count);
+        true
+    }
+
+    /// Puts in as many of `items` from the front as there is room for, under one lock, and leaves the others. Never waits.
+    /// `false` when the queue is closed.
+    pub fn fill(&self, items: &mut VecDeque<T>) -> bool {
+        let mut state = self.shared.lock();
+        if state.is_closed {
+            return false;
+        }
+        let room = self.shared.capacity().saturating_sub(state.items.len());
+        let count = room.min(items.len());
+        state.items.extend(items.drain(..count));
         self.put(state, count);
         true
     }

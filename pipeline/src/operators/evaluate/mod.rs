@@ -13,6 +13,7 @@ mod watched;
 mod tests;
 
 use std::collections::{BTreeMap, VecDeque};
+use std::hint::black_box;
 use std::sync::Arc;
 
 use hashbrown::HashMap;
@@ -31,7 +32,7 @@ use crate::introspect::{Counted, Meter};
 use crate::operators::presence::MACHINE_DOWN;
 use crate::operators::window::MinuteUpdate;
 use crate::settings::Settings;
-use crate::stage::{At, Records, SharedRecords};
+use crate::stage::{At, Records, SharedRecords, WARM};
 use watched::Machine;
 
 /// How long after its boundary a changed binding takes effect: longer than the frontier lags in a quiet hub, so that records
@@ -102,6 +103,12 @@ impl Verdicts {
             self.counters.stashed.add(1);
             self.batches.push_back((needs, At { t, item: bound.clone() }));
         }
+    }
+
+    /// See `Stage::warm`.
+    fn warm(&self, records: &[At<Bound>]) {
+        let machines = records.iter().filter_map(|at| self.machines.get(at.item.roster().index as usize)?.as_deref());
+        black_box(machines.fold(0, |read, machine| read ^ machine.touch()));
     }
 
     /// Takes a minute, likewise.
@@ -260,7 +267,10 @@ pub fn evaluate<'s>(
             let known = frontiers[2].frontier().first().copied().unwrap_or(LogicalTime::MAX);
             verdicts.release(known, &mut out);
             batches.for_each(|_, records| {
-                records.iter().for_each(|At { t, item }| verdicts.batch(known, *t, item, &mut out));
+                for records in records.chunks(WARM) {
+                    verdicts.warm(records);
+                    records.iter().for_each(|At { t, item }| verdicts.batch(known, *t, item, &mut out));
+                }
             });
             minutes.for_each(|_, records| {
                 records.iter().for_each(|At { t, item }| verdicts.minute(known, *t, item, &mut out));

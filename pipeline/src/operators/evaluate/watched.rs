@@ -33,9 +33,8 @@ struct Watched {
 #[derive(Clone, Copy)]
 struct Hot {
     slot: u32,
-    operator: Operator,
     is_calm: bool,
-    threshold: f64,
+    breach: Breach,
     newest: i64,
     /// The value that was judged last.
     value: f64,
@@ -66,6 +65,34 @@ struct Look {
     time: Timestamp,
 }
 
+/// Which values breach a rule, as two comparisons: `Operator::holds` would choose between six by a jump.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Breach {
+    /// Both ends are calm, or both breach where `is_inside`.
+    from: f64,
+    to: f64,
+    is_inside: bool,
+}
+
+impl Breach {
+    fn of(operator: Operator, threshold: f64) -> Self {
+        let (from, to, is_inside) = match operator {
+            Operator::Gt => (f64::NEG_INFINITY, threshold, false),
+            Operator::Gte => (threshold, f64::INFINITY, true),
+            Operator::Lt => (threshold, f64::INFINITY, false),
+            Operator::Lte => (f64::NEG_INFINITY, threshold, true),
+            Operator::Eq => (threshold, threshold, true),
+            Operator::Ne => (threshold, threshold, false),
+        };
+        Self { from, to, is_inside }
+    }
+
+    #[inline]
+    fn holds(self, value: f64) -> bool {
+        ((value >= self.from) & (value <= self.to)) == self.is_inside
+    }
+}
+
 impl Machine {
     fn of(&mut self, rule: &Rule) -> &mut Watched {
         if rule.input == Input::Sample { &mut self.samples } else { &mut self.minutes }
@@ -79,6 +106,11 @@ impl Machine {
     /// A rule applies no more; its alert is resolved.
     pub(super) fn retract(&mut self, t: LogicalTime, Binding { series, rule }: &Binding, out: &mut Transitions) {
         self.of(&rule.rule).retract(t, series.slot, &rule.rule.name, out);
+    }
+
+    /// Reads what the next frame will be held against.
+    pub(super) fn touch(&self) -> i64 {
+        self.samples.hot.iter().fold(0, |read, hot| read ^ hot.newest)
     }
 
     pub(super) fn batch(&mut self, t: LogicalTime, bound: &Bound, out: &mut Transitions) {
@@ -180,11 +212,11 @@ impl Watched {
     }
 
     fn assert(&mut self, series: &SeriesFact, rule: Arc<Rule>, persisted: impl FnOnce() -> Option<Timestamp>) {
-        let (operator, threshold) = (rule.operator, rule.threshold);
+        let breach = Breach::of(rule.operator, rule.threshold);
         let at = match self.find(series.slot, &rule.name) {
             Ok(at) => {
                 let (hot, cold) = (&mut self.hot[at], &mut self.cold[at]);
-                (hot.operator, hot.threshold) = (operator, threshold);
+                hot.breach = breach;
                 cold.rule = rule;
                 cold.bindings += 1;
                 return;
@@ -196,7 +228,7 @@ impl Watched {
         let judged = self.hot.iter().filter(|hot| hot.slot == series.slot).map(|hot| hot.newest).max();
         let newest = judged.unwrap_or(i64::MIN).max(firing.map_or(i64::MIN, Timestamp::micros));
         let (slot, is_calm) = (series.slot, firing.is_none());
-        self.hot.insert(at, Hot { slot, operator, is_calm, threshold, newest, value: 0.0 });
+        self.hot.insert(at, Hot { slot, is_calm, breach, newest, value: 0.0 });
         let phase = firing.map_or(Phase::Calm, Phase::Firing);
         let (machine, key) = (series.machine.clone(), Arc::clone(&series.key));
         self.cold.insert(at, Cold { rule, machine, key, phase, bindings: 1 });
@@ -222,7 +254,7 @@ impl Watched {
             return;
         }
         (hot.newest, hot.value) = (look.time.micros(), look.value);
-        let breaches = hot.operator.holds(look.value, hot.threshold);
+        let breaches = hot.breach.holds(look.value);
         if breaches || !hot.is_calm {
             let cold = &mut self.cold[at];
             cold.step(breaches, look, out);
@@ -265,6 +297,14 @@ mod tests {
     use proptest::prelude::*;
 
     proptest! {
+        #[test]
+        fn two_comparisons_say_what_the_operator_says(value in -3i8..3, threshold in -3i8..3) {
+            let (value, threshold) = (f64::from(value), f64::from(threshold));
+            for operator in [Operator::Gt, Operator::Gte, Operator::Lt, Operator::Lte, Operator::Eq, Operator::Ne] {
+                prop_assert_eq!(Breach::of(operator, threshold).holds(value), operator.holds(value, threshold));
+            }
+        }
+
         #[test]
         fn a_slot_is_found_where_it_is(list in prop::collection::btree_set(0u16..60, 0..60)) {
             let list: Vec<u16> = list.into_iter().collect();
