@@ -182,7 +182,9 @@ impl SinkPort for HistoryFigures {
             | Output::Machine(_)
             | Output::Processes(_)
             | Output::Rejected(_)
-            | Output::Repair(_) => {}
+            | Output::Repair(_)
+            | Output::Fleet(_)
+            | Output::Hottest(_) => {}
         }
     }
 

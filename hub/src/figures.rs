@@ -16,7 +16,7 @@ use crate::operators::{self, Looks};
 const RATE_OVER_US: u64 = 10_000_000;
 
 /// Where each counter of the graph belongs: family, label name, label value.
-const FAMILIES: [(&str, &str, &str, &str); 13] = [
+const FAMILIES: [(&str, &str, &str, &str); 17] = [
     ("accepted", "pipeline_samples_total", "outcome", "accepted"),
     ("rejected", "pipeline_samples_total", "outcome", "rejected"),
     ("aggregated", "pipeline_samples_total", "outcome", "aggregated"),
@@ -30,6 +30,10 @@ const FAMILIES: [(&str, &str, &str, &str); 13] = [
     ("transitions", "pipeline_events_total", "kind", "transition"),
     ("stashed", "pipeline_events_total", "kind", "stashed"),
     ("activations", "pipeline_events_total", "kind", "activation"),
+    ("fleet_outside", "pipeline_fleet_left_out_total", "what", "late_minute"),
+    ("fleet_refused", "pipeline_fleet_left_out_total", "what", "series"),
+    ("fleet_left_out", "pipeline_fleet_left_out_total", "what", "metric"),
+    ("fleet_tags_refused", "pipeline_fleet_left_out_total", "what", "tag"),
 ];
 
 /// Reads the running parts; shared with the web.

@@ -50,7 +50,7 @@ impl Graph {
         settings.live_from = now.max(stores.journal.newest_t().map_or(0, |newest| newest + 1));
         settings.firing.clone_from(&stores.known.alerts);
         let sinks = [
-            spec("history", Feed::History, to_history.clone(), |_| true),
+            spec("history", Feed::History, to_history.clone(), is_stored),
             spec("hot", Feed::Live, to_hot.clone(), is_shown),
         ];
         let (handle, running) = pipeline::start(&settings, &sinks, gate).context("start the dataflow")?;
@@ -115,6 +115,11 @@ fn spec(name: &'static str, feed: Feed, queue: Sender<Egress>, wants: fn(&Output
     SinkSpec { name, feed, port: Box::new(move |_worker| Box::new(QueuePort::new(queue.clone(), wants))) }
 }
 
+/// What the history has a place for.
+fn is_stored(output: &Output) -> bool {
+    !matches!(output, Output::Hottest(_))
+}
+
 /// What the hot store has a place for.
 fn is_shown(output: &Output) -> bool {
     match output {
@@ -122,7 +127,8 @@ fn is_shown(output: &Output) -> bool {
         | Output::Transition(_)
         | Output::Presence(_)
         | Output::Machine(_)
-        | Output::Processes(_) => true,
-        Output::Minute(_) | Output::Hour(_) | Output::Rejected(_) | Output::Repair(_) => false,
+        | Output::Processes(_)
+        | Output::Hottest(_) => true,
+        Output::Minute(_) | Output::Hour(_) | Output::Rejected(_) | Output::Repair(_) | Output::Fleet(_) => false,
     }
 }

@@ -29,6 +29,8 @@ pub struct Metric {
     pub max: f64,
     /// Label of the dashboard.
     pub display: &'static str,
+    /// A person compares machines by it: it is rolled up over the fleet.
+    pub is_compared: bool,
 }
 
 /// An older name of a metric.
@@ -56,55 +58,59 @@ const ANY: f64 = f64::MAX;
 const TIB_4096: f64 = 4_503_599_627_370_496.0;
 
 const fn gauge(name: &'static str, unit: &'static str, max: f64, display: &'static str) -> Metric {
-    Metric { name, unit, kind: Kind::Gauge, min: 0.0, max, display }
+    Metric { name, unit, kind: Kind::Gauge, min: 0.0, max, display, is_compared: false }
+}
+
+const fn compared(metric: Metric) -> Metric {
+    Metric { is_compared: true, ..metric }
 }
 
 /// A ratio may exceed 1 by rounding and clock jitter between two reads; the sampler clamps, other senders may not.
 const RATIO: f64 = 1.001;
 
 pub const METRICS: &[Metric] = &[
-    gauge("system.cpu.utilization", "1", RATIO, "CPU"),
+    compared(gauge("system.cpu.utilization", "1", RATIO, "CPU")),
     gauge("system.cpu.mode.utilization", "1", RATIO, "CPU by mode"),
     gauge("system.cpu.core.utilization", "1", RATIO, "CPU by core"),
-    gauge("system.cpu.load_average.1m", "1", 1e6, "Load 1 min"),
+    compared(gauge("system.cpu.load_average.1m", "1", 1e6, "Load 1 min")),
     gauge("system.cpu.load_average.5m", "1", 1e6, "Load 5 min"),
     gauge("system.cpu.load_average.15m", "1", 1e6, "Load 15 min"),
     gauge("system.memory.limit", "By", TIB_4096, "Memory size"),
-    gauge("system.memory.used", "By", TIB_4096, "Memory used"),
+    compared(gauge("system.memory.used", "By", TIB_4096, "Memory used")),
     gauge("system.memory.available", "By", TIB_4096, "Memory available"),
     gauge("system.memory.cached", "By", TIB_4096, "Memory cached"),
     gauge("system.memory.buffers", "By", TIB_4096, "Memory buffers"),
-    gauge("system.memory.utilization", "1", RATIO, "Memory"),
+    compared(gauge("system.memory.utilization", "1", RATIO, "Memory")),
     gauge("system.paging.limit", "By", TIB_4096, "Swap size"),
     gauge("system.paging.usage", "By", TIB_4096, "Swap used"),
-    gauge("system.paging.utilization", "1", RATIO, "Swap"),
+    compared(gauge("system.paging.utilization", "1", RATIO, "Swap")),
     gauge("system.filesystem.limit", "By", ANY, "Disk size"),
     gauge("system.filesystem.usage", "By", ANY, "Disk used"),
-    gauge("system.filesystem.utilization", "1", RATIO, "Disk"),
-    gauge("system.filesystem.inodes.utilization", "1", RATIO, "Inodes"),
+    compared(gauge("system.filesystem.utilization", "1", RATIO, "Disk")),
+    compared(gauge("system.filesystem.inodes.utilization", "1", RATIO, "Inodes")),
     gauge("system.filesystem.readonly", "1", 1.0, "Read-only"),
-    gauge("system.disk.read.bytes_rate", "By/s", ANY, "Disk read"),
-    gauge("system.disk.write.bytes_rate", "By/s", ANY, "Disk written"),
-    gauge("system.disk.read.operations_rate", "1/s", ANY, "Disk reads"),
-    gauge("system.disk.write.operations_rate", "1/s", ANY, "Disk writes"),
-    gauge("system.disk.busy", "1", 1.05, "Disk busy"),
-    gauge("system.network.receive.bytes_rate", "By/s", ANY, "Network received"),
-    gauge("system.network.transmit.bytes_rate", "By/s", ANY, "Network sent"),
+    compared(gauge("system.disk.read.bytes_rate", "By/s", ANY, "Disk read")),
+    compared(gauge("system.disk.write.bytes_rate", "By/s", ANY, "Disk written")),
+    compared(gauge("system.disk.read.operations_rate", "1/s", ANY, "Disk reads")),
+    compared(gauge("system.disk.write.operations_rate", "1/s", ANY, "Disk writes")),
+    compared(gauge("system.disk.busy", "1", 1.05, "Disk busy")),
+    compared(gauge("system.network.receive.bytes_rate", "By/s", ANY, "Network received")),
+    compared(gauge("system.network.transmit.bytes_rate", "By/s", ANY, "Network sent")),
     gauge("system.network.receive.packets_rate", "1/s", ANY, "Packets received"),
     gauge("system.network.transmit.packets_rate", "1/s", ANY, "Packets sent"),
-    gauge("system.network.receive.errors_rate", "1/s", ANY, "Receive errors"),
-    gauge("system.network.transmit.errors_rate", "1/s", ANY, "Transmit errors"),
-    gauge("system.network.receive.dropped_rate", "1/s", ANY, "Received and dropped"),
-    gauge("system.network.transmit.dropped_rate", "1/s", ANY, "Transmit dropped"),
-    gauge("system.network.connection.count", "1", 1e9, "TCP connections"),
-    gauge("system.process.count", "1", 1e9, "Processes"),
+    compared(gauge("system.network.receive.errors_rate", "1/s", ANY, "Receive errors")),
+    compared(gauge("system.network.transmit.errors_rate", "1/s", ANY, "Transmit errors")),
+    compared(gauge("system.network.receive.dropped_rate", "1/s", ANY, "Received and dropped")),
+    compared(gauge("system.network.transmit.dropped_rate", "1/s", ANY, "Transmit dropped")),
+    compared(gauge("system.network.connection.count", "1", 1e9, "TCP connections")),
+    compared(gauge("system.process.count", "1", 1e9, "Processes")),
     gauge("system.file_descriptor.count", "1", 1e12, "Open files"),
-    gauge("system.file_descriptor.utilization", "1", RATIO, "Open files, share of the limit"),
-    gauge("system.pressure.cpu.some", "1", 1.05, "CPU pressure"),
-    gauge("system.pressure.memory.some", "1", 1.05, "Memory pressure"),
-    gauge("system.pressure.memory.full", "1", 1.05, "Memory pressure, full"),
-    gauge("system.pressure.io.some", "1", 1.05, "I/O pressure"),
-    gauge("system.pressure.io.full", "1", 1.05, "I/O pressure, full"),
+    compared(gauge("system.file_descriptor.utilization", "1", RATIO, "Open files, share of the limit")),
+    compared(gauge("system.pressure.cpu.some", "1", 1.05, "CPU pressure")),
+    compared(gauge("system.pressure.memory.some", "1", 1.05, "Memory pressure")),
+    compared(gauge("system.pressure.memory.full", "1", 1.05, "Memory pressure, full")),
+    compared(gauge("system.pressure.io.some", "1", 1.05, "I/O pressure")),
+    compared(gauge("system.pressure.io.full", "1", 1.05, "I/O pressure, full")),
     Metric {
         name: "system.temperature",
         unit: "Cel",
@@ -112,9 +118,18 @@ pub const METRICS: &[Metric] = &[
         min: -273.15,
         max: 1000.0,
         display: "Temperature",
+        is_compared: true,
     },
     gauge("system.uptime", "s", 1e11, "Uptime"),
-    Metric { name: "payment.amount", unit: "1", kind: Kind::Event, min: -1e15, max: 1e15, display: "Payment" },
+    Metric {
+        name: "payment.amount",
+        unit: "1",
+        kind: Kind::Event,
+        min: -1e15,
+        max: 1e15,
+        display: "Payment",
+        is_compared: true,
+    },
 ];
 
 const GIB: f64 = 1_073_741_824.0;

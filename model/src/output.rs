@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::aggregate::Aggregates;
 use crate::alert::Transition;
 use crate::bound::Bound;
+use crate::fleet::{FleetMinute, Hottest};
 use crate::ids::MachineId;
 use crate::machine::{MachineInfo, Presence, Processes};
 use crate::record::Rejected;
@@ -32,6 +33,10 @@ pub enum Output {
     Processes(Arc<Processes>),
     Rejected(Arc<Rejected>),
     Repair(Arc<Repair>),
+    /// A minute of all machines or of those with a tag: for the history.
+    Fleet(Arc<FleetMinute>),
+    /// The top of each metric: for the live view.
+    Hottest(Arc<Hottest>),
 }
 
 /// What a sink's queue carries. Items of one T may come in several messages, from several workers.

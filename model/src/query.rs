@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use crate::alert::Alert;
 use crate::bound::Roster;
+use crate::fleet::{Hottest, Tag};
 use crate::ids::MachineId;
 use crate::machine::{MachineInfo, Processes, Status};
 use crate::record::Rejected;
@@ -63,6 +64,8 @@ pub trait HotState: Send + Sync {
     fn machine(&self, id: &MachineId) -> Option<Arc<MachineView>>;
     /// Firing alerts, worst first, then newest.
     fn alerts(&self) -> Vec<Arc<Alert>>;
+    /// The top of each metric in the newest complete minute of the fleet; none before the first.
+    fn hottest(&self) -> Option<Arc<Hottest>>;
     /// The newest version; rises with every change.
     fn version(&self) -> u64;
     /// All changes after `version`; 0 gives everything. Removals older than the newest 1,024 come as a full snapshot.
@@ -125,9 +128,54 @@ pub struct AlertQuery {
     pub limit: usize,
 }
 
+/// Whose minutes are asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum OfFleet {
+    All,
+    /// The machines with a tag of this name, value by value.
+    Name(String),
+    Tag(Tag),
+}
+
+/// One metric of the fleet's minutes over a range `[from, to)`.
+#[derive(Debug, Clone)]
+pub struct FleetQuery {
+    /// Catalogue name.
+    pub metric: String,
+    pub of: OfFleet,
+    pub from: Timestamp,
+    pub to: Timestamp,
+    /// Most points of all series together; the store stops there and says `truncated`.
+    pub points_max: usize,
+}
+
+/// One group's minutes of one metric, column-wise, in time order.
+#[derive(Debug, Clone, Default)]
+pub struct FleetPoints {
+    /// `None`: the whole fleet.
+    pub tag: Option<Tag>,
+    pub t: Vec<Timestamp>,
+    pub machines: Vec<u32>,
+    pub count: Vec<u64>,
+    pub sum: Vec<f64>,
+    pub min: Vec<f64>,
+    pub max: Vec<f64>,
+}
+
+#[derive(Debug, Clone, Default)]
+pub struct FleetAnswer {
+    /// In the order of the tags' values.
+    pub series: Vec<FleetPoints>,
+    /// Part of the range is older than what is kept.
+    pub partial: bool,
+    pub truncated: bool,
+}
+
 /// Stored data.
 pub trait History: Send + Sync {
     fn range(&self, query: RangeQuery) -> Answer<'_, RangeAnswer>;
+    /// Kept as long as the minute tier.
+    fn fleet(&self, query: FleetQuery) -> Answer<'_, FleetAnswer>;
     /// Newest first.
     fn alerts(&self, query: AlertQuery) -> Answer<'_, Vec<Alert>>;
     /// Newest first.

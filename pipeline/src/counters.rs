@@ -44,11 +44,19 @@ pub struct Counters {
     pub stashed: Count,
     /// Activations of the source.
     pub activations: Count,
+    /// Minute updates that came too late for the fleet's minute, or from too far ahead.
+    pub fleet_outside: Count,
+    /// Series of a machine that has more metrics of its own than the fleet takes from one.
+    pub fleet_refused: Count,
+    /// Metrics left out of a minute of the fleet, for want of room.
+    pub fleet_left_out: Count,
+    /// Tags that get no rollups, for want of room.
+    pub fleet_tags_refused: Count,
 }
 
 impl Counters {
     /// Name and value of each, for `/metrics`.
-    pub fn list(&self) -> [(&'static str, u64); 13] {
+    pub fn list(&self) -> [(&'static str, u64); 17] {
         [
             ("accepted", self.accepted.get()),
             ("rejected", self.rejected.get()),
@@ -63,6 +71,10 @@ impl Counters {
             ("transitions", self.transitions.get()),
             ("stashed", self.stashed.get()),
             ("activations", self.activations.get()),
+            ("fleet_outside", self.fleet_outside.get()),
+            ("fleet_refused", self.fleet_refused.get()),
+            ("fleet_left_out", self.fleet_left_out.get()),
+            ("fleet_tags_refused", self.fleet_tags_refused.get()),
         ]
     }
 }

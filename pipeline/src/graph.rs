@@ -10,7 +10,9 @@ use timely::dataflow::operators::vec::Map;
 
 use crate::control::bindings::bindings;
 use crate::control::coarsen::coarsen;
-use crate::operators::batch::{Frames, batch};
+    ];
+    let changes = scope.concatenate(changes.into_iter().chain(fleet));
+    let latest = live(batches.clone());
 use crate::operators::egress::{SinkPort, egress};
 use crate::operators::evaluate::{Verdicts, evaluate};
 use crate::operators::live::live;
@@ -65,12 +67,13 @@ pub(crate) fn build(
         Windowed::Repair(repair) => Some(At { t, item: Output::Repair(repair) }),
     });
     let hours = stage(minutes.clone(), "rollup", Hours::new(settings.window.clone(), counted()));
+    let fleet = settings.fleet.is_on.then(|| fleet(minutes.clone(), normalized.facts.clone(), settings, &counters));
     let bindings = bindings(coarsen(normalized.facts));
     let verdicts = Verdicts::new(settings, counted());
     let transitions = evaluate(batches.clone(), minutes.clone(), bindings, verdicts);
     let presence = presence(frames, normalized.introductions, Roll::new(settings));
 
-    let changes = scope.concatenate([
+    let changes = [
         normalized.outputs,
         outputs(transitions, Output::Transition),
         outputs(presence, |output| match output {
@@ -80,8 +83,15 @@ pub(crate) fn build(
         outputs(minutes, |update| Output::Minute(update.rows)),
         outputs(hours, Output::Hour),
         repairs,
+<<<<<<< HEAD
     ]);
     let latest = live(batches.clone());
+=======
+    ];
+    let changes = scope.concatenate(changes.into_iter().chain(fleet));
+    let history = scope.concatenate([changes.clone(), outputs(batches.clone(), Output::Samples)]);
+    let latest = scope.concatenate([changes, outputs(live(batches), Output::Samples)]);
+>>>>>>> be44483 (Fleet: rollups per tag and the hottest machines, from minute rows, in differential)
     for SinkInlet { name, feed, port, completed } in inlets {
         let samples = match feed {
             Feed::History => batches.clone(),

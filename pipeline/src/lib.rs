@@ -15,12 +15,13 @@ pub mod state;
 pub mod watchdog;
 pub mod worker;
 
+pub use control::fleet::TagLimits;
 pub use counters::{Count, Counters};
 pub use graph::Feed;
 pub use introspect::{Detail, GraphView};
 pub use operators::egress::{QueuePort, SinkPort};
 pub use operators::presence::{MACHINE_DOWN, MACHINE_UP, machine_down};
 pub use operators::source::Gate;
-pub use settings::{PresenceSettings, Settings, WindowSettings};
+pub use settings::{FleetSettings, PresenceSettings, Settings, WindowSettings};
 pub use watchdog::{Stuck, Watchdog};
 pub use worker::{Handle, PipelineError, Running, SinkSpec, start};

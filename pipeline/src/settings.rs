@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use model::{Alert, Catalogue, LogicalTime, Timestamp};
 
+use crate::control::fleet::TagLimits;
 use crate::introspect::Detail;
 
 #[derive(Debug, Clone)]
@@ -17,6 +18,7 @@ pub struct Settings {
     pub series_per_machine_max: usize,
     pub window: WindowSettings,
     pub presence: PresenceSettings,
+    pub fleet: FleetSettings,
     /// How long samples of the one-sample-per-message wire wait for others of their time.
     pub batch_age_max: Duration,
     /// Replay ends here: presence waits a grace after it, and verdicts persisted before it are settled.
@@ -36,6 +38,7 @@ impl Settings {
             series_per_machine_max: 1_000,
             window: WindowSettings::default(),
             presence: PresenceSettings::default(),
+            fleet: FleetSettings::default(),
             batch_age_max: Duration::from_millis(50),
             live_from: 0,
             firing: Vec::new(),
@@ -92,6 +95,36 @@ impl Default for PresenceSettings {
             down_after: Duration::from_secs(60),
             grace: Duration::from_secs(30),
             interval_default: Duration::from_secs(5),
+        }
+    }
+}
+
+#[derive(Debug, Clone)]
+pub struct FleetSettings {
+    /// Off: no fleet rollups and no hottest machines.
+    pub is_on: bool,
+    /// A minute of the fleet is complete this long after its end, by the graph's clock, whatever machines are missing.
+    pub complete_after: Duration,
+    /// A minute of the fleet changes until this long after its end.
+    pub held_for: Duration,
+    /// Minutes that begin further ahead of the graph's clock are no minutes of the fleet: the machine's clock is wrong.
+    pub ahead_max: Duration,
+    /// Metrics that the catalogue does not list, of one machine and of a group.
+    pub metrics_max: usize,
+    pub tags: TagLimits,
+}
+
+impl Default for FleetSettings {
+    fn default() -> Self {
+        Self {
+            is_on: true,
+            // The watermark's 10 s of lateness, an interval of 5 s, and room for collectors with longer ones.
+            complete_after: Duration::from_secs(30),
+            // Long enough for a hub that restarts, short enough that a fleet's worth of minutes stays small.
+            held_for: Duration::from_secs(180),
+            ahead_max: Duration::from_secs(600),
+            metrics_max: 64,
+            tags: TagLimits::default(),
         }
     }
 }

@@ -201,7 +201,9 @@ fn published(outputs: &[(u64, Output)]) -> BTreeMap<String, Vec<String>> {
             | Output::Machine(_)
             | Output::Processes(_)
             | Output::Rejected(_)
-            | Output::Repair(_) => continue,
+            | Output::Repair(_)
+            | Output::Fleet(_)
+            | Output::Hottest(_) => continue,
         };
         by_machine.entry(stream).or_default().push(format!("{at} {text}"));
     }

@@ -10,8 +10,8 @@ use model::machine::Presence;
 use model::rule::{Input, Operator, Rule};
 use model::series::{Labels, SeriesKey};
 use model::{
-    Aggregate, Aggregates, Change, LogicalTime, MachineId, RejectReason, Rejected, Repair, SessionId, Severity, Slot,
-    Status, Timestamp, Transition, Width, Window,
+    Aggregate, Aggregates, Change, FleetMinute, FleetRow, LogicalTime, MachineId, RejectReason, Rejected, Repair,
+    SessionId, Severity, Slot, Status, Tag, Timestamp, Transition, Width, Window,
 };
 
 pub(crate) fn machine(name: &str) -> MachineId {
@@ -145,4 +145,22 @@ pub(crate) fn rejected(name: &str, time: Timestamp) -> Arc<Rejected> {
 
 pub(crate) fn repair(name: &str, minute: Timestamp) -> Arc<Repair> {
     Arc::new(Repair { machine: machine(name), minute })
+}
+
+/// Metrics with the number of their machines, each with one sample of 0.1.
+pub(crate) fn fleet_minute(
+    tag: Option<&Tag>,
+    minute: Timestamp,
+    revision: LogicalTime,
+    metrics: &[(&str, u32)],
+) -> FleetMinute {
+    let row = |(metric, machines): &(&str, u32)| FleetRow {
+        metric: (*metric).into(),
+        machines: *machines,
+        count: u64::from(*machines),
+        sum: 0.1 * f64::from(*machines),
+        min: 0.1,
+        max: 0.1,
+    };
+    FleetMinute { tag: tag.cloned(), minute, revision, rows: metrics.iter().map(row).collect() }
 }

@@ -44,7 +44,9 @@ impl Lane {
             | Output::Machine(_)
             | Output::Processes(_)
             | Output::Rejected(_)
-            | Output::Repair(_) => Self::Rows,
+            | Output::Repair(_)
+            | Output::Fleet(_)
+            | Output::Hottest(_) => Self::Rows,
         }
     }
 }

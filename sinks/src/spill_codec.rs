@@ -18,6 +18,7 @@ use model::{
 use serde::{Deserialize, Serialize};
 
 use crate::sink::{Group, WriteBatch};
+use crate::spill_fleet::FleetJson;
 
 const VERSION: u8 = 1;
 
@@ -27,6 +28,7 @@ const WINDOW: u8 = 3;
 const TRANSITION: u8 = 4;
 const PRESENCE: u8 = 5;
 const REPAIR: u8 = 6;
+const FLEET: u8 = 7;
 
 const ROW_BYTES: usize = 52;
 
@@ -105,6 +107,9 @@ impl Encoder {
             Output::Processes(table) => self.record(&Record::Processes(Arc::clone(table))),
             Output::Rejected(rejected) => self.record(&Record::Rejected(Arc::clone(rejected))),
             Output::Repair(repair) => self.json(REPAIR, repair.as_ref()),
+            Output::Fleet(fleet) => self.json(FLEET, &FleetJson::from(fleet.as_ref())),
+            // For the live view only: no store has a place for it.
+            Output::Hottest(_) => {}
         }
     }
 
@@ -231,6 +236,7 @@ impl Reader {
                 }))
             }
             REPAIR => Output::Repair(Arc::new(serde_json::from_slice(body)?)),
+            FLEET => Output::Fleet(Arc::new(serde_json::from_slice::<FleetJson>(body)?.into())),
             other => return Err(CodecError::UnknownKind(other)),
         };
         let group = self.groups.last_mut().ok_or(CodecError::Malformed("an output before its group"))?;
@@ -308,8 +314,10 @@ fn row(bytes: &[u8; ROW_BYTES]) -> (Slot, Aggregate) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fixtures::{at, frame, presence, rejected, repair, roster, rule, samples, transition, window};
-    use model::{MachineInfo, Severity};
+    use crate::fixtures::{
+        at, fleet_minute, frame, presence, rejected, repair, roster, rule, samples, transition, window,
+    };
+    use model::{MachineInfo, Severity, Tag};
 
     fn everything() -> Vec<Group> {
         let roster = roster("a", 3);
@@ -325,6 +333,8 @@ mod tests {
             Output::Machine(Arc::new(info)),
             Output::Rejected(rejected("a", at(5))),
             Output::Repair(repair("a", at(60))),
+            Output::Fleet(Arc::new(fleet_minute(Some(&Tag::new("role", "db")), at(60), 9, &[("cpu", 3)]))),
+            Output::Fleet(Arc::new(fleet_minute(None, at(60), 9, &[]))),
         ];
         let empty = Group { t: 9, outputs: vec![] };
         vec![Group { t: 7, outputs }, empty]

@@ -59,6 +59,18 @@ const PATHS: &[Path] = &[
     path("/api/v1/machines/{id}/metrics", "The newest value of each series", &[], Json("Metrics")),
     path("/api/v1/machines/{id}/processes", "The busiest and largest processes", &[], Json("ProcessTable")),
     stored(path("/api/v1/machines/{id}/history", "Series over a range", HISTORY, Json("History"))),
+    stored(path(
+        "/api/v1/fleet/rollups",
+        "A metric's minutes over all machines, or those with a tag",
+        &["one_metric", "tag", "from", "to"],
+        Json("FleetRollups"),
+    )),
+    path(
+        "/api/v1/fleet/hottest",
+        "The machines with the highest values in the newest complete minute",
+        &["some_metric", "k"],
+        Json("Hottest"),
+    ),
     path("/api/v1/metrics", "The catalogue of metrics", &[], Json("MetricPage")),
     path("/api/v1/alerts", "Firing alerts, worst and newest first", &["limit", "cursor"], Json("AlertPage")),
     stored(path(

@@ -15,7 +15,7 @@ use model::command::{Changed, RuleChange, RuleError, RuleListing, RuleStore};
 use model::dataflow::Stopped;
 use model::query::{Changes, HotState, MachineView};
 use model::{
-    Alert, Batch, Dataflow, Labels, LogicalTime, MachineId, Record, RejectReason, RuleSet, SeriesKey, Stamped,
+    Alert, Batch, Dataflow, Hottest, Labels, LogicalTime, MachineId, Record, RejectReason, RuleSet, SeriesKey, Stamped,
     Timestamp,
 };
 use proto::pb::metrics_service_client::MetricsServiceClient;
@@ -128,6 +128,9 @@ impl HotState for Hot {
     }
     fn alerts(&self) -> Vec<Arc<Alert>> {
         Vec::new()
+    }
+    fn hottest(&self) -> Option<Arc<Hottest>> {
+        None
     }
     fn version(&self) -> u64 {
         1

@@ -68,11 +68,19 @@ impl<'de> Deserialize<'de> for RuleFact {
     }
 }
 
+/// A machine that says of itself what it is.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct MachineFact {
+    pub machine: MachineId,
+    pub tags: Arc<BTreeMap<String, String>>,
+}
+
 /// A fact of the control plane.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Fact {
     Series(SeriesFact),
     Rule(RuleFact),
+    Machine(MachineFact),
 }
 
 /// +1: it holds from here on; -1: it no longer does.

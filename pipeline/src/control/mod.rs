@@ -5,3 +5,4 @@ pub mod arranged;
 pub mod bindings;
 pub mod coarsen;
 pub mod facts;
+pub mod fleet;

@@ -1,6 +1,7 @@
 //! Runs the whole graph on hand-made records and collects what leaves it.
 #![allow(clippy::unwrap_used, reason = "a test helper: a failed step fails the test")]
 
+use std::collections::BTreeMap;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -95,6 +96,16 @@ pub(crate) fn run(
     seals: impl Fn(usize) -> bool,
     end: LogicalTime,
 ) -> Vec<(LogicalTime, Output)> {
+    run_counted(settings, records, seals, end).0
+}
+
+/// As `run`, with the graph's counters by name, summed over its workers.
+pub(crate) fn run_counted(
+    settings: &Settings,
+    records: &[Stamped],
+    seals: impl Fn(usize) -> bool,
+    end: LogicalTime,
+) -> (Vec<(LogicalTime, Output)>, BTreeMap<&'static str, u64>) {
     let outputs = Arc::new(Mutex::new(Vec::new()));
     let progress = Arc::new(Mutex::new(Vec::new()));
     let (done, waiting) = sync_channel(settings.workers);
@@ -117,7 +128,12 @@ pub(crate) fn run(
         waiting.recv_timeout(DEADLINE).unwrap();
     }
     running.join().unwrap();
-    std::mem::take(&mut *outputs.lock().unwrap())
+    let mut counts = BTreeMap::new();
+    for (name, count) in handle.counters().iter().flat_map(|worker| worker.list()) {
+        *counts.entry(name).or_default() += count;
+    }
+    let outputs = std::mem::take(&mut *outputs.lock().unwrap());
+    (outputs, counts)
 }
 
 /// Waits for the graph, with a deadline.

@@ -19,7 +19,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use hashbrown::HashMap;
 use model::query::Health;
-use model::{Alert, MachineId, MachineInfo, Status, Timestamp};
+use model::{Alert, Hottest, MachineId, MachineInfo, Status, Timestamp};
 use runtime::clock::SharedClock;
 use runtime::metrics::Registry;
 use tokio::sync::watch;
@@ -48,6 +48,7 @@ pub struct HotStore {
     /// In id order, for readers.
     entries: RwLock<BTreeMap<MachineId, Arc<Entry>>>,
     alerts: Mutex<AlertBook>,
+    hottest: Mutex<Option<Arc<Hottest>>>,
     departures: Mutex<Departures>,
     rate: Mutex<Rate>,
     /// Held while outputs are applied: one writer at a time.
@@ -80,6 +81,7 @@ impl HotStore {
             wake: watch::Sender::new(0),
             entries: RwLock::default(),
             alerts: Mutex::new(alerts),
+            hottest: Mutex::default(),
             departures: Mutex::default(),
             rate: Mutex::default(),
             writer: Mutex::default(),

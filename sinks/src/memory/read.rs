@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use model::query::{Changes, HotState, MachineView};
-use model::{Alert, MachineId};
+use model::{Alert, Hottest, MachineId};
 
 use super::machine::Entry;
 use super::{HotStore, lock, read_lock};
@@ -21,6 +21,10 @@ impl HotState for HotStore {
 
     fn alerts(&self) -> Vec<Arc<Alert>> {
         lock(&self.alerts).firing()
+    }
+
+    fn hottest(&self) -> Option<Arc<Hottest>> {
+        lock(&self.hottest).clone()
     }
 
     fn version(&self) -> u64 {

@@ -89,7 +89,15 @@ impl HotStore {
             }),
             Output::Transition(transition) => self.transition(writer, version, transition),
             // Windows and dead letters are history's.
-            Output::Minute(_) | Output::Hour(_) | Output::Rejected(_) | Output::Repair(_) => false,
+            Output::Hottest(hottest) => {
+                let mut shown = lock(&self.hottest);
+                if shown.as_ref().is_none_or(|shown| hottest.is_newer(shown)) {
+                    *shown = Some(Arc::clone(hottest));
+                }
+                // Asked for by a path of its own: no change of any machine.
+                false
+            }
+            Output::Minute(_) | Output::Hour(_) | Output::Rejected(_) | Output::Repair(_) | Output::Fleet(_) => false,
         }
     }
 

@@ -4,6 +4,7 @@ use model::Timestamp;
 use rusqlite::{Connection, params};
 
 use super::config::SqliteSettings;
+use super::fleet;
 
 /// Rows deleted in one step: some milliseconds of work.
 const STEP_ROWS: u32 = 500;
@@ -19,6 +20,8 @@ pub(super) enum Stage {
     Chunks,
     /// Windows of the machines after this id.
     Windows(i64),
+    /// Minutes of the fleet's groups after this id.
+    Fleet(i64),
     Alerts,
     DeadLetters,
     Machines,
@@ -52,7 +55,10 @@ pub(super) fn step(
         }
         Stage::Windows(after) => {
             let cutoffs = (before(settings.minute_kept), before(settings.hour_kept));
-            Some(expire_windows(sql, after, cutoffs)?.map_or(Stage::Alerts, Stage::Windows))
+            Some(expire_windows(sql, after, cutoffs)?.map_or(Stage::Fleet(0), Stage::Windows))
+        }
+        Stage::Fleet(after) => {
+            Some(fleet::expire(sql, after, before(settings.minute_kept))?.map_or(Stage::Alerts, Stage::Fleet))
         }
         Stage::Alerts => {
             let deleted = delete(include_str!("sql/expire_alerts.sql"), before(settings.alerts_kept))?;

@@ -6,6 +6,7 @@
 mod chunk;
 mod config;
 mod expire;
+mod fleet;
 mod gather;
 mod open;
 mod pool;

@@ -17,7 +17,8 @@ const FILE: &str = "history.db";
 const MARK: &str = "history.db.damaged";
 
 /// Applied in order; the file's `user_version` says how many it has.
-const MIGRATIONS: [&str; 2] = [include_str!("sql/0001_schema.sql"), include_str!("sql/0002_repairs.sql")];
+const MIGRATIONS: [&str; 3] =
+    [include_str!("sql/0001_schema.sql"), include_str!("sql/0002_repairs.sql"), include_str!("sql/0003_fleet.sql")];
 
 /// Statements kept compiled: more than there are.
 const STATEMENTS: usize = 64;

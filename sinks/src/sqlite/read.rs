@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hashbrown::HashMap;
-use model::query::{AlertQuery, Answer, History, QueryError, RangeAnswer, RangeQuery, SeriesPoints, Tier};
+use model::query::{
+    AlertQuery, Answer, FleetAnswer, FleetQuery, History, QueryError, RangeAnswer, RangeQuery, SeriesPoints, Tier,
+};
 use model::{
     Alert, AlertState, Labels, MachineId, MachineInfo, RejectReason, Rejected, Rule, SeriesKey, Timestamp, Width,
     Window,
@@ -13,6 +15,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::Shared;
 use super::chunk::Chunk;
+use super::fleet;
 use super::gather::{self, Batches, SPAN_MAX, Sample};
 use super::pool::ReadError;
 use crate::memory::KnownMachine;
@@ -80,6 +83,12 @@ impl History for SqliteHistory {
             let answer = self.shared.pool.query(read).await?;
             Ok(RangeAnswer { partial: is_partial, ..answer })
         })
+    }
+
+    fn fleet(&self, query: FleetQuery) -> Answer<'_, FleetAnswer> {
+        let oldest = Timestamp::from_micros(self.shared.clock.now_us()) - self.kept(Tier::Minute);
+        let partial = query.from < oldest;
+        Box::pin(self.shared.pool.query(move |sql| Ok(FleetAnswer { partial, ..fleet::read(sql, &query)? })))
     }
 
     fn alerts(&self, query: AlertQuery) -> Answer<'_, Vec<Alert>> {

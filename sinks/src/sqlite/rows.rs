@@ -13,6 +13,7 @@ use model::{
 use runtime::metrics::Counter;
 use rusqlite::{Connection, Statement, params};
 
+use super::fleet;
 use super::gather::RawChunk;
 
 /// What a row function fails with: the database, or a value that does not become text.
@@ -117,6 +118,9 @@ impl RowWriter<'_> {
             Output::Processes(table) => self.processes(table),
             Output::Rejected(rejected) => self.rejected(rejected),
             Output::Repair(repair) => self.repair(t, repair),
+            Output::Fleet(fleet) => Ok(fleet::write(self.sql, fleet)?),
+            // The live view's.
+            Output::Hottest(_) => Ok(()),
         }
     }
 
@@ -231,6 +235,6 @@ pub(super) fn sql_t(t: LogicalTime) -> i64 {
 }
 
 /// SQLite stores NaN as NULL, which the schema refuses. Samples are finite; only a sum that overflowed both ways is not.
-fn real(value: f64) -> f64 {
+pub(super) fn real(value: f64) -> f64 {
     if value.is_nan() { 0.0 } else { value }
 }

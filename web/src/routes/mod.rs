@@ -4,6 +4,7 @@ mod alerts;
 mod catalogue;
 mod commands;
 mod dead_letters;
+mod fleet;
 mod fragments;
 mod health;
 mod history;
@@ -42,6 +43,8 @@ pub(crate) fn all() -> Router<Arc<Shared>> {
         .route("/api/v1/machines/{id}/processes", get(machines::processes))
         .route("/api/v1/machines/{id}/history", get(history::history))
         .route("/api/v1/machines/{id}/commands/{command}", post(commands::send))
+        .route("/api/v1/fleet/rollups", get(fleet::rollups))
+        .route("/api/v1/fleet/hottest", get(fleet::hottest))
         .route("/api/v1/metrics", get(catalogue::list))
         .route("/api/v1/alerts", get(alerts::active))
         .route("/api/v1/alerts/history", get(alerts::history))

@@ -5,6 +5,8 @@ mod commands;
 #[cfg(test)]
 mod common;
 #[cfg(test)]
+mod fleet;
+#[cfg(test)]
 mod fragments;
 #[cfg(test)]
 mod history;

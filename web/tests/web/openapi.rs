@@ -1,7 +1,7 @@
 //! The OpenAPI document tells the truth: each of its paths answers, and each answer fits the schema named there.
 
-use model::AlertState;
-use model::query::{RangeAnswer, Tier};
+use model::query::{FleetAnswer, RangeAnswer, Tier};
+use model::{AlertState, Hottest, HottestOf, MachineId, Timestamp};
 use serde_json::Value;
 
 use crate::common::{Hub, fleet};
@@ -14,6 +14,10 @@ fn hub() -> Hub {
     *hub.history.alerts.lock().unwrap() = vec![fleet::alert("a2", "db-1", AlertState::Resolved)];
     let answer = |series| RangeAnswer { series: vec![series], ..RangeAnswer::default() };
     hub.history.set(Tier::Raw, answer(fleet::raw("system.cpu.utilization", &[(-5, 0.1), (0, f64::NAN)])));
+    *hub.history.fleet.lock().unwrap() =
+        FleetAnswer { series: vec![fleet::minutes(&[-60], 2)], ..FleetAnswer::default() };
+    let top = HottestOf { metric: "jobs".into(), machines: vec![(MachineId::parse("db-1").unwrap(), 7.0)] };
+    hub.hot.heat(Hottest { minute: Timestamp::EPOCH, revision: 1, metrics: vec![top] });
     hub.history.set(Tier::Minute, answer(fleet::windows("system.cpu.utilization", &[-60], 0.25)));
     hub
 }
@@ -26,7 +30,15 @@ async fn every_path_answers_as_described() {
     assert!(18 <= paths.len());
     // What is only written to has its own tests.
     for (path, item) in paths.iter().filter(|(_, item)| item["get"].is_object()) {
-        let answer = hub.get(&path.replace("{id}", "db-1").replace("{name}", "cpu-busy")).await;
+        let mut asked = path.replace("{id}", "db-1").replace("{name}", "cpu-busy");
+        for parameter in item["get"]["parameters"].as_array().unwrap() {
+            let parameter = resolve(&document, parameter);
+            if parameter["in"] == "query" && parameter["required"] == true {
+                let example = parameter["example"].as_str().expect("a parameter that must be given has an example");
+                asked = format!("{asked}?{}={example}", parameter["name"].as_str().unwrap());
+            }
+        }
+        let answer = hub.get(&asked).await;
         let content = item["get"]["responses"]["200"]["content"].as_object().unwrap();
         let (media, described) = content.iter().next().unwrap();
         assert!(answer.status.is_success(), "{path}: {}", answer.text);

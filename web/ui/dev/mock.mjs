@@ -101,11 +101,26 @@ function machineRoute(response, parts, query, now) {
   return json(response, history(machine, query.getAll('metric'), from, to, Number(query.get('max_points') ?? 600), now));
 }
 
+const HOTTEST = {
+  'system.cpu.utilization': 'cpu', 'system.memory.utilization': 'memory', 'system.filesystem.utilization': 'disk',
+  'system.network.receive.bytes_rate': 'net_rx', 'system.cpu.load_average.1m': 'load1',
+};
+
+function hottest(k, now) {
+  const all = machines.filter((machine) => machine.status === 'up').map((machine) => describe(machine, now, alerts, false));
+  const metrics = Object.entries(HOTTEST).map(([metric, field]) => {
+    const ranked = all.filter((one) => one.summary[field] !== null).sort((a, b) => b.summary[field] - a.summary[field]).slice(0, k);
+    return { metric, unit: '1', display: field, machines: ranked.map((one) => ({ id: one.id, value: one.summary[field] })) };
+  });
+  return { minute: Math.floor((now - 9e4) / 6e4) * 6e4, metrics };
+}
+
 function api(response, path, query) {
   const now = Date.now();
   const parts = path.split('/').filter(Boolean);
   if (parts[0] === 'machines' && parts.length > 1) return machineRoute(response, parts.slice(1), query, now);
   if (path === '/machines') return json(response, { machines: machines.map((machine) => describe(machine, now, alerts, false)), next: null });
+  if (path === '/fleet/hottest') return json(response, hottest(Number(query.get('k') ?? 10), now));
   if (path === '/rules') return json(response, { rules });
   if (path === '/alerts') return json(response, { alerts: firing(), next: null });
   if (path === '/alerts/history') {

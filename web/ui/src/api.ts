@@ -1,6 +1,6 @@
 // The REST half of the contract (docs/API.md): one GET with a deadline, and errors that say what a person can do.
 
-import type { Alert, History, Machine, Rule } from './protocol.ts';
+import type { Alert, History, Hottest, Machine, Rule } from './protocol.ts';
 
 const DEADLINE_MS = 15_000;
 
@@ -64,6 +64,8 @@ export const api = {
     params.set('max_points', String(query.maxPoints));
     return get(`${machinePath(id)}/history?${params.toString()}`, signal);
   },
+
+  hottest: (machines: number, signal?: AbortSignal): Promise<Hottest> => get(`/api/v1/fleet/hottest?k=${machines}`, signal),
 
   rules: async (signal?: AbortSignal): Promise<Rule[]> => (await get<{ rules: Rule[] }>('/api/v1/rules', signal)).rules,
 

@@ -30,6 +30,19 @@ export interface Summary {
   uptime: number | null;
 }
 
+/** The machines with the highest values of one metric. */
+export interface HottestOf {
+  metric: string;
+  unit: string;
+  display: string;
+  machines: { id: string; value: number }[];
+}
+
+export interface Hottest {
+  minute: number | null;
+  metrics: HottestOf[];
+}
+
 export interface SeriesId {
   metric: string;
   labels: Labels;

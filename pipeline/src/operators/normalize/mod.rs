@@ -23,7 +23,7 @@ use timely::dataflow::operators::InputCapability;
 use timely::dataflow::operators::generic::OutputBuilder;
 use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
 
-use crate::control::facts::{Change, Fact, RuleFact, SeriesFact};
+use crate::control::facts::{Change, Fact, MachineFact, RuleFact, SeriesFact};
 use crate::counters::Counters;
 use crate::introspect::{Counted, Meter};
 use crate::operators::presence::Introduction;
@@ -190,6 +190,10 @@ impl Names {
                     out.facts.push(At { t, item: (fact, diff) });
                 }
             }
+            // Only machines with tags are facts of their own.
+            for (tags, diff) in [(before, -1), (after, 1)] {
+                out.facts.extend(machine_fact(&roster.machine, &tags).map(|fact| At { t, item: (fact, diff) }));
+            }
         }
         let machine = info.machine.clone();
         let introduction = Introduction { machine, index, interval_ms: info.interval_ms, arrival: info.arrival };
@@ -236,9 +240,15 @@ impl Names {
                 let fact = Fact::Series(self.series_fact(&machine.roster, slot, &machine.tags, Arc::clone(key)));
                 out.facts.push(At { t: now, item: (fact, -1) });
             }
+            out.facts.extend(machine_fact(&id, &machine.tags).map(|fact| At { t: now, item: (fact, -1) }));
             self.layouts.retain(|_, layout| layout.bound.roster.machine != id);
         }
     }
+}
+
+fn machine_fact(machine: &MachineId, tags: &Arc<BTreeMap<String, String>>) -> Option<Fact> {
+    let fact = MachineFact { machine: machine.clone(), tags: Arc::clone(tags) };
+    (!tags.is_empty()).then_some(Fact::Machine(fact))
 }
 
 /// Runs the names of a worker on its records: batches, outputs, facts, introductions.

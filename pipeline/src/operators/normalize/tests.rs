@@ -68,7 +68,7 @@ fn facts_follow_series_tags_and_rules() {
     names.apply(2, Record::Machine(Arc::new(info.clone())), &mut out);
     names.apply(3, Record::Machine(Arc::new(info)), &mut out);
     let diffs: Vec<isize> = out.facts.drain(..).map(|fact| fact.item.1).collect();
-    assert_eq!(diffs, [1, -1, 1], "known, then retagged; the same again says nothing");
+    assert_eq!(diffs, [1, -1, 1, 1], "known, then retagged, and a machine with tags; the same again says nothing");
 
     let rule = |threshold: f64| {
         let text = format!(
@@ -81,7 +81,7 @@ fn facts_follow_series_tags_and_rules() {
     }
     let metric = |fact: &Fact| match fact {
         Fact::Rule(rule) => rule.rule.metric.clone(),
-        Fact::Series(_) => String::new(),
+        Fact::Series(_) | Fact::Machine(_) => String::new(),
     };
     let facts: Vec<(String, isize)> = out.facts.iter().map(|f| (metric(&f.item.0), f.item.1)).collect();
     let name = "system.cpu.utilization".to_owned();

@@ -8,9 +8,10 @@ use model::command::{
     Changed, CollectorCommand, CollectorControl, CommandError, RuleChange, RuleError, RuleListing, RuleStore,
 };
 use model::query::{
-    AlertQuery, Answer, Changes, History, HotState, MachineView, QueryError, RangeAnswer, RangeQuery, Tier,
+    AlertQuery, Answer, Changes, FleetAnswer, FleetQuery, History, HotState, MachineView, QueryError, RangeAnswer,
+    RangeQuery, Tier,
 };
-use model::{Alert, AlertState, MachineId, Rejected, RuleSet};
+use model::{Alert, AlertState, Hottest, MachineId, Rejected, RuleSet};
 use tokio::sync::watch;
 use web::{
     ArrangementFigures, ChannelFigures, ChannelWorkerFigures, GraphFigures, HubStats, HubStatsSource, OperatorFigures,
@@ -30,6 +31,7 @@ struct Inner {
     machines: BTreeMap<MachineId, (u64, Arc<MachineView>)>,
     removed: Vec<(u64, MachineId)>,
     alerts: Vec<(u64, Arc<Alert>)>,
+    hottest: Option<Arc<Hottest>>,
 }
 
 impl FakeHot {
@@ -68,6 +70,10 @@ impl FakeHot {
         });
     }
 
+    pub(crate) fn heat(&self, hottest: Hottest) {
+        self.inner.lock().unwrap().hottest = Some(Arc::new(hottest));
+    }
+
     fn change(&self, change: impl FnOnce(&mut Inner, u64)) {
         let mut inner = self.inner.lock().unwrap();
         inner.version += 1;
@@ -95,6 +101,10 @@ impl HotState for FakeHot {
         firing.retain(|alert| alert.state == AlertState::Firing);
         firing.sort_by_key(|alert| std::cmp::Reverse((alert.rule.severity, alert.since)));
         firing
+    }
+
+    fn hottest(&self) -> Option<Arc<Hottest>> {
+        self.inner.lock().unwrap().hottest.clone()
     }
 
     fn version(&self) -> u64 {
@@ -125,6 +135,8 @@ pub(crate) struct FakeHistory {
     pub(crate) never_answers: Mutex<bool>,
     pub(crate) asked: Mutex<Vec<RangeQuery>>,
     pub(crate) asked_alerts: Mutex<Vec<AlertQuery>>,
+    pub(crate) fleet: Mutex<FleetAnswer>,
+    pub(crate) asked_fleet: Mutex<Vec<FleetQuery>>,
 }
 
 impl FakeHistory {
@@ -154,6 +166,12 @@ impl History for FakeHistory {
         let answer = self.tiers.lock().unwrap().get(&query.tier).cloned();
         self.asked.lock().unwrap().push(query);
         self.reply(answer.unwrap_or_default())
+    }
+
+    fn fleet(&self, query: FleetQuery) -> Answer<'_, FleetAnswer> {
+        self.asked_fleet.lock().unwrap().push(query);
+        let answer = self.fleet.lock().unwrap().clone();
+        self.reply(answer)
     }
 
     fn alerts(&self, query: AlertQuery) -> Answer<'_, Vec<Alert>> {

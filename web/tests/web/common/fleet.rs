@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use model::query::{MachineView, SeriesPoints};
+use model::query::{FleetPoints, MachineView, SeriesPoints};
 use model::{
     Alert, AlertState, Labels, MachineId, MachineInfo, Process, Processes, Roster, Rule, SeriesKey, Status, Timestamp,
 };
@@ -105,6 +105,20 @@ pub(crate) fn raw(metric: &str, samples: &[(i64, f64)]) -> SeriesPoints {
 }
 
 /// One minute or hour of `value`, from two samples 0.1 apart, at each of these seconds from now.
+/// Minutes of the whole fleet in seconds before now, of so many machines.
+pub(crate) fn minutes(starts: &[i64], machines: u32) -> FleetPoints {
+    let same = |value: f64| vec![value; starts.len()];
+    FleetPoints {
+        tag: None,
+        t: starts.iter().map(|at| Timestamp::from_secs(NOW_S + at)).collect(),
+        machines: vec![machines; starts.len()],
+        count: vec![12 * u64::from(machines); starts.len()],
+        sum: same(6.0 * f64::from(machines)),
+        min: same(0.25),
+        max: same(1.0),
+    }
+}
+
 pub(crate) fn windows(metric: &str, starts: &[i64], value: f64) -> SeriesPoints {
     let same = |value: f64| vec![value; starts.len()];
     SeriesPoints {

@@ -9,6 +9,7 @@ import { count, duration, milliseconds } from '../format.ts';
 import { replaceQuery } from '../router.ts';
 import type { Context, Screen } from '../screen.ts';
 import { DEFAULT_SORT, firstDirection, isSortKey, isStatusFilter, nextSort, tagCounts, type Filter, type Sort, type SortKey, type StatusFilter } from './order.ts';
+import { registerHottest } from './hottest-panel.ts';
 import { FleetTable } from './table.ts';
 
 const ALERTS_SHOWN = 5;
@@ -51,6 +52,7 @@ type Component = ReturnType<typeof createComponent>;
 /** Declares the Alpine component; once, before Alpine starts. */
 export function registerFleet(context: Context): void {
   Alpine.data('fleet', () => createComponent(context));
+  registerHottest();
 }
 
 function createComponent(context: Context) {
