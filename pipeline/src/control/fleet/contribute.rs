@@ -88,9 +88,11 @@ impl Contributions {
         if self.machines.len() <= index {
             self.machines.resize_with(index + 1, || None);
         }
+        let mut met = 0;
         if let Some(machine) = &mut self.machines[index] {
             machine.last_t = t;
-            if machine.column_of.len() >= roster.series.len() {
+            met = machine.column_of.len();
+            if met >= roster.series.len() {
                 return;
             }
         }
@@ -105,7 +107,7 @@ impl Contributions {
                 Some(column) => Some(column),
                 None if !is_wanted => None,
                 None if listed.is_none() && own == self.settings.metrics_max => {
-                    refused += 1;
+                    refused += usize::from(column_of.len() >= met);
                     None
                 }
                 None => {
@@ -121,7 +123,8 @@ impl Contributions {
         self.machines[index] = Some(Machine { roster, columns, column_of, last_t: t });
     }
 
-    fn settings_of(&self, start: i64) -> (LogicalTime, LogicalTime) {
+    /// When a minute is complete, and when it leaves.
+    fn times_of(&self, start: i64) -> (LogicalTime, LogicalTime) {
         let end = Timestamp::from_micros(start.saturating_add(Width::Minute.micros()));
         let end = u64::try_from(end.micros()).unwrap_or(0);
         let after = |duration| tick_at(end.saturating_add(ticks(duration)));
@@ -209,7 +212,7 @@ impl Stage for Contributions {
 
     fn apply(&mut self, t: LogicalTime, update: MinuteUpdate, _out: &mut Vec<At<Told>>) {
         let start = update.rows.window.start;
-        let (complete, leaves) = self.settings_of(start.micros());
+        let (complete, leaves) = self.times_of(start.micros());
         let is_ahead = Timestamp::from_logical(t) + self.settings.ahead_max < start;
         if leaves <= t || is_ahead {
             self.counters.fleet_outside.add(1);
