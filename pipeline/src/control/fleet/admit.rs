@@ -34,9 +34,12 @@ pub(super) enum Admission {
     LeftOut(usize),
 }
 
+/// A tag with the number of machines that have it.
+type Counted<'a> = (usize, &'a Tag);
+
 /// Judges tags, each with the number of machines that have it.
 pub(super) fn admit<'a>(tags: impl Iterator<Item = (&'a Tag, usize)>, limits: TagLimits) -> Vec<Admission> {
-    let mut by_name: BTreeMap<&str, (usize, Vec<(usize, &Tag)>)> = BTreeMap::new();
+    let mut by_name: BTreeMap<&str, (usize, Vec<Counted<'_>>)> = BTreeMap::new();
     let mut all = 0;
     for (tag, machines) in tags {
         let (total, values) = by_name.entry(&tag.name).or_default();
@@ -44,11 +47,11 @@ pub(super) fn admit<'a>(tags: impl Iterator<Item = (&'a Tag, usize)>, limits: Ta
         values.push((machines, tag));
         all += 1;
     }
-    let rank = |(machines, tag): &(usize, &Tag)| (Reverse(*machines), (*tag).clone());
+    let rank = |(machines, tag): &Counted<'_>| (Reverse(*machines), (*tag).clone());
     let mut names: Vec<_> = by_name.into_iter().collect();
     names.sort_by_key(|(_, (total, _))| Reverse(*total));
     names.truncate(limits.names_max);
-    let mut admitted: Vec<(usize, &Tag)> = Vec::new();
+    let mut admitted: Vec<Counted<'_>> = Vec::new();
     for (_, (_, mut values)) in names {
         values.sort_by_cached_key(rank);
         admitted.extend(values.into_iter().take(limits.values_max));
