@@ -10,9 +10,8 @@ use timely::dataflow::operators::vec::Map;
 
 use crate::control::bindings::bindings;
 use crate::control::coarsen::coarsen;
-    ];
-    let changes = scope.concatenate(changes.into_iter().chain(fleet));
-    let latest = live(batches.clone());
+use crate::control::fleet::fleet;
+use crate::operators::batch::{Frames, batch};
 use crate::operators::egress::{SinkPort, egress};
 use crate::operators::evaluate::{Verdicts, evaluate};
 use crate::operators::live::live;
@@ -83,15 +82,9 @@ pub(crate) fn build(
         outputs(minutes, |update| Output::Minute(update.rows)),
         outputs(hours, Output::Hour),
         repairs,
-<<<<<<< HEAD
-    ]);
-    let latest = live(batches.clone());
-=======
     ];
     let changes = scope.concatenate(changes.into_iter().chain(fleet));
-    let history = scope.concatenate([changes.clone(), outputs(batches.clone(), Output::Samples)]);
-    let latest = scope.concatenate([changes, outputs(live(batches), Output::Samples)]);
->>>>>>> be44483 (Fleet: rollups per tag and the hottest machines, from minute rows, in differential)
+    let latest = live(batches.clone());
     for SinkInlet { name, feed, port, completed } in inlets {
         let samples = match feed {
             Feed::History => batches.clone(),

@@ -219,12 +219,15 @@ fn ten_thousand_tags_make_no_more_groups_than_the_limit() {
     assert_eq!((db.rows[0].machines, db.rows[0].count), (200, 200));
 }
 
+/// From a time on a machine has these tags.
+type Tagging = (u64, usize, Vec<(String, String)>);
+
 /// A fleet that lives for some minutes.
 struct World {
     records: Vec<Stamped>,
     samples: Vec<(u64, Sample)>,
     /// Tags from a time on.
-    tags: Vec<(u64, usize, Vec<(String, String)>)>,
+    tags: Vec<Tagging>,
     end: u64,
 }
 
@@ -288,8 +291,14 @@ fn simulate(seed: u64, ticks: u32) -> World {
 const METRICS: [&str; 5] =
     ["system.cpu.utilization", "system.disk.busy", "system.disk.busy", "jobs", "system.cpu.core.utilization"];
 
+/// Count, sum, min, max.
+type Row = (u64, f64, f64, f64);
+
+/// Rows of a group by metric, each with its machine.
+type Rows<'a> = BTreeMap<&'a str, Vec<(usize, Row)>>;
+
 /// What a machine published of its minutes until a logical time, as the minute tier has it: the newest rows of each.
-type Published = BTreeMap<(usize, i64), BTreeMap<u16, (u64, f64, f64, f64)>>;
+type Published = BTreeMap<(usize, i64), BTreeMap<u16, Row>>;
 
 /// The rows that leave the graph for the minute tier by `until`: the fleet is made of what machines publish, and when they do is `window`'s.
 fn published(outputs: &[(u64, Output)], until: impl Fn(i64) -> u64) -> Published {
@@ -302,8 +311,8 @@ fn published(outputs: &[(u64, Output)], until: impl Fn(i64) -> u64) -> Published
         }
         let index = MACHINES.iter().position(|name| *name == minute.roster.machine.as_str()).unwrap();
         let own = rows.entry((index, start)).or_default();
-        for (slot, row) in &minute.rows {
-            let key = minute.roster.key(*slot);
+        for (slot, row) in minute.rows.iter() {
+            let key = minute.roster.key(slot);
             let position = layout("a").series.iter().position(|other| other == key.as_ref()).unwrap();
             own.insert(u16::try_from(position).unwrap(), (row.count, row.sum, row.min, row.max));
         }
@@ -324,7 +333,7 @@ fn tags_at(world: &World, machine: usize, at: u64) -> Vec<Tag> {
 
 /// Each group's rows of each minute, from what machines had published and were tagged when the minute left.
 fn oracle(world: &World, outputs: &[(u64, Output)]) -> BTreeMap<(i64, String), Vec<String>> {
-    let mut groups: BTreeMap<(i64, String), BTreeMap<&str, Vec<(usize, (u64, f64, f64, f64))>>> = BTreeMap::new();
+    let mut groups: BTreeMap<(i64, String), Rows<'_>> = BTreeMap::new();
     // What is told at the tick at which a minute leaves is not told at all: the last one before counts.
     let last = |minute: i64| leaves(minute) - 10 * SECOND;
     for ((machine, minute), rows) in published(outputs, last) {
@@ -340,7 +349,7 @@ fn oracle(world: &World, outputs: &[(u64, Output)]) -> BTreeMap<(i64, String), V
             }
         }
     }
-    let line = |(metric, rows): (&str, Vec<(usize, (u64, f64, f64, f64))>)| {
+    let line = |(metric, rows): (&str, Vec<(usize, Row)>)| {
         let machines: BTreeSet<usize> = rows.iter().map(|(machine, _)| *machine).collect();
         let count: u64 = rows.iter().map(|(_, row)| row.0).sum();
         let sum: f64 = rows.iter().map(|(_, row)| row.1).sum();

@@ -179,7 +179,7 @@ impl Machine {
         now.cells.resize(self.columns.len(), Cell::EMPTY);
         row.means.resize(self.column_of.len(), f64::NAN);
         let news: &Aggregates = update.news();
-        for (slot, new) in &news.rows {
+        for (slot, new) in news.rows.iter() {
             if let Some(cell) =
                 self.column_of.get(slot.index()).and_then(|column| now.cells.get_mut(usize::from(*column)))
             {
@@ -189,7 +189,7 @@ impl Machine {
                 cell.max = cell.max.max(Real(new.max));
             }
         }
-        for (slot, whole) in &update.rows.rows {
+        for (slot, whole) in update.rows.rows.iter() {
             if let Some(mean) = row.means.get_mut(slot.index()) {
                 *mean = whole.mean();
             }
@@ -210,7 +210,7 @@ impl Stage for Contributions {
     type In = MinuteUpdate;
     type Out = Told;
 
-    fn apply(&mut self, t: LogicalTime, update: MinuteUpdate, _out: &mut Vec<At<Told>>) {
+    fn apply(&mut self, t: LogicalTime, update: &MinuteUpdate, _out: &mut Vec<At<Told>>) {
         let start = update.rows.window.start;
         let (complete, leaves) = self.times_of(start.micros());
         let is_ahead = Timestamp::from_logical(t) + self.settings.ahead_max < start;
@@ -228,7 +228,7 @@ impl Stage for Contributions {
             leaves,
         });
         let row = minute.rows.entry(roster.index).or_insert_with(|| machine.empty_row(start.micros()));
-        machine.add(row, &update);
+        machine.add(row, update);
         if !row.is_changed {
             row.is_changed = true;
             minute.changed.push(roster.index);
