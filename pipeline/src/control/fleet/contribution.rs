@@ -1,6 +1,6 @@
 //! A contribution: what one machine adds to the fleet in one minute, as one record with a cell per metric.
 //!
-//! One record instead of one per metric is what makes the fleet cheap in differential (ADR 0011). Sums are fixed-point, so that any order
+//! One record instead of one per metric is what makes the fleet cheap in differential (ADR 0012). Sums are fixed-point, so that any order
 //! of adding gives the same bits.
 
 use std::cmp::Ordering;
