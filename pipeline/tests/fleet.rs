@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
 
+#[allow(dead_code, reason = "what the tests of outputs share")]
 mod common;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -1,6 +1,5 @@
 //! Runs the whole graph on hand-made records and collects what leaves it.
 #![allow(clippy::unwrap_used, reason = "a test helper: a failed step fails the test")]
-#![allow(dead_code, reason = "shared by several test binaries, none of which uses all of it")]
 
 use std::collections::BTreeMap;
 use std::sync::mpsc::{SyncSender, sync_channel};
