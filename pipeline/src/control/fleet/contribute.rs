@@ -346,14 +346,14 @@ mod tests {
     fn of_several_series_the_one_with_the_highest_mean_is_the_machines_value() {
         let disks: &[(&str, u64, f64)] = &[("disk/a", 2, 1.0), ("disk/b", 2, 0.5), ("new", 0, 0.0)];
         // Only what changed is in a correction of a final minute; the other disk's mean is remembered.
-        let calmer: &[(&str, u64, f64)] = &[("disk/a", 6, 1.2), ("disk/b", 0, 0.0), ("new", 1, 5.0)];
+        let calmer: &[(&str, u64, f64)] = &[("disk/a", 8, 1.5), ("disk/b", 0, 0.0), ("new", 1, 5.0)];
         check(
-            &[Given(71, "a", 0, disks, None), Given(95, "a", 0, calmer, Some(&[("disk/a", 4, 0.2), ("new", 1, 5.0)]))],
+            &[Given(71, "a", 0, disks, None), Given(95, "a", 0, calmer, Some(&[("disk/a", 6, 0.5), ("new", 1, 5.0)]))],
             110,
             &expect![[r"
                 90: +1 a 0 busy n=4 sum=1.5 top=0.5
                 100: -1 a 0 busy n=4 sum=1.5 top=0.5
-                100: +1 a 0 busy n=8 sum=1.7 top=0.25 new n=1 sum=5 top=5
+                100: +1 a 0 busy n=10 sum=2 top=0.25 new n=1 sum=5 top=5
             "]],
         );
     }

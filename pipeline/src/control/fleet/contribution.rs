@@ -43,7 +43,7 @@ impl Sum {
     pub(super) fn of(value: f64) -> Self {
         // The cast saturates and makes nothing of NaN, which a sum that overflowed both ways is.
         #[expect(clippy::cast_possible_truncation, reason = "what lies beyond is cut off on purpose")]
-        let units = (value * Self::SCALE) as i128;
+        let units = (value * Self::SCALE).round() as i128;
         Self(units).bounded()
     }
 
