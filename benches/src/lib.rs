@@ -12,4 +12,5 @@ pub mod process;
 pub mod replay;
 pub mod report;
 pub mod rig;
+pub mod restart;
 pub mod workload;

@@ -155,7 +155,7 @@ fn push(handle: &Handle, groups: &mut [Vec<Stamped>]) -> Result<(), Stopped> {
 }
 
 /// User and system time of this process.
-fn cpu_seconds() -> f64 {
+pub(crate) fn cpu_seconds() -> f64 {
     let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
     // Fields 14 and 15, counted behind the name, which may hold spaces; in ticks of 10 ms on Linux.
     let fields: Vec<&str> = stat.rsplit_once(')').map_or_else(Vec::new, |(_, rest)| rest.split_whitespace().collect());

@@ -69,7 +69,7 @@ pub fn load(path: &Path) -> Result<Workload, WorkloadError> {
     if header[..8] != *MAGIC || number(12) != SERIES_PER_MACHINE || machines > MACHINES_MAX {
         return Err(malformed("its header does not fit"));
     }
-    let layouts = (0..machines).map(layout).collect::<Result<Vec<_>, _>>()?;
+    let layouts = layouts(machines)?;
     let mut grouping = Grouping::new(layouts);
     let mut chunk = [0_u8; 16];
     loop {
@@ -95,7 +95,7 @@ pub fn load(path: &Path) -> Result<Workload, WorkloadError> {
 /// Never, as long as the names are well-formed.
 pub fn generate(machines: u32, minutes: u32, seed: u64) -> Result<Workload, WorkloadError> {
     const TICK_MS: u32 = 5_000;
-    let layouts = (0..machines).map(layout).collect::<Result<Vec<_>, _>>()?;
+    let layouts = layouts(machines)?;
     let mut rng = fastrand::Rng::with_seed(seed);
     let mut phases: Vec<(u32, u32)> = (0..machines).map(|machine| (rng.u32(0..TICK_MS), machine)).collect();
     phases.sort_unstable();
@@ -140,6 +140,11 @@ pub(crate) fn threshold(slot: u32) -> Option<f64> {
     })?
 }
 
+/// Of machines `m0`, `m1` and so on.
+pub(crate) fn layouts(machines: u32) -> Result<Vec<Arc<Layout>>, WorkloadError> {
+    (0..machines).map(layout).collect()
+}
+
 fn layout(machine: u32) -> Result<Arc<Layout>, WorkloadError> {
     let mut series = Vec::new();
     for (metric, count, label, _) in KINDS {
@@ -153,7 +158,7 @@ fn layout(machine: u32) -> Result<Arc<Layout>, WorkloadError> {
 }
 
 /// The workload's thresholds as rules.
-fn rules() -> RuleSet {
+pub(crate) fn rules() -> RuleSet {
     let rules = KINDS.iter().filter_map(|(metric, _, _, threshold)| {
         let text = serde_json::json!({
             "name": metric.to_lowercase().replace('_', "-"), "metric": metric, "operator": "gt",

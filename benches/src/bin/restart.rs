@@ -1,0 +1,57 @@
+//! `restart [MACHINES] [MINUTES] [ROUNDS]`: what a restart costs, stage by stage; README.md has method and results.
+
+use std::path::Path;
+
+use benches::restart::{self, Cost, RestartError};
+use journal::{Journal, Options};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+type Stage<'a> = (&'static str, Box<dyn Fn() -> Result<(), RestartError> + 'a>);
+
+#[expect(clippy::print_stdout, reason = "a program's output")]
+#[expect(clippy::cast_precision_loss, reason = "counts far below 2^53")]
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let mut args = std::env::args().skip(1);
+    let mut number = |default| args.next().map_or(Ok(default), |text| text.parse::<u32>());
+    let (machines, minutes, rounds) = (number(1_000)?, number(60)?, number(3)?);
+    let dir = std::env::temp_dir().join(format!("restart-{}", std::process::id()));
+    let made = restart::make(&dir, machines, minutes)?;
+    println!(
+        "{machines} machines, {minutes} min: {} frames, {} samples, {} bytes",
+        made.frames, made.samples, made.bytes
+    );
+    let (journal, _) = Journal::open(Options::new(&dir))?;
+    let records = restart::load(&journal)?;
+    for (name, stage) in stages(&dir, &journal, &records) {
+        let mut best: Option<Cost> = None;
+        for _ in 0..rounds.max(1) {
+            let cost = restart::cost(&stage)?;
+            best = best.filter(|best| best.wall_s <= cost.wall_s).or(Some(cost));
+        }
+        let Some(Cost { wall_s, cpu_s }) = best else { continue };
+        let (bytes, samples) = (made.bytes as f64 / wall_s / 1e6, made.samples as f64 / wall_s / 1e6);
+        println!("{name:<40} {wall_s:>6.2} s  {cpu_s:>6.2} CPU-s  {bytes:>7.0} MB/s  {samples:>6.1} M samples/s");
+    }
+    drop(journal);
+    std::fs::remove_dir_all(&dir)?;
+    Ok(())
+}
+
+fn stages<'a>(dir: &'a Path, journal: &'a Journal, records: &'a [model::Stamped]) -> Vec<Stage<'a>> {
+    let mut stages: Vec<Stage<'a>> = vec![
+        ("segment files, read (baseline)", Box::new(|| restart::files(dir))),
+        ("records, framing and checksums", Box::new(|| restart::records(journal))),
+        ("records decoded", Box::new(|| restart::decoded(journal))),
+        ("replay without a graph", Box::new(|| restart::replay_to_nobody(journal))),
+    ];
+    for (workers, alone, together) in [
+        (1, "graph alone, 1 worker", "replay into the graph, 1 worker"),
+        (2, "graph alone, 2 workers", "replay into the graph, 2 workers"),
+    ] {
+        stages.push((alone, Box::new(move || restart::graph_alone(records, workers))));
+        stages.push((together, Box::new(move || restart::replay_to_graph(journal, workers))));
+    }
+    stages
+}
