@@ -10,9 +10,9 @@ use model::{Egress, LogicalTime, Output};
 use pipeline::{Feed, Gate, Handle, QueuePort, Running, SinkSpec};
 use runtime::queue::{self, Receiver, Sender, WhenFull};
 use tokio::time::{interval, timeout};
-use tracing::info;
 
 use crate::base::Base;
+use crate::starting::Progress;
 use crate::stores::Stores;
 
 /// Messages for the hot store; it only ever falls behind for moments.
@@ -70,10 +70,15 @@ impl Graph {
     ///
     /// # Errors
     /// When the journal cannot be read at all.
-    pub(crate) async fn replay(&self, journal: Journal, from_t: LogicalTime) -> Result<(Journal, Replayed)> {
-        let handle = Arc::clone(&self.handle);
+    pub(crate) async fn replay(
+        &self,
+        journal: Journal,
+        from_t: LogicalTime,
+        progress: &Arc<Progress>,
+    ) -> Result<(Journal, Replayed)> {
+        let (handle, told) = (Arc::clone(&self.handle), Arc::clone(progress));
         let replaying = tokio::task::spawn_blocking(move || {
-            let mut progress = |step: ingest::Step| info!(t = step.t, samples = step.samples, "replaying");
+            let mut progress = |step: ingest::Step| told.note(step);
             let replayed = ingest::replay(&journal, from_t, handle.as_ref(), &mut progress);
             replayed.map(|replayed| (journal, replayed))
         });

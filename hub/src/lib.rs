@@ -19,6 +19,7 @@ pub mod program;
 mod recovery;
 pub mod rules;
 pub mod serve;
+mod starting;
 mod stores;
 mod upkeep;
 pub mod wiring;

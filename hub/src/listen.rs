@@ -25,6 +25,16 @@ pub(crate) async fn on(address: SocketAddr, key: &str) -> Result<TcpListener> {
     })
 }
 
+/// Two handles of one listening socket, so that one server can follow another without the port ever being closed.
+///
+/// # Errors
+/// When the system gives no more descriptors.
+pub(crate) fn twice(listener: TcpListener) -> Result<(TcpListener, TcpListener)> {
+    let first = listener.into_std()?;
+    let second = first.try_clone()?;
+    Ok((TcpListener::from_std(first)?, TcpListener::from_std(second)?))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -63,6 +63,14 @@ impl Reach {
         };
         Recovery { from_t, covered_from }
     }
+
+    /// When damage cost the journal records that the store has, up to the T `stored`: a window that may have had one of them is not
+    /// published from what is left, which would replace a better row. The history makes it again from its raw tier.
+    #[must_use]
+    pub(crate) fn without_what_is_lost(self, recovery: Recovery, stored: LogicalTime) -> Recovery {
+        let untouched = Timestamp::from_logical(stored) + self.ahead_max;
+        Recovery { covered_from: recovery.covered_from.max(untouched), ..recovery }
+    }
 }
 
 #[cfg(test)]
@@ -114,6 +122,13 @@ mod tests {
         assert_eq!(young.covered_from, Timestamp::MIN);
         let dropped = recover(at(11, 20), at(11, 30), at(10, 0), at(11, 30));
         assert_eq!(dropped.covered_from, Timestamp::from_logical(at(11, 30)));
+    }
+
+    #[test]
+    fn after_damage_no_window_that_may_miss_something_counts_as_covered() {
+        let recovery = recover(at(11, 20), at(11, 30), at(11, 20), at(11, 30));
+        let damaged = REACH.without_what_is_lost(recovery, at(11, 31));
+        assert_eq!((damaged.from_t, damaged.covered_from), (recovery.from_t, Timestamp::from_logical(at(11, 41))));
     }
 
     #[test]

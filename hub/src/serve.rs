@@ -11,12 +11,21 @@ use crate::program::{StopSignals, complain, start_logs};
 use crate::rules::LoadError;
 use crate::wiring::{Hub, Role};
 
+/// For tests of the program only: a release build refuses it.
+const FAULT_VARIABLE: &str = "SYSMONSTM_FAULT";
+
 /// Runs to the end of the process.
 #[must_use]
 pub fn serve(role: Role, config: Config) -> Exit {
     let clock = SystemClock::shared();
     if let Err(error) = start_logs("sysmonstm", &config.log, SharedClock::clone(&clock)) {
         complain(error);
+        return Exit::Config;
+    }
+    if let Some((_, fault)) = crate::config::environment().iter().find(|(name, _)| name == FAULT_VARIABLE)
+        && let Err(error) = runtime::fault::arm(fault)
+    {
+        error!(%error, variable = FAULT_VARIABLE, "hub does not start");
         return Exit::Config;
     }
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {

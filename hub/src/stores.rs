@@ -52,16 +52,24 @@ impl Stores {
             journal.set_cursor(GENESIS, now).context("mark the journal's beginning")?;
         }
         let found = Found { oldest_t: opened.oldest_t, newest_t: opened.newest_t, genesis: journal.cursor(GENESIS) };
-        let recovery = base.reach().recover(found, cursors.oldest());
+        let mut recovery = base.reach().recover(found, cursors.oldest());
+        let t_floor = cursors.rows.max(cursors.raw);
+        if !opened.torn.is_empty() && opened.newest_t.is_none_or(|newest| newest < t_floor) {
+            recovery = base.reach().without_what_is_lost(recovery, t_floor);
+        }
         info!(machines = known.machines.len(), firing = known.alerts.len(), ?recovery, "stores opened");
-        Ok(Self { journal, sink, history, spill, known, recovery, t_floor: cursors.rows.max(cursors.raw) })
+        Ok(Self { journal, sink, history, spill, known, recovery, t_floor })
     }
 }
 
 fn report(opened: &Opened) {
     for torn in &opened.torn {
-        // What is cut was never acknowledged: it is the end of a write that a crash stopped.
-        warn!(?torn, "journal tail was torn");
+        if torn.records == 0 {
+            // What is cut was never acknowledged: it is the end of a write that a crash stopped.
+            warn!(?torn, "journal tail was torn");
+        } else {
+            error!(?torn, "journal is damaged: good records behind it are set aside");
+        }
     }
     if opened.cursors_lost {
         warn!("journal cursors were damaged");

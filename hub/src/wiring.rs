@@ -1,7 +1,7 @@
 //! Wiring: the whole system on one page. Stages meet here, through queues of `model` types, and nowhere else.
 //!
-//! Start, each on what the line before gives: ports, rules, journal and history, hot store, graph, sinks, replay, sequencer, gRPC, web,
-//! this machine's collector. Stop, in flow order, so that what was accepted comes out at the other end: collector, gRPC with its last
+//! Start, each on what the line before gives: ports (which answer from then on that the hub starts), rules, journal and history, hot
+//! store, graph, sinks, replay, sequencer, gRPC, web, this machine's collector. Stop, in flow order, so that what was accepted comes out at the other end: collector, gRPC with its last
 //! acknowledgements, sequencer, graph, sinks, web. A part that ends by itself ends the hub.
 
 use std::net::SocketAddr;
@@ -27,7 +27,7 @@ use sinks::status::DriverHandle;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::time::Instant;
-use tracing::warn;
+use tracing::{info, warn};
 use web::AppState;
 
 use crate::base::Base;
@@ -37,6 +37,7 @@ use crate::graph::{Graph, Outlets};
 use crate::part::Part;
 use crate::program::VERSION;
 use crate::rules::{Location, OwnRules, Rules, Watcher};
+use crate::starting::Starting;
 use crate::stores::Stores;
 use crate::{health, listen, upkeep};
 
@@ -87,6 +88,8 @@ impl Hub {
         let http = listen::on(base.config.http_address, "http.address").await?;
         let grpc = listen::on(base.config.grpc_address, "grpc.address").await?;
         let (http_address, grpc_address) = (http.local_addr()?, grpc.local_addr()?);
+        info!(dashboard = health::url_of(http_address, "/"), grpc = %grpc_address, "hub listens");
+        let (starting, http, grpc) = Starting::begin(&base, http, grpc)?;
         let stores = Stores::open(&base).await?;
         let (location, own) = (Location::of(&base.config), OwnRules::of(&base.config)?);
         let watcher = Watcher::start(location, own, base.clock(), &base.registry)?;
@@ -95,7 +98,9 @@ impl Hub {
         let queues = vec![outlets.history.stats(), outlets.hot.stats()];
         let Stores { journal, sink, history, spill, recovery, t_floor, .. } = stores;
         let (sinks, driver) = start_sinks(&base, (sink, spill), &hot, outlets);
-        let replayed = graph.replay(journal, recovery.from_t).await?;
+        let watchdog = start_watchdog(&base, &graph);
+        let replayed = graph.replay(journal, recovery.from_t, &starting.progress).await?;
+        let newest_t = replayed.1.newest_t;
         let rules_known = replayed.1.state.rules().cloned();
         let keep_from = Arc::new(AtomicU64::new(0));
         let ingest = Arc::new(start_ingest(&base, replayed, t_floor, &graph, &keep_from)?);
@@ -103,7 +108,13 @@ impl Hub {
         let figures = figures(&base, &graph, &driver, &ingest, queues);
         let collectors = Arc::new(Collectors::new(base.config.ingest.limits.machines_max, ingest.meters().clone()));
         let inside = Inside { hot, history, driver, rules: watcher.rules(), ingest, collectors };
-        let upkeep = start_upkeep(&base, &inside, &graph, (watcher, keep_from));
+        let upkeep = start_upkeep(&base, &inside, &graph, (watchdog, watcher, keep_from));
+        if let Some(newest_t) = newest_t {
+            // Until then a machine could be unknown to a hub that says it is ready. Not before the sequencer runs: new series wait for
+            // its next seal (ADR 0008).
+            inside.hot.caught_up(newest_t).await;
+        }
+        starting.end().await;
         let grpc = start_grpc(&base, &inside, grpc);
         let web = start_web(&base, &inside, figures, http);
         let collector = start_collector(&base, role, grpc_address);
@@ -219,9 +230,16 @@ fn figures(
     figures
 }
 
-fn start_upkeep(base: &Base, inside: &Inside, graph: &Graph, watched: (Watcher, Arc<AtomicU64>)) -> Part {
-    let (watcher, keep_from) = watched;
+/// Before the replay, which can be stuck like any other work.
+fn start_watchdog(base: &Base, graph: &Graph) -> Part {
     let mut upkeep = Part::default();
+    let (handle, patience) = (Arc::clone(&graph.handle), base.config.stuck_after);
+    upkeep.spawn("watchdog", upkeep::watch_graph(handle, base.clock(), patience, upkeep.token()));
+    upkeep
+}
+
+fn start_upkeep(base: &Base, inside: &Inside, graph: &Graph, kept: (Part, Watcher, Arc<AtomicU64>)) -> Part {
+    let (mut upkeep, watcher, keep_from) = kept;
     let intake = inside.ingest.intake();
     let publish = move |rules| {
         let intake = intake.clone();
@@ -231,8 +249,6 @@ fn start_upkeep(base: &Base, inside: &Inside, graph: &Graph, watched: (Watcher, 
     let (handle, driver) = (Arc::clone(&graph.handle), inside.driver.clone());
     let keeping = upkeep::keep_journal(keep_from, driver, handle, base.reach(), upkeep.token());
     upkeep.spawn("journal retention", keeping);
-    let (handle, patience) = (Arc::clone(&graph.handle), base.config.stuck_after);
-    upkeep.spawn("watchdog", upkeep::watch_graph(handle, base.clock(), patience, upkeep.token()));
     upkeep
 }
 

@@ -10,6 +10,7 @@ use std::time::Duration;
 use journal::{JournalError, Syncer};
 use model::{Dataflow, LogicalTime};
 use runtime::clock::SharedClock;
+use runtime::fault;
 use runtime::queue::Receiver;
 
 use crate::fail_stop;
@@ -33,6 +34,7 @@ impl Committer {
         let mut synced_us = None;
         while let Some(first) = self.groups.recv_blocking() {
             groups.push(first);
+            fault::strike("committer");
             self.pace(synced_us);
             self.groups.drain_into(&mut groups, self.groups_max);
             if let Err(error) = self.sync(&groups) {

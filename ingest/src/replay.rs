@@ -12,6 +12,7 @@ use journal::{Gap, Journal, JournalError};
 use model::codec::{CodecError, Decoder};
 use model::dataflow::{Stopped, route};
 use model::{Dataflow, LayoutId, LogicalTime, Record, Stamped};
+use runtime::fault;
 use tracing::{error, info, warn};
 
 use crate::preamble::Preamble;
@@ -50,6 +51,9 @@ pub struct Step {
     pub t: LogicalTime,
     pub records: u64,
     pub samples: u64,
+    /// Of the journal, read and in all.
+    pub bytes: u64,
+    pub bytes_total: u64,
 }
 
 /// Reads the whole journal, and gives the graph what is of `from_t` or later. Blocks; call it from a thread that may wait.
@@ -69,6 +73,8 @@ pub fn replay(
         pushed_layouts: HashSet::new(),
         has_begun: false,
         unsealed: 0,
+        bytes: 0,
+        bytes_total: journal.bytes(),
         found: Replayed::default(),
     };
     let mut reader = journal.reader_from(0);
@@ -77,9 +83,11 @@ pub fn replay(
         if is_next_t && RECORDS_PER_SEAL <= replay.unsealed {
             replay.seal(record.t);
             progress(replay.step(record.t));
+            fault::strike("replay");
         }
         replay.found.newest_t = Some(record.t);
         replay.found.records += 1;
+        replay.bytes += journal::FRAMING_BYTES + record.payload.len() as u64;
         match replay.decoder.decode(record.payload) {
             Ok(decoded) => replay.take(record.t, decoded)?,
             Err(error) => replay.found.unreadable(record.t, record.index, &error),
@@ -97,6 +105,8 @@ struct Replay<'a> {
     pushed_layouts: HashSet<LayoutId>,
     has_begun: bool,
     unsealed: u64,
+    bytes: u64,
+    bytes_total: u64,
     found: Replayed,
 }
 
@@ -154,7 +164,8 @@ impl Replay<'_> {
     }
 
     fn step(&self, t: LogicalTime) -> Step {
-        Step { t, records: self.found.records, samples: self.found.samples }
+        let Replayed { records, samples, .. } = self.found;
+        Step { t, records, samples, bytes: self.bytes.min(self.bytes_total), bytes_total: self.bytes_total }
     }
 
     fn finish(mut self, progress: &mut dyn FnMut(Step)) -> Replayed {

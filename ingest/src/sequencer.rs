@@ -14,6 +14,7 @@ use journal::{Dropped, Journal, JournalError};
 use model::dataflow::{Stopped, route};
 use model::{Dataflow, LogicalTime, Record, Stamped, codec};
 use runtime::backoff::Backoff;
+use runtime::fault;
 use runtime::queue::{Receiver, RecvError, Sender};
 use tracing::{error, info, warn};
 
@@ -139,6 +140,7 @@ impl Sequencer {
         let records: Vec<Record> = group.iter_mut().flat_map(|s| std::mem::take(&mut s.records)).collect();
         let mut commit = Commit { t: None, sealed: self.progress.sealed, submissions: group };
         if !records.is_empty() {
+            fault::strike("sequencer");
             self.rotate_if_due();
             let t = self.timeline.next();
             self.open_segment(t);

@@ -98,6 +98,7 @@ impl<'a> Session<'a> {
                 message = requests.next() => message,
             };
             let Some(message) = message else { return Ok(()) };
+            runtime::fault::strike("session");
             let taking = self.take(message.map_err(|status| broken(status, &context))?);
             tokio::select! {
                 biased;

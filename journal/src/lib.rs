@@ -34,5 +34,6 @@ pub use error::JournalError;
 pub use journal::{Journal, Opened};
 pub use options::Options;
 pub use reader::{Gap, Reader, Record};
+pub use record::FRAMING_BYTES;
 pub use repair::Torn;
 pub use retention::Dropped;

@@ -3,6 +3,8 @@
 //! leave at a file's end, is no record: the checksum of zeros is not zero.
 
 pub(crate) const HEADER_BYTES: usize = 20;
+/// What a record takes on disk beside its payload.
+pub const FRAMING_BYTES: u64 = HEADER_BYTES as u64;
 
 /// What stands at the start of some bytes.
 #[derive(Debug, PartialEq, Eq)]

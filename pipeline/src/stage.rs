@@ -84,6 +84,7 @@ where
             let _running = meter.run();
             // In order of arrival: grouping by time may reorder messages of one time, hence samples of one machine.
             input.for_each(|time, records| {
+                runtime::fault::strike(name);
                 for records in records.records().chunks(WARM) {
                     state.warm(records);
                     for At { t, item } in records {

@@ -1,7 +1,8 @@
 //! Runtime: what every program runs on, without a word of the domain.
 //!
 //! Time (`clock`), bounded queues (`queue`), shutdown (`drain`), retries (`backoff`, `breaker`), settings (`config`),
-//! logs and metrics (`telemetry`, `metrics`), and the end of a broken process (`failstop`).
+//! logs and metrics (`telemetry`, `metrics`), the end of a broken process (`failstop`) and its
+//! rehearsal (`fault`).
 //! Invariants: Q-1 every queue has a capacity and a policy.
 
 pub mod backoff;
@@ -10,6 +11,7 @@ pub mod clock;
 pub mod config;
 pub mod drain;
 pub mod failstop;
+pub mod fault;
 pub mod metrics;
 pub mod queue;
 pub mod telemetry;

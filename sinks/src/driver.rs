@@ -139,6 +139,7 @@ impl<S: Sink> Driver<S> {
     }
 
     fn take_in(&mut self, inbox: &mut Vec<Egress>, count: usize) {
+        runtime::fault::strike("history");
         let mut is_over = count == 0;
         let (repeated, overdue) = (self.staging.repeated, self.staging.overdue);
         for message in inbox.drain(..) {

@@ -20,6 +20,7 @@ mod routes;
 mod serve;
 mod shapes;
 mod stall;
+mod starting;
 mod state;
 mod tier;
 
@@ -33,7 +34,8 @@ pub use graph::{
     WorkerFigures,
 };
 pub use host::HostPolicy;
-pub use serve::serve;
+pub use serve::{serve, serve_starting};
+pub use starting::{ReplayView, StartProgress, Starting};
 pub use state::{AppState, HubStats, HubStatsSource, PipelineView, QueueView, Readiness, StageView, WebSettings};
 
 use state::Shared;

@@ -19,6 +19,7 @@ use tokio::time::timeout;
 
 use crate::live::fanout;
 use crate::stall::Impatient;
+use crate::starting::Starting;
 use crate::state::{AppState, Shared};
 
 /// A request's head must be here within this time; also how long a kept-alive connection may idle.
@@ -28,6 +29,8 @@ const STALL_MAX: Duration = Duration::from_secs(30);
 const HEAD_BYTES_MAX: usize = 32 * 1024;
 /// Connections that wait for a request or answer one; a live client's leaves this count with its upgrade and has a place of its own.
 const CONNECTIONS_MAX: usize = 4_096;
+/// A hub that has started does not wait longer for whoever reads the last answer of its start slowly.
+const LAST_ANSWERS: Duration = Duration::from_millis(500);
 /// Pause when the system has no descriptor left; it comes back when a connection ends.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -38,16 +41,7 @@ pub async fn serve(listener: TcpListener, state: AppState, drain: DrainToken) {
     let router = crate::router_of(&shared);
     let mut connections = JoinSet::new();
     let fanout = tokio::spawn(fanout::run(Arc::clone(&shared)));
-    loop {
-        tokio::select! {
-            biased;
-            () = drain.draining() => break,
-            Some(ended) = connections.join_next() => end_of(ended),
-            stream = accept(&listener), if connections.len() < CONNECTIONS_MAX => {
-                connections.spawn(connection(stream, router.clone(), drain.clone()));
-            }
-        }
-    }
+    take_connections(&listener, &router, &drain, &mut connections).await;
     drop(listener);
     let ended = async {
         shared.live.close().await;
@@ -58,6 +52,30 @@ pub async fn serve(listener: TcpListener, state: AppState, drain: DrainToken) {
         tracing::warn!(clients, "web drained with connections left open");
     }
     fanout.abort();
+}
+
+/// Answers on `listener` what a hub can say while it starts, until `live` begins. The connections are closed then, each after its answer,
+/// so that nobody is stuck with this side of the hub.
+pub async fn serve_starting(listener: TcpListener, starting: Starting, live: DrainToken) {
+    let (router, mut connections) = (crate::starting::router(starting), JoinSet::new());
+    take_connections(&listener, &router, &live, &mut connections).await;
+    let ended = async { while connections.join_next().await.is_some() {} };
+    if timeout(LAST_ANSWERS, ended).await.is_err() {
+        tracing::debug!("connections from the start are broken off");
+    }
+}
+
+async fn take_connections(listener: &TcpListener, router: &Router, drain: &DrainToken, connections: &mut JoinSet<()>) {
+    loop {
+        tokio::select! {
+            biased;
+            () = drain.draining() => return,
+            Some(ended) = connections.join_next() => end_of(ended),
+            stream = accept(listener), if connections.len() < CONNECTIONS_MAX => {
+                connections.spawn(connection(stream, router.clone(), drain.clone()));
+            }
+        }
+    }
 }
 
 /// The next connection. What fails for one connection is not an error; a full descriptor table is waited out.

@@ -74,7 +74,7 @@ impl Config {
             grpc_address: listen_address(settings, "grpc.address"),
             log: log(settings),
             journal: journal::Options {
-                segment_bytes: settings.size_bytes("journal.segment", MIB..=4_096 * MIB),
+                segment_bytes: settings.size_bytes("journal.segment", 64 * 1_024..=4_096 * MIB),
                 quota_bytes: settings.size_bytes("journal.quota", 2 * MIB..=64 * TIB),
                 ..journal::Options::new(data_dir.join("journal"))
             },

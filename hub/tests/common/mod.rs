@@ -5,11 +5,13 @@
 
 mod machine;
 mod program;
+mod segment;
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 pub(crate) use machine::{Machine, Push};
 pub(crate) use program::{Program, rule_file};
+pub(crate) use segment::{Damage, Framed, Segment};
 
 /// Long enough for a slow machine; nothing waits for it when all is well.
 pub(crate) const SOON: Duration = Duration::from_secs(30);

@@ -35,6 +35,23 @@ impl Program {
         Self::spawn(command, dir, args).up()
     }
 
+    /// Waits until its ports answer, which they do while it still starts. False when it has ended instead.
+    pub(crate) fn listens(&mut self) -> bool {
+        let listens = eventually_blocking(
+            SOON,
+            || (self.events("hub_listens").pop(), self.child.try_wait().unwrap()),
+            |(listens, ended)| listens.is_some() || ended.is_some(),
+        );
+        let (Some(listens), None) = listens.unwrap() else { return false };
+        self.reached(&listens);
+        true
+    }
+
+    fn reached(&mut self, told: &Value) {
+        self.http = told["dashboard"].as_str().unwrap().trim_end_matches('/').to_owned();
+        self.grpc = format!("http://{}", told["grpc"].as_str().unwrap());
+    }
+
     fn up(mut self) -> Self {
         let up = eventually_blocking(
             SOON,
@@ -43,8 +60,7 @@ impl Program {
         );
         let (up, ended) = up.unwrap();
         let up = up.unwrap_or_else(|| panic!("the hub did not come up: {ended:?} {:#?}", self.errors()));
-        self.http = up["dashboard"].as_str().unwrap().trim_end_matches('/').to_owned();
-        self.grpc = format!("http://{}", up["grpc"].as_str().unwrap());
+        self.reached(&up);
         self
     }
 
@@ -117,6 +133,11 @@ impl Program {
     pub(crate) fn events(&self, event: &str) -> Vec<Value> {
         let lines = self.lines.lock().unwrap();
         lines.iter().filter(|line| line["event"] == event).cloned().collect()
+    }
+
+    /// The last line of its log, once it has ended.
+    pub(crate) fn last_line(&self) -> Value {
+        self.lines.lock().unwrap().last().cloned().unwrap_or_default()
     }
 
     /// Lines that call for a person.

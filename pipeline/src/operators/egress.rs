@@ -51,6 +51,7 @@ pub fn egress<'s>(
             let _running = meter.run();
             // Samples first: what they caused follows them.
             samples.for_each(|_, records| {
+                runtime::fault::strike("egress");
                 meter.gave(records.len());
                 records.iter().for_each(|At { t, item }| port.samples(*t, item));
             });

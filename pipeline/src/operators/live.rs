@@ -19,6 +19,7 @@ pub fn live<'s>(batches: SharedRecords<'s, Bound>) -> SharedRecords<'s, Bound> {
         move |input, output| {
             let _running = meter.run();
             input.for_each(|time, records| {
+                runtime::fault::strike("live");
                 let mut kept = conflate.conflated(records);
                 meter.gave(kept.len());
                 output.session(&time).give_container(&mut kept);

@@ -51,6 +51,7 @@ pub fn source<'s>(scope: Scope<'s, LogicalTime>, mut port: SourcePort) -> Record
             let is_open = (port.gate)();
             let is_drained = is_open && port.queue.drain_into(&mut drawn, FUEL) < FUEL;
             if !drawn.is_empty() {
+                runtime::fault::strike("source");
                 meter.gave(drawn.len());
                 run.extend(drawn.drain(..).map(|Stamped { t, record }| At { t, item: record }));
                 output.session(&*capability).give_container(&mut run);

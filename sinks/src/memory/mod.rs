@@ -19,7 +19,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use hashbrown::HashMap;
 use model::query::Health;
-use model::{Alert, Hottest, MachineId, MachineInfo, Status, Timestamp};
+use model::{Alert, Hottest, LogicalTime, MachineId, MachineInfo, Status, Timestamp};
 use runtime::clock::SharedClock;
 use runtime::metrics::Registry;
 use tokio::sync::watch;
@@ -45,6 +45,8 @@ pub struct HotStore {
     /// Rises after the entries' own versions are written, so that a reader who sees a version sees all of its changes.
     version: AtomicU64,
     wake: watch::Sender<u64>,
+    /// Outputs of times below this are shown.
+    progress: watch::Sender<LogicalTime>,
     /// In id order, for readers.
     entries: RwLock<BTreeMap<MachineId, Arc<Entry>>>,
     alerts: Mutex<AlertBook>,
@@ -79,6 +81,7 @@ impl HotStore {
             clock,
             version: AtomicU64::new(0),
             wake: watch::Sender::new(0),
+            progress: watch::Sender::new(0),
             entries: RwLock::default(),
             alerts: Mutex::new(alerts),
             hottest: Mutex::default(),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use model::machine::Presence;
-use model::{Bound, Egress, MachineId, Output, Status, Timestamp, Transition};
+use model::{Bound, Egress, LogicalTime, MachineId, Output, Status, Timestamp, Transition};
 use runtime::BoxError;
 use runtime::queue::Receiver;
 use tokio::time::MissedTickBehavior;
@@ -33,7 +33,9 @@ pub async fn run(store: Arc<HotStore>, mut queue: Receiver<Egress>) -> Result<()
                 continue;
             }
         };
+        runtime::fault::strike("hot");
         store.apply(&messages);
+        store.note_progress(&messages);
         let is_over = count == 0 || messages.iter().any(|message| matches!(message, Egress::Complete));
         messages.clear();
         if is_over {
@@ -45,6 +47,25 @@ pub async fn run(store: Arc<HotStore>, mut queue: Receiver<Egress>) -> Result<()
 }
 
 impl HotStore {
+    /// Ends when every output of a time up to `t` is shown. Waits for as long as the graph and the queue in between take.
+    pub async fn caught_up(&self, t: LogicalTime) {
+        let mut progress = self.progress.subscribe();
+        // The sender is this store, so it cannot be closed meanwhile.
+        drop(progress.wait_for(|before| t < *before).await);
+    }
+
+    /// Behind `apply`: what was given before a progress message is shown.
+    fn note_progress(&self, messages: &[Egress]) {
+        let newest = messages.iter().filter_map(|message| match message {
+            Egress::Data { .. } => None,
+            Egress::Progress(before) => Some(*before),
+            Egress::Complete => Some(LogicalTime::MAX),
+        });
+        if let Some(newest) = newest.max() {
+            self.progress.send_if_modified(|before| std::mem::replace(before, newest.max(*before)) < newest);
+        }
+    }
+
     /// Applies outputs, all under one version.
     pub fn apply(&self, messages: &[Egress]) {
         let mut writer = lock(&self.writer);

@@ -63,7 +63,10 @@ impl SqliteSink {
         work: impl FnOnce(&mut Writer) -> Result<T, SinkError> + Send + 'static,
     ) -> Result<T, SinkError> {
         let writer = Arc::clone(&self.writer);
-        let done = spawn_blocking(move || work(&mut writer.lock().unwrap_or_else(PoisonError::into_inner)));
+        let done = spawn_blocking(move || {
+            runtime::fault::strike("sqlite");
+            work(&mut writer.lock().unwrap_or_else(PoisonError::into_inner))
+        });
         done.await.map_err(|error| SinkError::Unavailable { sink: NAME, action: "run writer", source: error.into() })?
     }
 }

@@ -9,10 +9,11 @@ use model::query::Health;
 use serde::Serialize;
 
 use super::json;
+use crate::starting::ReplayView;
 use crate::state::Shared;
 
 #[derive(Serialize)]
-struct Alive {
+pub(crate) struct Alive {
     status: &'static str,
     version: &'static str,
 }
@@ -22,6 +23,9 @@ struct Ready {
     status: Readiness,
     version: &'static str,
     dependencies: Vec<Dependency>,
+    /// Only while the hub starts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    replay: Option<ReplayView>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Serialize)]
@@ -44,7 +48,20 @@ pub(super) struct Dependency {
 }
 
 pub(super) async fn alive(State(shared): State<Arc<Shared>>) -> Response {
-    json(&Alive { status: "alive", version: shared.app.version })
+    json(&Alive::of(shared.app.version))
+}
+
+impl Alive {
+    pub(crate) fn of(version: &'static str) -> Self {
+        Self { status: "alive", version }
+    }
+}
+
+/// What `/ready` says of a hub that replays its journal.
+pub(crate) fn replaying(version: &'static str, health: Health, replay: ReplayView) -> Response {
+    let dependencies = vec![Dependency::of(health)];
+    let body = json(&Ready { status: Readiness::Unavailable, version, dependencies, replay: Some(replay) });
+    (StatusCode::SERVICE_UNAVAILABLE, body).into_response()
 }
 
 pub(super) async fn ready(State(shared): State<Arc<Shared>>) -> Response {
@@ -54,6 +71,7 @@ pub(super) async fn ready(State(shared): State<Arc<Shared>>) -> Response {
         status,
         version: shared.app.version,
         dependencies: health.into_iter().map(Dependency::of).collect(),
+        replay: None,
     });
     match status {
         Readiness::Ready | Readiness::Degraded => body,

@@ -6,7 +6,7 @@ mod commands;
 mod dead_letters;
 mod fleet;
 mod fragments;
-mod health;
+pub(crate) mod health;
 mod history;
 mod history_shape;
 mod live;
@@ -33,7 +33,7 @@ use crate::shapes::to_json;
 use crate::state::Shared;
 
 /// Addresses of the dashboard's screens: one page serves them all.
-const SCREENS: &[&str] = &["/", "/machines/{id}", "/alerts", "/rules", "/pipeline", "/compare", "/settings"];
+pub(crate) const SCREENS: &[&str] = &["/", "/machines/{id}", "/alerts", "/rules", "/pipeline", "/compare", "/settings"];
 
 pub(crate) fn all() -> Router<Arc<Shared>> {
     let api = Router::new()
@@ -94,7 +94,7 @@ fn unknown_machine(id: &MachineId) -> Problem {
     Problem::not_found("unknown_machine", format!("no machine is called {id}; /api/v1/machines lists them"))
 }
 
-fn json(shape: &impl serde::Serialize) -> Response {
+pub(crate) fn json(shape: &impl serde::Serialize) -> Response {
     let media = HeaderValue::from_static("application/json");
     ([(header::CONTENT_TYPE, media)], to_json(shape)).into_response()
 }

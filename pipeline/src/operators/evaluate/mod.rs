@@ -267,6 +267,7 @@ pub fn evaluate<'s>(
             let known = frontiers[2].frontier().first().copied().unwrap_or(LogicalTime::MAX);
             verdicts.release(known, &mut out);
             batches.for_each(|_, records| {
+                runtime::fault::strike("evaluate");
                 for records in records.chunks(WARM) {
                     verdicts.warm(records);
                     records.iter().for_each(|At { t, item }| verdicts.batch(known, *t, item, &mut out));

@@ -270,6 +270,7 @@ pub fn normalize<'s>(records: Records<'s, Record>, mut names: Names) -> Normaliz
         move |_frontiers| {
             let _running = meter.run();
             input.for_each(|time, records| {
+                runtime::fault::strike("normalize");
                 out.batches.reserve(records.len());
                 warm(records);
                 for At { t, item } in records.drain(..) {
