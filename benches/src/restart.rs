@@ -74,7 +74,7 @@ pub fn make(dir: &Path, machines: u32, minutes: u32) -> Result<Made, RestartErro
     let mut made = Made { bytes: 0, samples: 0, frames: 0 };
     let mut is_fresh = true;
     for tick in 0..u64::from(minutes) * 60_000_000 / TICK_US {
-        for (number, layout) in (0..).zip(&layouts) {
+        for ((number, layout), levels) in (0..).zip(&layouts).zip(levels.chunks_mut(SERIES_PER_MACHINE as usize)) {
             let t = base + tick * TICK_US + number * TICK_US / u64::from(machines);
             if journal.segment_is_full() {
                 journal.rotate()?;
@@ -86,8 +86,6 @@ pub fn make(dir: &Path, machines: u32, minutes: u32) -> Result<Made, RestartErro
                     append(&mut journal, t, &Record::Layout(Arc::clone(layout)))?;
                 }
             }
-            let own = (number * u64::from(SERIES_PER_MACHINE)) as usize;
-            let levels = &mut levels[own..own + SERIES_PER_MACHINE as usize];
             let values: Box<[f64]> = levels.iter_mut().map(|level| step(level, &mut rng)).collect();
             made.samples += values.len() as u64;
             made.frames += 1;

@@ -1,7 +1,7 @@
 //! Stores: what is on disk, opened and understood before anything runs.
 
 use anyhow::{Context, Result};
-use journal::{Journal, Opened};
+use journal::{Journal, JournalError, Opened};
 use model::LogicalTime;
 use runtime::telemetry::error_chain;
 use sinks::sink::Sink;
@@ -54,12 +54,20 @@ impl Stores {
         let found = Found { oldest_t: opened.oldest_t, newest_t: opened.newest_t, genesis: journal.cursor(GENESIS) };
         let mut recovery = base.reach().recover(found, cursors.oldest());
         let t_floor = cursors.rows.max(cursors.raw);
-        if !opened.torn.is_empty() && opened.newest_t.is_none_or(|newest| newest < t_floor) {
+        let is_short = !opened.torn.is_empty() && opened.newest_t.is_none_or(|newest| newest < t_floor);
+        if is_short || has_gaps(&journal, recovery.from_t).context("look through the journal")? {
             recovery = base.reach().without_what_is_lost(recovery, t_floor);
         }
         info!(machines = known.machines.len(), firing = known.alerts.len(), ?recovery, "stores opened");
         Ok(Self { journal, sink, history, spill, known, recovery, t_floor })
     }
+}
+
+/// Reads what the replay will read, because the graph has to know of damage before it begins; a fraction of what the replay takes.
+fn has_gaps(journal: &Journal, from_t: LogicalTime) -> Result<bool, JournalError> {
+    let mut reader = journal.reader_from(from_t);
+    while reader.next()?.is_some() {}
+    Ok(!reader.gaps().is_empty())
 }
 
 fn report(opened: &Opened) {

@@ -9,6 +9,7 @@ mod common;
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use common::{Damage, Framed, Machine, Program, SOON, Segment, now_ms};
@@ -327,39 +328,38 @@ fn counts(tables: &Tables) -> BTreeMap<String, i64> {
     tables.minutes.iter().map(split).collect()
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_flipped_bit_in_what_was_acknowledged_is_said_and_no_row_of_the_history_gets_worse() {
+/// Damages what was acknowledged and is in the history, restarts, and has a late sample fall into a minute that the journal lost part of.
+async fn check_flipped(newer: usize, event: &str) {
     let dir = private_dir().unwrap();
     std::fs::write(dir.path().join("rules.toml"), BEFORE).unwrap();
     let end_ms = now_ms();
-    let mut hub = Program::hub_with(dir.path(), &[]);
+    let mut hub = Program::hub_with(dir.path(), &SETTINGS);
     let machine = simulated(0, end_ms, &mut Rng::with_seed(7));
     let mut machines = push_under(&mut hub, vec![machine], FRAMES, None).await;
     let expected = oracle(&machines, MINUTE_MS, i64::MAX);
     let settled =
         eventually_blocking(SOON, || tables(dir.path(), end_ms), |tables| tables.minutes == expected).unwrap();
     hub.kill();
-    let segment = Segment::newest(dir.path()).unwrap();
+    let segment = Segment::newest_but(dir.path(), newer).unwrap();
     let records = segment.records();
     let (kept, lost) = records.split_at(records.len() * 3 / 4);
-    let is_batch = |framed: &&Framed| matches!(framed.record, Some(Record::Batch(_)));
-    let (kept_batches, broken) = (kept.iter().filter(is_batch).count(), lost[0].end - 5);
+    let batch =
+        |framed: &Framed| if let Some(Record::Batch(batch)) = &framed.record { Some(Arc::clone(batch)) } else { None };
+    let newest_kept = kept.iter().rev().find_map(batch).unwrap();
     let (path, mut bytes) = (segment.path, segment.bytes);
-    bytes[broken] ^= 0x10;
+    bytes[lost[0].end - 5] ^= 0x10;
     std::fs::write(path, bytes).unwrap();
 
-    let mut hub = Program::hub_with(dir.path(), &[]);
-    let said = hub.events("journal_is_damaged_good_records_behind_it_are_set_aside");
-    assert_eq!(said.len(), 1, "{:?}", hub.errors());
-    // What is before the damage is there, and a late sample of a minute behind it is taken.
+    let mut hub = Program::hub_with(dir.path(), &SETTINGS);
+    assert_eq!(hub.events(event).len(), 1, "{:?}", hub.errors());
     let from = end_ms / 1_000 - 3_600;
     let path = format!("/api/machines/m0/history?metric=app.queue&from={from}&tier=raw&max_points=10000");
-    let times = |body: &Value| body["series"][0]["t"].as_array().map_or(0, Vec::len);
-    hub.eventually(&path, |body| kept_batches <= times(body));
+    let times = |body: &Value| body["series"][0]["t"].as_array().map_or(0, Vec::len) as u64;
+    hub.eventually(&path, |body| newest_kept.sequence <= times(body));
     let mut machine = machines.remove(0);
-    machine.measure(end_ms - 100_500, &[0.5, 0.5, 0.5]);
-    // The hub no longer knows what it lost; a collector does not have it any more either.
-    machine.acknowledged = kept_batches as u64;
+    machine.measure(newest_kept.newest().millis() + 500, &[0.5, 0.5, 0.5]);
+    // The hub may no longer know of frames that the collector was told are safe, and that nobody has any more.
+    machine.acknowledged = newest_kept.sequence;
     let mut push = machine.connect(&hub.grpc).await.unwrap();
     let newest = machine.frames.len() as u64;
     push.send(Message::Frame(machine.frame(newest))).await.unwrap();
@@ -368,4 +368,14 @@ async fn a_flipped_bit_in_what_was_acknowledged_is_said_and_no_row_of_the_histor
     let (before, after) = (counts(&settled), counts(&tables(dir.path(), end_ms)));
     let worse: Vec<_> = before.iter().filter(|(key, count)| after.get(*key).is_none_or(|now| now < count)).collect();
     assert!(worse.is_empty(), "{worse:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flipped_bit_in_what_was_acknowledged_is_said_and_no_row_of_the_history_gets_worse() {
+    check_flipped(0, "journal_is_damaged_good_records_behind_it_are_set_aside").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nor_by_one_in_an_older_segment() {
+    check_flipped(1, "journal_segment_is_damaged_the_rest_of_it_is_lost_later_segments_are_replayed").await;
 }

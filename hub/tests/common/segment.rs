@@ -43,8 +43,16 @@ impl Damage {
 
 impl Segment {
     pub(crate) fn newest(data_dir: &Path) -> Option<Self> {
+        Self::newest_but(data_dir, 0)
+    }
+
+    /// The one before so many newer ones.
+    pub(crate) fn newest_but(data_dir: &Path, newer: usize) -> Option<Self> {
         let files = fs::read_dir(data_dir.join("journal")).ok()?.map(|file| file.unwrap().path());
-        let path = files.filter(|path| path.extension().is_some_and(|end| end == "journal")).max()?;
+        let mut paths: Vec<PathBuf> =
+            files.filter(|path| path.extension().is_some_and(|end| end == "journal")).collect();
+        paths.sort();
+        let path = paths.into_iter().rev().nth(newer)?;
         let bytes = fs::read(&path).unwrap();
         Some(Self { path, bytes })
     }

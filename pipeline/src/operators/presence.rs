@@ -201,6 +201,7 @@ pub fn presence<'s>(
             let _running = meter.run();
             introductions.for_each(|_, records| known.extend(records.drain(..)));
             frames.for_each(|_, records| {
+                runtime::fault::strike("presence");
                 for At { t, item } in records.iter() {
                     while let Some(introduction) = known.pop_front_if(|at: &mut At<Introduction>| at.t <= *t) {
                         roll.introduce(&introduction, &mut out);

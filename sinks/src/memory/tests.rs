@@ -170,3 +170,24 @@ async fn the_driver_applies_at_once_and_wakes_readers() {
     sender.push(Egress::Complete).unwrap();
     tokio::time::timeout(deadline, driver).await.unwrap().unwrap().unwrap();
 }
+
+#[tokio::test]
+async fn who_waits_for_a_time_is_woken_when_all_of_it_is_shown_and_not_before() {
+    let (store, _) = store();
+    let (to_hot, hot) = bounded("hot", 8, WhenFull::Overshoot);
+    let running = tokio::spawn(run(Arc::clone(&store), hot));
+    let waiter = tokio::spawn({
+        let store = Arc::clone(&store);
+        async move {
+            store.caught_up(7).await;
+            store.machines().len()
+        }
+    });
+    to_hot.push(Egress::Progress(7)).unwrap();
+    let outputs = vec![Output::Samples(frame(&roster("a", 1), at(10), &[1.0]))];
+    to_hot.push(Egress::Data { t: 7, outputs }).unwrap();
+    to_hot.push(Egress::Progress(8)).unwrap();
+    assert_eq!(waiter.await.unwrap(), 1, "a progress to 7 is about what is below");
+    drop(to_hot);
+    running.await.unwrap().unwrap();
+}
