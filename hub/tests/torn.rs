@@ -139,9 +139,14 @@ fn tables(dir: &Path, end_ms: i64) -> Tables {
     }
 }
 
+/// Count, sum, min, max, last and its time in microseconds.
+type Row = (i64, f64, f64, f64, f64, i64);
+/// Machine, metric, start in microseconds.
+type Key<'a> = (&'a str, &'a str, i64);
+
 /// Machine, metric, start, count, sum, min, max, last and its time, of all that was measured, in windows of this width.
 fn oracle(machines: &[Machine], width_ms: i64, until_ms: i64) -> Vec<String> {
-    let mut windows: BTreeMap<(&str, &str, i64), (i64, f64, f64, f64, f64, i64)> = BTreeMap::new();
+    let mut windows: BTreeMap<Key<'_>, Row> = BTreeMap::new();
     for machine in machines {
         for (time_ms, values) in machine.frames.iter().filter(|(time_ms, _)| *time_ms < until_ms) {
             for (metric, value) in METRICS.into_iter().zip(values.iter().copied()) {
@@ -152,7 +157,7 @@ fn oracle(machines: &[Machine], width_ms: i64, until_ms: i64) -> Vec<String> {
             }
         }
     }
-    let text = |((machine, metric, start), row): ((&str, &str, i64), (i64, f64, f64, f64, f64, i64))| {
+    let text = |((machine, metric, start), row): (Key<'_>, Row)| {
         let (count, sum, min, max, last, time) = row;
         format!(
             "Text({machine:?}) Text({metric:?}) Integer({start}) Integer({count}) Real({sum:?}) Real({min:?}) Real({max:?}) \
@@ -308,7 +313,11 @@ async fn a_hub_killed_with_a_torn_journal_ends_with_the_tables_of_one_left_in_pe
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "hundreds of kills: make test-long; CRASH_KILLS and CRASH_SEED choose how many and which"]
 async fn so_does_one_killed_hundreds_of_times() {
-    let number = |name: &str| std::env::var(name).ok().map(|text| text.parse::<u64>().unwrap());
+    let variables = hub::config::environment();
+    let number = |name: &str| {
+        let found = variables.iter().find(|(variable, _)| variable == name);
+        found.map(|(_, text)| text.parse::<u64>().unwrap())
+    };
     let kills = usize::try_from(number("CRASH_KILLS").unwrap_or(200)).unwrap();
     let seed = number("CRASH_SEED").unwrap_or_else(|| fastrand::u64(..));
     // Twenty to a run: later kills would find little left to send.
