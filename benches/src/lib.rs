@@ -11,6 +11,6 @@ pub mod load;
 pub mod process;
 pub mod replay;
 pub mod report;
-pub mod rig;
 pub mod restart;
+pub mod rig;
 pub mod workload;

@@ -386,5 +386,5 @@ async fn a_flipped_bit_in_what_was_acknowledged_is_said_and_no_row_of_the_histor
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nor_by_one_in_an_older_segment() {
-    check_flipped(1, "journal_segment_is_damaged_the_rest_of_it_is_lost_later_segments_are_replayed").await;
+    check_flipped(1, "journal_segment_is_damaged_the_rest_of_it_is_lost_later_segmen").await;
 }
