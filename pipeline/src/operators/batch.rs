@@ -95,6 +95,7 @@ pub fn batch<'s>(batches: SharedRecords<'s, Bound>, mut frames: Frames) -> Share
         move |(input, frontier), output| {
             let _running = meter.run();
             input.for_each(|time, records| {
+                runtime::fault::strike("batch");
                 if frames.takes_as_is(records) {
                     meter.gave(records.len());
                     output.session(&time).give_container(&mut Rc::clone(records));
