@@ -23,7 +23,6 @@ const PROGRAMS: &[(&str, &[&str])] = &[
     ("latency", &["8", "2"]),
     ("hub", &["idle", "20"]),
     ("hub", &["ack", "8"]),
-    ("hub", &["load", "8"]),
     ("journal", &["150000", "2"]),
     ("memory", &["1000"]),
     ("growth", &["100000", "1"]),
