@@ -78,14 +78,13 @@ pub(crate) fn layout(
             positions.push(Err(RejectReason::BadName));
             continue;
         };
-        if door.admit_series(&key, monotonic_us, limits.series_per_machine_max) {
-            positions.push(u16::try_from(kept.len()).map_err(|_long| RejectReason::TooLarge));
-            kept.push(key);
-        } else {
-            let max = limits.series_per_machine_max;
-            let detail = format!("series {at}, {key}: a machine has at most {max} series");
+        if let Err(full) = door.admit_series(&key, monotonic_us, limits.series_per_machine_max) {
+            let detail = format!("series {at}, {key}: {full}");
             refusals.push(Refusal::new(RejectReason::TooManySeries, 1, &detail));
             positions.push(Err(RejectReason::TooManySeries));
+        } else {
+            positions.push(u16::try_from(kept.len()).map_err(|_long| RejectReason::TooLarge));
+            kept.push(key);
         }
     }
     let layout = door.share_layout(Layout::new(machine.clone(), kept));
@@ -182,6 +181,11 @@ mod tests {
         Limits { series_per_machine_max: 3, ..Limits::default() }
     }
 
+    fn door() -> Door {
+        let gauge = runtime::metrics::Registry::new().gauge("series", "", &[]);
+        Door::new(crate::budget::SeriesBudget::new(100, gauge).share(0))
+    }
+
     fn learn(door: &mut Door, names: &[&str]) -> (KnownLayout, Vec<Refusal>) {
         let series = names.iter().map(|name| pb::Series { metric: (*name).to_owned(), labels: BTreeMap::new() });
         let sent = decode::layout(&pb::Layout { id: 1, series: series.collect() });
@@ -202,7 +206,7 @@ mod tests {
 
     /// Accepted values with their positions, then refusals as `reason x count`.
     fn outcome(names: &[&str], sent: pb::Frame) -> String {
-        let (known, _) = learn(&mut Door::default(), names);
+        let (known, _) = learn(&mut door(), names);
         let admitted = frame(sent, &known, SessionId(1), NOW, &limits());
         let mut words = Vec::new();
         if let Some(batch) = &admitted.batch {
@@ -239,7 +243,7 @@ mod tests {
 
     #[test]
     fn a_layout_tells_each_refused_series_once_with_its_position() {
-        let (known, refusals) = learn(&mut Door::default(), &["a", "9", "b", "c", "d"]);
+        let (known, refusals) = learn(&mut door(), &["a", "9", "b", "c", "d"]);
         assert_eq!(known.layout.series.len(), 3);
         let told: Vec<(&str, bool)> =
             refusals.iter().map(|r| (r.reason.as_str(), r.detail.starts_with("series"))).collect();
@@ -249,7 +253,7 @@ mod tests {
 
     #[test]
     fn known_series_stay_welcome_at_the_limit() {
-        let mut door = Door::default();
+        let mut door = door();
         learn(&mut door, &["a", "b", "c"]);
         let (again, refusals) = learn(&mut door, &["c", "b", "d"]);
         assert_eq!((again.layout.series.len(), refusals.len()), (2, 1));
@@ -266,7 +270,7 @@ mod tests {
         ) {
             let words = ["a", "b", "c", "d", "9", "a b"];
             let names: Vec<&str> = names.into_iter().map(|n| words[n]).collect();
-            let (known, _) = learn(&mut Door::default(), &names);
+            let (known, _) = learn(&mut door(), &names);
             let received = values.len() as u64;
             let admitted = frame(sent(&values, &present, offset_s), &known, SessionId(1), NOW, &limits());
             let accepted = admitted.batch.as_ref().map_or(0, |batch| batch.len() as u64);

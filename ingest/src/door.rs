@@ -9,6 +9,7 @@ use hashbrown::HashMap;
 use model::{Layout, MachineId, MachineInfo, Rejected, SeriesKey, SessionId, Timestamp};
 
 use crate::admission::Refusal;
+use crate::budget::{SeriesBudget, Share};
 use crate::settings::Limits;
 
 /// A machine has one spool; a few more are reinstallations.
@@ -18,18 +19,33 @@ pub(crate) const LAYOUTS_MAX: usize = 16;
 const REFUSALS_EVERY_US: u64 = 1_000_000;
 /// A series is not forgotten before this age.
 const SERIES_YOUNG_US: u64 = 3_600 * 1_000_000;
+/// Room is looked for so seldom.
+const FORGET_EVERY_US: u64 = 60 * 1_000_000;
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Door {
     pub(crate) info: Option<Arc<MachineInfo>>,
     /// With when they were admitted, in monotonic microseconds.
     series: HashMap<SeriesKey, u64>,
+    /// What these are of the hub's series.
+    share: Share,
+    /// When room was last looked for.
+    forgot_us: Option<u64>,
     rate: Option<Bucket>,
     /// Newest last.
     marks: Vec<(SessionId, u64)>,
     /// Used most recently last.
     layouts: Vec<Arc<Layout>>,
     refusals: Vec<Refused>,
+}
+
+/// A limit on series that is reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum TooManySeries {
+    #[error("a machine has at most {0} series")]
+    OfMachine(usize),
+    #[error("the hub has at most {0} series, of all machines together")]
+    OfHub(usize),
 }
 
 /// Tokens are samples.
@@ -47,29 +63,60 @@ struct Refused {
 }
 
 impl Door {
-    /// Whether the machine may have this series. One that it has is always welcome.
-    pub(crate) fn admit_series(&mut self, key: &SeriesKey, monotonic_us: u64, series_max: usize) -> bool {
+    /// Of a machine that is new.
+    pub(crate) fn new(share: Share) -> Self {
+        Self {
+            info: None,
+            series: HashMap::new(),
+            share,
+            forgot_us: None,
+            rate: None,
+            marks: Vec::new(),
+            layouts: Vec::new(),
+            refusals: Vec::new(),
+        }
+    }
+
+    /// Lets a series in, or says how many there are already. One that the machine has is always welcome.
+    ///
+    /// # Errors
+    /// The limit that stands against it, for a person.
+    pub(crate) fn admit_series(
+        &mut self,
+        key: &SeriesKey,
+        monotonic_us: u64,
+        series_max: usize,
+    ) -> Result<(), TooManySeries> {
         if self.series.contains_key(key) {
-            return true;
+            return Ok(());
         }
         if series_max <= self.series.len() {
             self.forget_series(monotonic_us);
         }
         if series_max <= self.series.len() {
-            return false;
+            return Err(TooManySeries::OfMachine(series_max));
+        }
+        if !self.share.take() {
+            return Err(TooManySeries::OfHub(self.share.series_max()));
         }
         self.series.insert(key.clone(), monotonic_us);
-        true
+        Ok(())
     }
 
     /// Names that left with an old layout make room, or a host with short-lived devices would fill up for good.
     fn forget_series(&mut self, monotonic_us: u64) {
-        let layouts = &self.layouts;
+        // It is a pass over all of them, and whoever sends ever new names must not have one for each.
+        if self.forgot_us.is_some_and(|at| monotonic_us < at.saturating_add(FORGET_EVERY_US)) {
+            return;
+        }
+        self.forgot_us = Some(monotonic_us);
+        let (layouts, before) = (&self.layouts, self.series.len());
         self.series.retain(|known, admitted_us| {
             // A young one may be of a layout that is being put together.
             let is_young = monotonic_us < admitted_us.saturating_add(SERIES_YOUNG_US);
             is_young || layouts.iter().any(|layout| layout.series.contains(known))
         });
+        self.share.give(before - self.series.len());
     }
 
     /// The same content has one `Arc`, however many streams send it.
@@ -140,14 +187,16 @@ impl Door {
     }
 
     /// What a replay found in the journal.
-    pub(crate) fn restore(info: Option<Arc<MachineInfo>>, layouts: &[Arc<Layout>], marks: &[(SessionId, u64)]) -> Self {
-        Self {
-            info,
-            series: layouts.iter().flat_map(|layout| layout.series.iter().map(|key| (key.clone(), 0))).collect(),
-            marks: marks.to_vec(),
-            layouts: layouts.to_vec(),
-            ..Self::default()
-        }
+    pub(crate) fn restore(
+        budget: &Arc<SeriesBudget>,
+        info: Option<Arc<MachineInfo>>,
+        layouts: &[Arc<Layout>],
+        marks: &[(SessionId, u64)],
+    ) -> Self {
+        let series: HashMap<SeriesKey, u64> =
+            layouts.iter().flat_map(|layout| layout.series.iter().map(|key| (key.clone(), 0))).collect();
+        let share = budget.share(series.len());
+        Self { info, series, marks: marks.to_vec(), layouts: layouts.to_vec(), ..Self::new(share) }
     }
 }
 
@@ -180,6 +229,11 @@ mod tests {
         SeriesKey::parse(name, Labels::none()).expect("a valid name")
     }
 
+    fn door() -> Door {
+        let gauge = runtime::metrics::Registry::new().gauge("series", "", &[]);
+        Door::new(SeriesBudget::new(100, gauge).share(0))
+    }
+
     fn machine() -> MachineId {
         MachineId::parse("db-1").expect("a valid id")
     }
@@ -187,7 +241,7 @@ mod tests {
     #[test]
     fn the_rate_lets_a_burst_through_and_then_the_limit() {
         let limits = Limits { samples_per_second_max: 100, burst_samples_max: 200, ..Limits::default() };
-        let mut door = Door::default();
+        let mut door = door();
         assert!(door.take_rate(200, 0, &limits));
         assert!(!door.take_rate(1, 0, &limits));
         assert!(door.take_rate(100, 1_000_000, &limits));
@@ -197,20 +251,43 @@ mod tests {
 
     #[test]
     fn the_same_layout_is_shared_and_series_of_forgotten_layouts_make_room() {
-        let mut door = Door::default();
-        assert!(door.admit_series(&key("a"), 0, 2));
-        assert!(door.admit_series(&key("b"), 0, 2));
+        let mut door = door();
+        assert_eq!(door.admit_series(&key("a"), 0, 2), Ok(()));
+        assert_eq!(door.admit_series(&key("b"), 0, 2), Ok(()));
         let first = door.share_layout(Layout::new(machine(), vec![key("b")]));
         let again = door.share_layout(Layout::new(machine(), vec![key("b")]));
         assert!(Arc::ptr_eq(&first, &again));
-        assert!(!door.admit_series(&key("c"), SERIES_YOUNG_US - 1, 2));
-        assert!(door.admit_series(&key("c"), SERIES_YOUNG_US, 2));
-        assert!(!door.admit_series(&key("d"), SERIES_YOUNG_US, 2));
+        let full = Err(TooManySeries::OfMachine(2));
+        assert_eq!(door.admit_series(&key("c"), SERIES_YOUNG_US - 1, 2), full);
+        assert_eq!(door.admit_series(&key("c"), SERIES_YOUNG_US, 2), full, "it has just been looked for room");
+        assert_eq!(door.admit_series(&key("c"), SERIES_YOUNG_US + FORGET_EVERY_US, 2), Ok(()));
+        assert_eq!(door.admit_series(&key("d"), SERIES_YOUNG_US + 2 * FORGET_EVERY_US, 2), full);
+    }
+
+    #[test]
+    fn the_hub_has_a_limit_of_its_own_and_a_forgotten_machine_gives_back_what_it_had() {
+        let gauge = runtime::metrics::Registry::new().gauge("series", "", &[]);
+        let budget = SeriesBudget::new(3, gauge.clone());
+        let (mut first, mut second) = (Door::new(budget.share(0)), Door::new(budget.share(0)));
+        for name in ["a", "b"] {
+            assert_eq!(first.admit_series(&key(name), 0, 10), Ok(()));
+        }
+        assert_eq!(second.admit_series(&key("a"), 0, 10), Ok(()));
+        assert_eq!(second.admit_series(&key("b"), 0, 10), Err(TooManySeries::OfHub(3)));
+        assert_eq!(second.admit_series(&key("a"), 0, 10), Ok(()), "what a machine has it keeps");
+        drop(first);
+        assert!((gauge.value() - 1.0).abs() < f64::EPSILON);
+        assert_eq!(second.admit_series(&key("b"), 0, 10), Ok(()));
+        let layout = Arc::new(Layout::new(machine(), vec![key("a"), key("b"), key("c")]));
+        let restored = Door::restore(&budget, None, &[layout], &[]);
+        assert!((gauge.value() - 5.0).abs() < f64::EPSILON, "what was admitted before is not refused");
+        drop((second, restored));
+        assert!(gauge.value().abs() < f64::EPSILON);
     }
 
     #[test]
     fn refusals_of_a_reason_are_journalled_at_most_once_a_second_and_none_is_lost() {
-        let mut door = Door::default();
+        let mut door = door();
         let refusal = Refusal::new(RejectReason::RateLimited, 10, "fast");
         let counts = |door: &mut Door, us, all| -> Vec<u32> {
             let due = door.take_refusals(&machine(), Timestamp::EPOCH, us, all);
@@ -229,7 +306,7 @@ mod tests {
 
     #[test]
     fn marks_only_rise_and_old_sessions_are_forgotten() {
-        let mut door = Door::default();
+        let mut door = door();
         for session in 1..=5 {
             door.advance(SessionId(session), 10 * session);
         }

@@ -4,6 +4,7 @@
 //! order met; a batch lists the positions it has values for.
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
 use std::hash::BuildHasher;
 use std::sync::Arc;
 
@@ -108,12 +109,12 @@ impl Gather {
     ) -> Result<u16, Refusal> {
         let key = decode::labels(labels).and_then(|labels| SeriesKey::parse(name, labels));
         let key = key.map_err(|invalid| Refusal::new(RejectReason::BadName, 1, &invalid.to_string()))?;
-        let has_room = self.series.len() < LAYOUT_SERIES_MAX;
-        let is_welcome = has_room && self.machine.with_door(|door| door.admit_series(&key, monotonic_us, series_max));
-        if !is_welcome {
-            let detail = format!("{key}: a machine has at most {series_max} series");
-            return Err(Refusal::new(RejectReason::TooManySeries, 1, &detail));
+        let too_many = |detail: &dyn Display| Refusal::new(RejectReason::TooManySeries, 1, &format!("{key}: {detail}"));
+        if LAYOUT_SERIES_MAX <= self.series.len() {
+            return Err(too_many(&format_args!("a stream names at most {LAYOUT_SERIES_MAX} series of a machine")));
         }
+        let admitted = self.machine.with_door(|door| door.admit_series(&key, monotonic_us, series_max));
+        admitted.map_err(|full| too_many(&full))?;
         let position = u16::try_from(self.series.len()).expect("a layout has at most 4096 series");
         let hash = self.hash(name, labels);
         self.series.push(key);

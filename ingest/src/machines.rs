@@ -12,9 +12,11 @@ use model::MachineId;
 use runtime::clock::SharedClock;
 use tokio::sync::{OwnedMutexGuard, watch};
 
+use crate::budget::SeriesBudget;
 use crate::door::Door;
 use crate::meters::Meters;
 use crate::preamble::Preamble;
+use crate::settings::Limits;
 
 /// A machine silent for longer has nothing left that admission would let in again.
 const IDLE_US_MAX: u64 = 24 * 3_600 * 1_000_000;
@@ -24,6 +26,7 @@ const SWEEP_EVERY_US: u64 = 60 * 1_000_000;
 pub(crate) struct Machines {
     known: Mutex<Known>,
     machines_max: usize,
+    budget: Arc<SeriesBudget>,
     clock: SharedClock,
     meters: Meters,
 }
@@ -42,7 +45,6 @@ pub(crate) struct Machine {
     claims: watch::Sender<u64>,
 }
 
-#[derive(Default)]
 struct State {
     door: Door,
     entered_us: u64,
@@ -68,16 +70,17 @@ pub(crate) struct HubIsFull {
 pub(crate) struct SeatIsTaken;
 
 impl Machines {
-    pub(crate) fn new(machines_max: usize, restored: &Preamble, clock: SharedClock, meters: Meters) -> Self {
+    pub(crate) fn new(limits: &Limits, restored: &Preamble, clock: SharedClock, meters: Meters) -> Self {
+        let budget = SeriesBudget::new(limits.series_max, meters.series.clone());
         let entered_us = clock.monotonic_us();
         let mut known = Known::default();
         for (id, carried) in restored.machines() {
-            let door = Door::restore(carried.info.clone(), &carried.layouts, &carried.marks);
+            let door = Door::restore(&budget, carried.info.clone(), &carried.layouts, &carried.marks);
             let state = State { door, entered_us };
             known.machines.insert(id.clone(), Arc::new(Machine::new(id.clone(), state)));
         }
         meters.machines.set(known.machines.len() as f64);
-        Self { known: Mutex::new(known), machines_max, clock, meters }
+        Self { known: Mutex::new(known), machines_max: limits.machines_max, budget, clock, meters }
     }
 
     /// The machine of this id, known from now on.
@@ -94,7 +97,7 @@ impl Machines {
         if self.machines_max <= known.machines.len() {
             return Err(HubIsFull { machines_max: self.machines_max });
         }
-        let state = State { entered_us: now_us, ..State::default() };
+        let state = State { entered_us: now_us, door: Door::new(self.budget.share(0)) };
         let machine = Arc::new(Machine::new(id.clone(), state));
         known.machines.insert(id.clone(), Arc::clone(&machine));
         self.meters.machines.set(known.machines.len() as f64);
@@ -160,7 +163,8 @@ mod tests {
     use runtime::metrics::Registry;
 
     fn machines(max: usize, clock: &ManualClock) -> Machines {
-        Machines::new(max, &Preamble::default(), clock.shared(), Meters::new(&Registry::new()))
+        let limits = Limits { machines_max: max, ..Limits::default() };
+        Machines::new(&limits, &Preamble::default(), clock.shared(), Meters::new(&Registry::new()))
     }
 
     fn id(name: &str) -> MachineId {

@@ -14,6 +14,8 @@ pub struct Settings {
 pub struct Limits {
     /// Distinct series of one machine: ten times what a large host has.
     pub series_per_machine_max: usize,
+    /// Series of all machines together: some 1 KiB of memory each.
+    pub series_max: usize,
     pub machines_max: usize,
     /// A sample farther ahead of its arrival is refused: no honest clock is that wrong.
     pub ahead_max: Duration,
@@ -71,6 +73,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             series_per_machine_max: 1_000,
+            series_max: 2_000_000,
             machines_max: 20_000,
             ahead_max: Duration::from_secs(10 * 60),
             behind_max: Duration::from_secs(24 * 3_600),

@@ -62,7 +62,7 @@ impl Ingest {
         let Foundations { journal, replayed, dataflow, t_floor, keep_from, clock, registry, settings } = foundations;
         let meters = Meters::new(&registry);
         let machines_max = settings.limits.machines_max;
-        let machines = Machines::new(machines_max, &replayed.state, Arc::clone(&clock), meters.clone());
+        let machines = Machines::new(&settings.limits, &replayed.state, Arc::clone(&clock), meters.clone());
         let pace = settings.sequencer.clone();
         let (queue, submissions) = queue::bounded("intake", pace.queue_submissions_max, WhenFull::Block);
         let (commits, groups) = queue::bounded("commits", pace.groups_unsynced_max, WhenFull::Block);

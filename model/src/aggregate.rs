@@ -30,8 +30,8 @@ impl Aggregate {
         self.sum += other.sum;
         self.min = self.min.min(other.min);
         self.max = self.max.max(other.max);
-        // Equal times cannot meet: a sample is deduplicated by (slot, time) before it is merged.
-        if other.last_time > self.last_time {
+        // Only events can share a time: of those the one merged later, which arrived later, is the last.
+        if other.last_time >= self.last_time {
             (self.last, self.last_time) = (other.last, other.last_time);
         }
     }

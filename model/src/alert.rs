@@ -15,6 +15,26 @@ pub enum Change {
     Resolved,
 }
 
+/// Why an alert fired.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Cause {
+    /// A value broke the rule.
+    #[default]
+    Threshold,
+    /// The series fell silent for as long as the rule allows.
+    NoData,
+}
+
+impl Cause {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Threshold => "threshold",
+            Self::NoData => "no_data",
+        }
+    }
+}
+
 /// A rule's verdict on a series changed. Fired and Resolved alternate per rule and series.
 #[derive(Debug, Clone)]
 pub struct Transition {
@@ -22,10 +42,12 @@ pub struct Transition {
     pub machine: MachineId,
     pub series: Arc<SeriesKey>,
     pub change: Change,
-    /// The value that changed the verdict, and its event time.
+    /// Of the alert: a Resolved has that of its Fired.
+    pub cause: Cause,
+    /// The value that changed the verdict, and its event time; of an alert about silence the last value that is known and the logical time.
     pub value: f64,
     pub at: Timestamp,
-    /// Event time at which the alert fired (= `at` for Fired).
+    /// When the alert fired (= `at` for Fired).
     pub since: Timestamp,
     /// T of the batch that caused it.
     pub t: LogicalTime,
@@ -47,6 +69,8 @@ pub struct Alert {
     pub machine: MachineId,
     pub series: Arc<SeriesKey>,
     pub state: AlertState,
+    #[serde(default)]
+    pub cause: Cause,
     pub value: f64,
     pub since: Timestamp,
     pub resolved: Option<Timestamp>,
@@ -57,7 +81,7 @@ pub struct Alert {
 impl Alert {
     /// The alert after a transition.
     pub fn after(transition: &Transition) -> Self {
-        let Transition { rule, machine, series, change, value, at, since, t } = transition;
+        let Transition { rule, machine, series, change, cause, value, at, since, t } = transition;
         let (state, resolved) = match change {
             Change::Fired => (AlertState::Firing, None),
             Change::Resolved => (AlertState::Resolved, Some(*at)),
@@ -68,6 +92,7 @@ impl Alert {
             machine: machine.clone(),
             series: Arc::clone(series),
             state,
+            cause: *cause,
             value: *value,
             since: *since,
             resolved,

@@ -8,6 +8,8 @@ use crate::time::Timestamp;
 
 /// Series in one layout, hence samples in one frame.
 pub const LAYOUT_SERIES_MAX: usize = 4_096;
+/// Older than this on arrival, by the collector's own clock: a spool that is replayed. It corrects history and never changes an alert.
+pub const STALE_AGE_MS: u32 = 120_000;
 /// Samples in one batch of several times.
 pub const BATCH_SAMPLES_MAX: usize = 65_536;
 
@@ -83,6 +85,11 @@ impl Batch {
 
     pub fn is_empty(&self) -> bool {
         self.values.is_empty()
+    }
+
+    /// Whether it is history: too old on arrival to say anything about now.
+    pub fn is_stale(&self) -> bool {
+        self.age_ms > STALE_AGE_MS
     }
 
     pub fn machine(&self) -> &MachineId {

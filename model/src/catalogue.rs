@@ -130,6 +130,16 @@ pub const METRICS: &[Metric] = &[
         display: "Payment",
         is_compared: true,
     },
+    // 1 where it failed, 0 where it did not: its mean is the failure ratio, which a rule with the input `minute_mean` looks at.
+    Metric {
+        name: "payment.failed",
+        unit: "1",
+        kind: Kind::Event,
+        min: 0.0,
+        max: 1.0,
+        display: "Failed payments",
+        is_compared: true,
+    },
 ];
 
 const GIB: f64 = 1_073_741_824.0;

@@ -130,7 +130,8 @@ impl Cells {
     pub fn merge(&mut self, slot: Slot, other: &Aggregate) {
         let us = self.offset(other.last_time.micros());
         let cell = &mut self.cells[slot.index()];
-        let is_last = cell.count == 0 || us > cell.last_us;
+        // `>=`, as in `add`: what is merged later arrived later.
+        let is_last = cell.count == 0 || us >= cell.last_us;
         cell.count = cell.count.saturating_add(u32::try_from(other.count).unwrap_or(u32::MAX));
         cell.sum += other.sum;
         cell.min = cell.min.min(other.min);

@@ -23,7 +23,7 @@ pub mod time;
 pub mod window;
 
 pub use aggregate::{Aggregate, Aggregates};
-pub use alert::{Alert, AlertState, Change, Transition};
+pub use alert::{Alert, AlertState, Cause, Change, Transition};
 pub use batch::{Batch, Layout, LayoutId, Positions, Times};
 pub use bound::{Bound, BoundLayout, Roster, Slots};
 pub use catalogue::{Catalogue, Metric};

@@ -45,7 +45,7 @@ impl Operator {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Input {
-    /// Each sample, in arrival order, skipping what is not newer than its series' newest.
+    /// Each sample, in arrival order, skipping what is not newer than its series' newest; of events that share a time each may fire.
     #[default]
     Sample,
     /// The mean of each closed minute.
@@ -57,6 +57,11 @@ pub enum Input {
     /// The maximum of each closed minute.
     MinuteMax,
 }
+
+/// Least silence that a rule on samples may ask for.
+const NO_DATA_S_MIN: u32 = 10;
+/// And one on minutes, which come a minute apart.
+const NO_DATA_MINUTE_S_MIN: u32 = 120;
 
 /// One threshold rule. Times are whole seconds of event time, thresholds are in the metric's base unit.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -75,6 +80,10 @@ pub struct Rule {
     /// How long the breach must last before it fires.
     #[serde(default)]
     pub for_s: u32,
+    /// Silence that fires the alert too: a series that was seen under this rule and then sends nothing for so many seconds of arrival.
+    /// Absent: silence means nothing. It never resolves anything.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub no_data_s: Option<u32>,
     pub severity: Severity,
     #[serde(default = "yes")]
     pub enabled: bool,
@@ -141,6 +150,16 @@ impl Rule {
             );
         }
         check(self.for_s <= 7 * 86_400, format!("rule {}: `for` is at most 7 days", self.name));
+        if let Some(no_data_s) = self.no_data_s {
+            let (least, why) = match self.input {
+                Input::Sample => (NO_DATA_S_MIN, "a collector's tick is 5 s by default"),
+                Input::MinuteMean | Input::MinuteSum | Input::MinuteCount | Input::MinuteMax => {
+                    (NO_DATA_MINUTE_S_MIN, "a minute is published when it closes")
+                }
+            };
+            let is_inside = (least..=7 * 86_400).contains(&no_data_s);
+            check(is_inside, format!("rule {}: `no_data` is {least} s to 7 days: {why}", self.name));
+        }
         problems
     }
 }
@@ -225,6 +244,15 @@ mod tests {
         let bad = Rule { name: "Bad Name".into(), clear: Some(0.95), ..rule() };
         let problems = RuleSet::new(1, vec![rule(), rule(), bad]).unwrap_err();
         assert_eq!(problems.len(), 3, "{problems:?}");
+    }
+
+    #[test]
+    fn silence_is_asked_for_in_bounds() {
+        let asked = |no_data_s, input| Rule { no_data_s: Some(no_data_s), input, ..rule() }.problems();
+        assert!(asked(10, Input::Sample).is_empty() && asked(120, Input::MinuteCount).is_empty());
+        let refused = [(9, Input::Sample), (119, Input::MinuteMean), (7 * 86_400 + 1, Input::Sample)];
+        assert!(refused.into_iter().all(|(s, input)| asked(s, input).len() == 1));
+        assert!(!serde_json::to_string(&rule()).unwrap().contains("no_data_s"), "a rule without it reads as before");
     }
 
     #[test]

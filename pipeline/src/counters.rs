@@ -40,6 +40,8 @@ pub struct Counters {
     /// Minutes put on the repair list.
     pub repairs: Count,
     pub transitions: Count,
+    /// Rules on series that found no room.
+    pub bindings_refused: Count,
     /// Records held back until their rules are known.
     pub stashed: Count,
     /// Activations of the source.
@@ -56,7 +58,7 @@ pub struct Counters {
 
 impl Counters {
     /// Name and value of each, for `/metrics`.
-    pub fn list(&self) -> [(&'static str, u64); 17] {
+    pub fn list(&self) -> [(&'static str, u64); 18] {
         [
             ("accepted", self.accepted.get()),
             ("rejected", self.rejected.get()),
@@ -69,6 +71,7 @@ impl Counters {
             ("partial_rows", self.partial_rows.get()),
             ("repairs", self.repairs.get()),
             ("transitions", self.transitions.get()),
+            ("bindings_refused", self.bindings_refused.get()),
             ("stashed", self.stashed.get()),
             ("activations", self.activations.get()),
             ("fleet_outside", self.fleet_outside.get()),

@@ -68,7 +68,7 @@ pub(crate) fn build(
     let hours = stage(minutes.clone(), "rollup", Hours::new(settings.window.clone(), counted()));
     let fleet = settings.fleet.is_on.then(|| fleet(minutes.clone(), normalized.facts.clone(), settings, &counters));
     let bindings = bindings(coarsen(normalized.facts));
-    let verdicts = Verdicts::new(settings, counted());
+    let verdicts = Verdicts::new(settings, &counters);
     let transitions = evaluate(batches.clone(), minutes.clone(), bindings, verdicts);
     let presence = presence(frames, normalized.introductions, Roll::new(settings));
 

@@ -16,6 +16,8 @@ pub struct Settings {
     pub catalogue: Catalogue,
     /// Series of one machine; more are refused as `too_many_series`.
     pub series_per_machine_max: usize,
+    /// Rules on series, of all workers: what is beyond is not judged, and counted.
+    pub bindings_max: usize,
     pub window: WindowSettings,
     pub presence: PresenceSettings,
     pub fleet: FleetSettings,
@@ -36,6 +38,7 @@ impl Settings {
             queue_records_max: 8_192,
             catalogue,
             series_per_machine_max: 1_000,
+            bindings_max: 2_000_000,
             window: WindowSettings::default(),
             presence: PresenceSettings::default(),
             fleet: FleetSettings::default(),

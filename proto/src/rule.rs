@@ -28,6 +28,7 @@ pub fn encode(rule: &Rule, source: RuleSource) -> pb::Rule {
         threshold: rule.threshold,
         clear: rule.clear,
         for_s: rule.for_s,
+        no_data_s: rule.no_data_s,
         severity: severity(rule.severity).to_owned(),
         enabled: Some(rule.enabled),
         machines: rule.machines.clone(),
@@ -60,6 +61,7 @@ pub fn decode(message: pb::Rule) -> Result<Rule, WireError> {
         // Which side is calm is the operator's to say.
         clear: message.clear.filter(|_| operator.is_some()),
         for_s: message.for_s,
+        no_data_s: message.no_data_s,
         severity: severity.unwrap_or(Severity::Info),
         enabled: message.enabled.unwrap_or(true),
         machines: message.machines,
@@ -152,6 +154,7 @@ mod tests {
                 input: INPUTS[index % INPUTS.len()],
                 severity: SEVERITIES[index % SEVERITIES.len()],
                 enabled: index % 2 == 0,
+                no_data_s: (index % 2 == 0).then_some(300),
                 ..decode(message()).unwrap()
             };
             assert_eq!(decode(encode(&rule, RuleSource::Own)), Ok(rule));

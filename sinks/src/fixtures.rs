@@ -10,8 +10,8 @@ use model::machine::Presence;
 use model::rule::{Input, Operator, Rule};
 use model::series::{Labels, SeriesKey};
 use model::{
-    Aggregate, Aggregates, Change, FleetMinute, FleetRow, LogicalTime, MachineId, RejectReason, Rejected, Repair,
-    SessionId, Severity, Slot, Status, Tag, Timestamp, Transition, Width, Window,
+    Aggregate, Aggregates, Cause, Change, FleetMinute, FleetRow, LogicalTime, MachineId, RejectReason, Rejected,
+    Repair, SessionId, Severity, Slot, Status, Tag, Timestamp, Transition, Width, Window,
 };
 
 pub(crate) fn machine(name: &str) -> MachineId {
@@ -101,6 +101,7 @@ pub(crate) fn rule(name: &str, severity: Severity) -> Arc<Rule> {
         threshold: 1.0,
         clear: None,
         for_s: 0,
+        no_data_s: None,
         severity,
         enabled: true,
         machines: Vec::new(),
@@ -122,6 +123,7 @@ pub(crate) fn transition(
         machine: machine(name),
         series: Arc::new(SeriesKey::parse("m0", Labels::none()).unwrap()),
         change,
+        cause: Cause::Threshold,
         value: 2.0,
         at: time,
         since,

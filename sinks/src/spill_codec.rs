@@ -12,8 +12,8 @@ use model::codec::{self, CodecError, Decoder};
 use model::machine::Presence;
 use model::rule::Rule;
 use model::{
-    Aggregate, Aggregates, Change, LogicalTime, MachineId, Output, Record, Rows, SeriesKey, Slot, Status, Timestamp,
-    Transition, Width, Window,
+    Aggregate, Aggregates, Cause, Change, LogicalTime, MachineId, Output, Record, Rows, SeriesKey, Slot, Status,
+    Timestamp, Transition, Width, Window,
 };
 use serde::{Deserialize, Serialize};
 
@@ -38,6 +38,8 @@ struct TransitionJson {
     machine: MachineId,
     series: Arc<SeriesKey>,
     fired: bool,
+    #[serde(default)]
+    cause: Cause,
     /// As bits: JSON numbers may come back a digit off.
     value: u64,
     at: Timestamp,
@@ -166,6 +168,7 @@ impl From<&Transition> for TransitionJson {
             machine: transition.machine.clone(),
             series: Arc::clone(&transition.series),
             fired: transition.change == Change::Fired,
+            cause: transition.cause,
             value: transition.value.to_bits(),
             at: transition.at,
             since: transition.since,
@@ -181,6 +184,7 @@ impl From<TransitionJson> for Transition {
             machine: row.machine,
             series: row.series,
             change: if row.fired { Change::Fired } else { Change::Resolved },
+            cause: row.cause,
             value: f64::from_bits(row.value),
             at: row.at,
             since: row.since,

@@ -132,6 +132,7 @@ fn ingest(settings: &mut Settings, raw_kept: Duration) -> ingest::Settings {
     ingest::Settings {
         limits: ingest::Limits {
             series_per_machine_max: settings.count("ingest.series_per_machine_max", 1..=100_000),
+            series_max: settings.count("ingest.series_max", 1..=1_000_000_000),
             machines_max: settings.count("ingest.machines_max", 1..=1_000_000),
             ahead_max: settings.duration("ingest.future_max", SECOND..=HOUR),
             // What the raw tier no longer keeps is refused at the door.
@@ -156,6 +157,7 @@ fn pipeline(settings: &mut Settings, series_per_machine_max: usize) -> pipeline:
     let defaults = pipeline::Settings::new(workers, Catalogue::standard());
     pipeline::Settings {
         series_per_machine_max,
+        bindings_max: settings.count("pipeline.bindings_max", 1_000..=1_000_000_000),
         queue_records_max: settings.count("pipeline.queue_records_max", 16..=1_000_000),
         window: pipeline::WindowSettings {
             lateness: settings.duration("pipeline.lateness", Duration::ZERO..=HOUR),

@@ -29,6 +29,7 @@ const KEYS: &[&str] = &[
     "threshold",
     "clear",
     "for",
+    "no_data",
     "severity",
     "enabled",
     "machines",
@@ -139,6 +140,7 @@ fn read_rule(table: &mut RuleTable<'_, '_>) -> Option<Rule> {
         input: table.word("input", INPUTS).unwrap_or_default(),
         clear: table.number("clear"),
         for_s: table.seconds("for").unwrap_or(0),
+        no_data_s: table.seconds("no_data"),
         enabled: table.flag("enabled").unwrap_or(true),
         machines: table.texts("machines").unwrap_or_default(),
         tags: table.pairs("tags").unwrap_or_default(),
@@ -197,7 +199,7 @@ fn entries(rule: &Rule) -> Vec<(&'static str, Value)> {
     let table = |pairs: &BTreeMap<String, String>| -> toml::Table {
         pairs.iter().map(|(name, text)| (name.clone(), Value::from(text.as_str()))).collect()
     };
-    let wait = format_duration(Duration::from_secs(rule.for_s.into()));
+    let seconds = |seconds: u32| Value::from(format_duration(Duration::from_secs(seconds.into())));
     let machines: Vec<Value> = rule.machines.iter().map(|id| Value::from(id.as_str())).collect();
     let all = [
         Some(("name", Value::from(rule.name.as_str()))),
@@ -206,7 +208,8 @@ fn entries(rule: &Rule) -> Vec<(&'static str, Value)> {
         Some(("operator", Value::from(name_of(OPERATORS, rule.operator)))),
         Some(("threshold", Value::Float(rule.threshold))),
         rule.clear.map(|clear| ("clear", Value::Float(clear))),
-        (rule.for_s != 0).then(|| ("for", Value::from(wait))),
+        (rule.for_s != 0).then(|| ("for", seconds(rule.for_s))),
+        rule.no_data_s.map(|no_data_s| ("no_data", seconds(no_data_s))),
         Some(("severity", Value::from(name_of(SEVERITIES, rule.severity)))),
         (!rule.enabled).then_some(("enabled", Value::Boolean(false))),
         (!machines.is_empty()).then_some(("machines", Value::Array(machines))),

@@ -146,6 +146,13 @@ impl Program {
         lines.iter().filter(|line| line["level"] == "error" || line.is_string()).cloned().collect()
     }
 
+    /// What it occupies, in KiB.
+    pub(crate) fn memory_kib(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.trim().trim_end_matches("kB").trim().parse().unwrap()
+    }
+
     /// Asks it to stop and waits for its end.
     pub(crate) fn terminate(&mut self) -> ExitStatus {
         let id = self.child.id().to_string();

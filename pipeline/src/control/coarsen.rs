@@ -13,7 +13,8 @@ use crate::control::facts::{Change, Fact};
 use crate::introspect::{Counted, Meter};
 use crate::stage::Records;
 
-const STEP: LogicalTime = 100_000;
+/// Boundaries are so far apart.
+pub const STEP: LogicalTime = 100_000;
 
 /// The first boundary after `t`: where a fact of time `t` takes effect in the control plane.
 pub const fn boundary_after(t: LogicalTime) -> LogicalTime {

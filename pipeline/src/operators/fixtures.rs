@@ -32,11 +32,16 @@ pub(crate) struct Feed {
 
 impl Feed {
     pub(crate) fn new(machine: &str, width: usize) -> Self {
+        Self::of(machine, width, 0)
+    }
+
+    /// Of the machine with this index on its worker.
+    pub(crate) fn of(machine: &str, width: usize, index: u32) -> Self {
         let key = |n: usize| SeriesKey::parse("m", Labels::parse([("n", n.to_string().as_str())]).unwrap()).unwrap();
         let machine = MachineId::parse(machine).unwrap();
         let sent = Arc::new(Layout::new(machine.clone(), (0..width).map(key).collect()));
         let series = sent.series.iter().cloned().map(Arc::new).collect();
-        let roster = Arc::new(Roster { machine, index: 0, series });
+        let roster = Arc::new(Roster { machine, index, series });
         let layout = Arc::new(BoundLayout { roster, slots: Slots::Identity });
         Self { sent, layout, session: SessionId(1), age_ms: 0 }
     }

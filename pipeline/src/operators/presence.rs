@@ -11,7 +11,9 @@ use std::sync::Arc;
 use hashbrown::HashMap;
 use model::machine::Presence;
 use model::rule::{Input, Operator};
-use model::{Bound, Change, Labels, LogicalTime, MachineId, Rule, SeriesKey, Severity, Status, Timestamp, Transition};
+use model::{
+    Bound, Cause, Change, Labels, LogicalTime, MachineId, Rule, SeriesKey, Severity, Status, Timestamp, Transition,
+};
 
 use timely::container::CapacityContainerBuilder;
 use timely::dataflow::operators::generic::OutputBuilder;
@@ -112,9 +114,11 @@ impl Roll {
     fn sight(&mut self, t: LogicalTime, sighting: &Sighting<'_>, out: &mut Vec<At<PresenceOutput>>) {
         let Sighting { machine, index, is_frame, interval_ms, arrival } = *sighting;
         let machine = self.meet(t, machine, index, arrival);
+        let interval = machine.interval;
         if interval_ms > 0 {
             machine.interval = u64::from(interval_ms) * 1_000;
         }
+        let is_sooner = machine.interval < interval;
         if is_frame {
             (machine.seen_t, machine.last_seen) = (t, arrival);
         } else {
@@ -126,8 +130,8 @@ impl Roll {
         if is_frame && !is_up {
             self.become_status(index, Status::Up, t, out);
         }
-        // A timer that is set looks again by itself.
-        if (needs_timer || !is_up)
+        // A timer that is set looks again by itself, but for one that was set for a longer interval.
+        if (needs_timer || !is_up || is_sooner)
             && let Some(Some(machine)) = self.machines.get(index as usize)
         {
             let (_, due) = self.judge(machine, t);
@@ -167,7 +171,7 @@ impl Roll {
         };
         machine.down_since = (change == Change::Fired).then_some(at);
         let (rule, series, machine) = (Arc::clone(&self.rule), Arc::clone(&self.series), machine.id.clone());
-        let transition = Transition { rule, machine, series, change, value, at, since, t };
+        let transition = Transition { rule, machine, series, change, cause: Cause::Threshold, value, at, since, t };
         out.push(At { t, item: PresenceOutput::Transition(Arc::new(transition)) });
     }
 
@@ -240,6 +244,7 @@ pub fn machine_down() -> Rule {
         threshold: 1.0,
         clear: None,
         for_s: 60,
+        no_data_s: None,
         severity: Severity::Critical,
         enabled: true,
         machines: Vec::new(),
@@ -279,7 +284,8 @@ impl Roll {
                 continue;
             };
             let (status, next) = self.judge(machine, due);
-            if status != Status::Up {
+            // An introduction puts silence off, but only a frame makes anything better.
+            if machine.status < Some(status) && status != Status::Up {
                 self.become_status(index, status, due, out);
             }
             if is_forgotten {

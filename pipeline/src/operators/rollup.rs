@@ -246,7 +246,7 @@ mod tests {
             let (roster, revision) = (Arc::clone(&feed.layout.roster), *t);
             let rows = rows.into_iter().collect();
             let rows = Arc::new(Aggregates { roster, window, revision, is_final: true, rows });
-            (t * SECOND, MinuteUpdate { rows, delta: None, watermark: minute(*watermark) })
+            (t * SECOND, MinuteUpdate { rows, delta: None, is_current: true, watermark: minute(*watermark) })
         });
         let stage = Hours::new(settings().window, Arc::default());
         let text = outputs(stage, updates, until * SECOND, |hour| {

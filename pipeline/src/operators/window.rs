@@ -56,8 +56,9 @@ struct Machine {
     silence_due: LogicalTime,
     is_correcting: bool,
     is_closing: bool,
-    /// The minute that was last put on the repair list: a stream of old samples asks once for each.
-    repair: Timestamp,
+    /// What was last put on the repair list, and when: samples of one T ask once. Those of a later T ask again, for the minute may have been
+    /// made again in between.
+    repair: (Timestamp, LogicalTime),
 }
 
 impl Windows {
@@ -97,7 +98,7 @@ impl Windows {
                     silence_due: 0,
                     is_correcting: false,
                     is_closing: false,
-                    repair: Timestamp::MIN,
+                    repair: (Timestamp::MIN, 0),
                 };
                 *unknown = Some(Box::new(machine));
             }
@@ -228,8 +229,8 @@ impl Stage for Windows {
             self.counters.late.add(added.late);
             self.counters.beyond_horizon.add(added.beyond_horizon);
             let minute = Window::containing(batch.time(start), Width::Minute).start;
-            if added.beyond_horizon > 0 && machine.repair != minute {
-                machine.repair = minute;
+            if added.beyond_horizon > 0 && machine.repair != (minute, t) {
+                machine.repair = (minute, t);
                 request_repair(t, machine.minutes.roster(), minute, &self.counters, out);
             }
             start = end;
@@ -345,13 +346,14 @@ mod tests {
     }
 
     #[test]
-    fn a_minute_behind_the_horizon_is_put_on_the_repair_list_once() {
+    fn a_minute_behind_the_horizon_is_put_on_the_repair_list_by_each_time_that_finds_it() {
         check(
-            &[(1, 30.0, 1.0), (2, 700.0, 2.0), (3, 99.0, 5.0), (4, 95.0, 5.0)],
+            &[(1, 30.0, 1.0), (2, 700.0, 2.0), (3, 99.0, 5.0), (3, 98.0, 5.0), (4, 95.0, 5.0)],
             9,
             &expect![[r"
             2: minute 0 n=1 sum=1 last=1 final=true revision=1
             3: repair minute 1
+            4: repair minute 1
         "]],
         );
     }

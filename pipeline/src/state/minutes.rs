@@ -24,6 +24,8 @@ pub struct MinuteUpdate {
     pub rows: Arc<Aggregates>,
     /// What the rows hold that no earlier update held, for the hour; the rows themselves when this is their first.
     pub delta: Option<Arc<Aggregates>>,
+    /// Some of its samples were of their moment when they came: it says something about now, not only about the past.
+    pub is_current: bool,
     /// The machine's watermark: no window that ends at or before it is open.
     pub watermark: Timestamp,
 }
@@ -90,6 +92,8 @@ struct Minute {
     published: LogicalTime,
     /// Every row went out as final; from here on only corrected rows do.
     went_final: bool,
+    /// A batch that was not stale is in it.
+    is_current: bool,
     /// Samples merged since, kept once the window has been published.
     news: News,
 }
@@ -185,6 +189,7 @@ impl Minutes {
         };
         if added > 0 {
             minute.revision = t;
+            minute.is_current |= !bound.batch.is_stale();
             self.needs_correction |= position < self.closed;
             let step = at.saturating_sub(self.newest);
             if self.newest != i64::MIN && step > 0 {
@@ -206,7 +211,8 @@ impl Minutes {
         let at = self.minutes.partition_point(|m| m.start < start);
         if self.minutes.get(at).is_none_or(|m| m.start != start) {
             let cells = pool.get(Timestamp::from_micros(start));
-            let minute = Minute { start, cells, revision: 0, published: 0, went_final: false, news: News::default() };
+            let (news, is_current) = (News::default(), false);
+            let minute = Minute { start, cells, revision: 0, published: 0, went_final: false, is_current, news };
             self.minutes.insert(at, minute);
             // A minute that begins behind a closed one is born closed: its rows go out as a correction.
             if at < self.closed {
@@ -259,7 +265,7 @@ impl Minutes {
         let is_final = at < self.closed;
         let (roster, minute) = (&self.roster, &mut self.minutes[at]);
         let window = Window { start: Timestamp::from_micros(minute.start), width: Width::Minute };
-        let revision = minute.revision;
+        let (revision, is_current) = (minute.revision, minute.is_current);
         let aggregates = |rows| Arc::new(Aggregates { roster: Arc::clone(roster), window, revision, is_final, rows });
         let news = minute.news.take();
         // Rows that went out as final go out again only when they changed.
@@ -272,7 +278,7 @@ impl Minutes {
         minute.published = revision;
         minute.went_final |= is_final;
         let delta = (!is_first).then(|| aggregates(Rows::Some(news)));
-        MinuteUpdate { rows: aggregates(rows), delta, watermark }
+        MinuteUpdate { rows: aggregates(rows), delta, is_current, watermark }
     }
 }
 

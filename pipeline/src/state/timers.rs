@@ -22,6 +22,11 @@ impl<K: Ord> Timers<K> {
         self.heap.push(Reverse((due, key)));
     }
 
+    /// When the next timer is due.
+    pub fn next_due(&self) -> Option<LogicalTime> {
+        self.heap.peek().map(|Reverse((due, _))| *due)
+    }
+
     /// The next timer due at or before `now`.
     pub fn pop_due(&mut self, now: LogicalTime) -> Option<(LogicalTime, K)> {
         let is_due = self.heap.peek().is_some_and(|Reverse((due, _))| *due <= now);

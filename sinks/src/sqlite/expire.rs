@@ -93,6 +93,9 @@ fn expire_windows(sql: &Connection, after: i64, (minute, hour): (i64, i64)) -> r
     for id in &ids {
         sql.prepare_cached(include_str!("sql/expire_minute.sql"))?.execute(params![id, minute])?;
         sql.prepare_cached(include_str!("sql/expire_hour.sql"))?.execute(params![id, hour])?;
+        for (is_hour, cutoff) in [(false, minute), (true, hour)] {
+            sql.prepare_cached(include_str!("sql/expire_repairs.sql"))?.execute(params![id, is_hour, cutoff])?;
+        }
     }
     Ok(ids.last().copied())
 }
@@ -105,7 +108,7 @@ fn forget_machines(sql: &Connection, before: i64) -> rusqlite::Result<bool> {
         forget.query_map(params![before, STEP_MACHINES], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?
     };
     for id in &ids {
-        for table in ["series", "processes", "minute_aggregates", "hour_aggregates"] {
+        for table in ["series", "processes", "minute_aggregates", "hour_aggregates", "repairs"] {
             transaction.prepare_cached(&format!("DELETE FROM {table} WHERE machine_id = ?1"))?.execute([id])?;
         }
     }

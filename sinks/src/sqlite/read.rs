@@ -8,8 +8,8 @@ use model::query::{
     AlertQuery, Answer, FleetAnswer, FleetQuery, History, QueryError, RangeAnswer, RangeQuery, SeriesPoints, Tier,
 };
 use model::{
-    Alert, AlertState, Labels, MachineId, MachineInfo, RejectReason, Rejected, Rule, SeriesKey, Timestamp, Width,
-    Window,
+    Alert, AlertState, Cause, Labels, MachineId, MachineInfo, RejectReason, Rejected, Rule, SeriesKey, Timestamp,
+    Width, Window,
 };
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
@@ -307,6 +307,7 @@ fn alert(row: &Row<'_>) -> Result<Alert, ReadError> {
         since: Timestamp::from_micros(row.get(7)?),
         resolved: row.get::<_, Option<i64>>(8)?.map(Timestamp::from_micros),
         t: u64::try_from(row.get::<_, i64>(9)?).unwrap_or(0),
+        cause: if row.get::<_, String>(10)? == Cause::NoData.as_str() { Cause::NoData } else { Cause::Threshold },
     })
 }
 

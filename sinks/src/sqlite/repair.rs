@@ -1,7 +1,9 @@
 //! The repair list: windows that the graph could not correct any more are made again, minutes from raw samples, hours from minutes.
 //!
 //! In: the list, which is written like any row. A minute waits until the raw lane has passed its request, so that every sample is in a
-//! chunk; its hour waits until the graph corrects it no more. Out: rows with a revision above the graph's, so that they stand.
+//! chunk; its hour waits until it is closed. Out: rows that stand. A window stays on the list when it is done, for the graph knows nothing of
+//! the repair: what the graph says of it later makes it due again, and only what holds more than the repaired row replaces it meanwhile.
+//! Bounded: as many as there are windows; they go with them.
 //! Loss: a minute whose raw samples are no longer kept stays as it is. Invariants: S-1, W-3 an hour is the merge of its minutes.
 
 use std::time::Duration;
@@ -17,7 +19,8 @@ use crate::sink::Cursors;
 
 /// Windows made again in one step: some milliseconds of work each.
 const STEP_WINDOWS: u32 = 20;
-/// The graph corrects an hour until its horizon has passed (10 min behind the machine's newest, which may itself come late).
+/// Until its horizon has passed (10 min behind the machine's newest, which may itself come late) the graph is likely to correct an hour,
+/// which would only make it due again.
 const HOUR_WAIT: Duration = Duration::from_secs(1_800);
 
 struct Request {
@@ -41,13 +44,13 @@ pub(super) fn step(sql: &Connection, bounds: &Bounds) -> Result<bool, RowError> 
         if bounds.now - bounds.raw_kept <= Timestamp::from_micros(request.start) {
             repair_minute(&transaction, request)?;
         }
-        remove(&transaction, Width::Minute, request)?;
+        finish(&transaction, Width::Minute, request)?;
     }
     let is_closed = bounds.now - Duration::from_secs(3_600) - HOUR_WAIT;
     let hours = requests(&transaction, Width::Hour, bounds.cursors.rows, is_closed)?;
     for request in &hours {
-        repair_hour(&transaction, request, bounds.cursors.rows)?;
-        remove(&transaction, Width::Hour, request)?;
+        repair_hour(&transaction, request)?;
+        finish(&transaction, Width::Hour, request)?;
     }
     transaction.commit()?;
     Ok(minutes.len().max(hours.len()) == STEP_WINDOWS as usize)
@@ -60,8 +63,8 @@ fn requests(sql: &Connection, width: Width, upto: LogicalTime, before: Timestamp
     Ok(select.query_map(asked, read)?.collect::<rusqlite::Result<_>>()?)
 }
 
-fn remove(sql: &Connection, width: Width, request: &Request) -> Result<(), RowError> {
-    let text = "DELETE FROM repairs WHERE machine_id = ?1 AND is_hour = ?2 AND start_time = ?3";
+fn finish(sql: &Connection, width: Width, request: &Request) -> Result<(), RowError> {
+    let text = "UPDATE repairs SET is_done = 1 WHERE machine_id = ?1 AND is_hour = ?2 AND start_time = ?3";
     sql.prepare_cached(text)?.execute(params![request.machine, width == Width::Hour, request.start])?;
     Ok(())
 }
@@ -93,7 +96,7 @@ fn repair_minute(sql: &Connection, request: &Request) -> Result<(), RowError> {
             return Ok(());
         }
     }
-    let mut upsert = sql.prepare_cached(include_str!("sql/upsert_minute.sql"))?;
+    let mut upsert = sql.prepare_cached(include_str!("sql/repair_minute.sql"))?;
     for (id, key, mut list) in series {
         sort_samples(&mut list, &key);
         if let Some(row) = merged(list.iter().map(|(time, value)| Aggregate::of(*value, Timestamp::from_micros(*time))))
@@ -117,18 +120,18 @@ fn series_of(sql: &Connection, machine: i64) -> Result<Vec<(i64, SeriesKey, Vec<
     Ok(select.query_map([machine], read)?.collect::<rusqlite::Result<_>>()?)
 }
 
-/// The merge of the hour's minutes as they stand. No output has a T above the rows cursor, so this row stands too.
-fn repair_hour(sql: &Connection, request: &Request, revision: LogicalTime) -> Result<(), RowError> {
-    let Request { machine, start, .. } = *request;
+/// The merge of the hour's minutes as they stand.
+fn repair_hour(sql: &Connection, request: &Request) -> Result<(), RowError> {
+    let Request { machine, start, t } = *request;
     let mut select = sql.prepare_cached(include_str!("sql/read_minutes_of_hour.sql"))?;
     let read = |row: &Row<'_>| Ok((row.get::<_, i64>(0)?, aggregate(row)?));
     let end = start + Width::Hour.micros();
     let minutes: Vec<(i64, Aggregate)> =
         select.query_map(params![machine, start, end], read)?.collect::<rusqlite::Result<_>>()?;
-    let mut upsert = sql.prepare_cached(include_str!("sql/upsert_hour.sql"))?;
+    let mut upsert = sql.prepare_cached(include_str!("sql/repair_hour.sql"))?;
     for of_series in minutes.chunk_by(|a, b| a.0 == b.0) {
         if let Some(row) = merged(of_series.iter().map(|(_, row)| *row)) {
-            upsert_row(&mut upsert, (machine, start, of_series[0].0), &row, (sql_t(revision), true))?;
+            upsert_row(&mut upsert, (machine, start, of_series[0].0), &row, (t, true))?;
         }
     }
     Ok(())

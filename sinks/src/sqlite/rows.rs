@@ -111,7 +111,7 @@ impl RowWriter<'_> {
         match output {
             // Raw samples come as chunks.
             Output::Samples(_) => Ok(()),
-            Output::Minute(rows) | Output::Hour(rows) => self.window(rows),
+            Output::Minute(rows) | Output::Hour(rows) => self.window(t, rows),
             Output::Transition(transition) => self.transition(transition),
             Output::Presence(presence) => self.presence(presence),
             Output::Machine(info) => self.info(info),
@@ -137,10 +137,16 @@ impl RowWriter<'_> {
         Ok(())
     }
 
-    fn window(&mut self, rows: &Aggregates) -> Result<()> {
-        let mut upsert = self.sql.prepare_cached(match rows.window.width {
-            Width::Minute => include_str!("sql/upsert_minute.sql"),
-            Width::Hour => include_str!("sql/upsert_hour.sql"),
+    fn window(&mut self, t: LogicalTime, rows: &Aggregates) -> Result<()> {
+        let machine = self.ids.machine(self.sql, &rows.roster.machine)?;
+        let is_hour = rows.window.width == Width::Hour;
+        let mut renew = self.sql.prepare_cached(include_str!("sql/renew_repair.sql"))?;
+        let is_listed = renew.execute(params![machine, is_hour, rows.window.start.micros(), sql_t(t)])? > 0;
+        let mut upsert = self.sql.prepare_cached(match (rows.window.width, is_listed) {
+            (Width::Minute, false) => include_str!("sql/upsert_minute.sql"),
+            (Width::Minute, true) => include_str!("sql/upsert_repaired_minute.sql"),
+            (Width::Hour, false) => include_str!("sql/upsert_hour.sql"),
+            (Width::Hour, true) => include_str!("sql/upsert_repaired_hour.sql"),
         })?;
         let (machine, slots) = self.ids.slots(self.sql, &rows.roster)?;
         let (start, revision) = (rows.window.start.micros(), sql_t(rows.revision));
@@ -165,7 +171,8 @@ impl RowWriter<'_> {
                 let severity = severity.to_lowercase();
                 let since = alert.since.micros();
                 let mut fire = self.sql.prepare_cached(include_str!("sql/fire_alert.sql"))?;
-                fire.execute(params![alert.id, rule, machine, metric, labels, severity, value, since, t, json])?
+                let cause = alert.cause.as_str();
+                fire.execute(params![alert.id, rule, machine, metric, labels, severity, value, since, t, json, cause])?
             }
             Change::Resolved => {
                 let mut resolve = self.sql.prepare_cached(include_str!("sql/resolve_alert.sql"))?;

@@ -2,7 +2,7 @@
 
 use model::catalogue::unit_of;
 use model::rule::Operator;
-use model::{Alert, AlertState, Labels, Severity};
+use model::{Alert, AlertState, Cause, Labels, Severity};
 
 #[derive(serde::Serialize)]
 pub(crate) struct AlertShape<'a> {
@@ -13,6 +13,7 @@ pub(crate) struct AlertShape<'a> {
     labels: &'a Labels,
     severity: Severity,
     state: AlertState,
+    cause: Cause,
     operator: Operator,
     threshold: f64,
     value: f64,
@@ -32,6 +33,7 @@ impl<'a> AlertShape<'a> {
             labels: &alert.series.labels,
             severity: alert.rule.severity,
             state: alert.state,
+            cause: alert.cause,
             operator: alert.rule.operator,
             threshold: alert.rule.threshold,
             value: alert.value,

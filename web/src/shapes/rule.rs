@@ -15,6 +15,7 @@ pub(crate) struct RuleShape<'a> {
     threshold: f64,
     clear: Option<f64>,
     for_s: u32,
+    no_data_s: Option<u32>,
     severity: Severity,
     enabled: bool,
     /// Who keeps it: a file's rules are changed in the file only.
@@ -35,6 +36,7 @@ impl<'a> RuleShape<'a> {
             threshold: rule.threshold,
             clear: rule.clear,
             for_s: rule.for_s,
+            no_data_s: rule.no_data_s,
             severity: rule.severity,
             enabled: rule.enabled,
             source,

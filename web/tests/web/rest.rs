@@ -100,7 +100,7 @@ async fn alerts_of_now_and_of_the_past() {
         active,
         json!({"next": null, "alerts": [{
             "id": "a1", "rule": "disk-full", "machine": "db-1", "metric": "system.filesystem.utilization", "labels": {"mountpoint": "/<b>"},
-            "severity": "critical", "state": "firing", "operator": "gte", "threshold": 0.95, "value": 0.97, "unit": "1",
+            "severity": "critical", "state": "firing", "cause": "threshold", "operator": "gte", "threshold": 0.95, "value": 0.97, "unit": "1",
             "since": (NOW_S - 600) * 1000, "resolved": null, "summary": "almost <full>",
         }]})
     );

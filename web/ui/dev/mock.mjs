@@ -20,7 +20,7 @@ const machines = Array.from({ length: Number(options.machines) }, (_, index) => 
 const byId = new Map(machines.map((machine) => [machine.id, machine]));
 
 const rule = (name, metric, threshold, severity, more = {}) => ({
-  name, metric, operator: 'gte', threshold, clear: threshold * 0.95, for_s: 60, severity, enabled: true, source: 'file', summary: '', machines: null, tags: null, labels: null, ...more,
+  name, metric, operator: 'gte', threshold, clear: threshold * 0.95, for_s: 60, no_data_s: null, severity, enabled: true, source: 'file', summary: '', machines: null, tags: null, labels: null, ...more,
 });
 const rules = [
   rule('cpu-high', 'system.cpu.utilization', 0.9, 'warning'),

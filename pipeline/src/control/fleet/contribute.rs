@@ -287,7 +287,8 @@ mod tests {
             let rows = rows.map(|(series, count, sum)| (slot(series), row(*count, *sum))).collect();
             Arc::new(Aggregates { roster: Arc::clone(&roster), window, revision: *t, is_final: true, rows })
         };
-        let update = MinuteUpdate { rows: rows(whole), delta: news.map(rows), watermark: window.start };
+        let update =
+            MinuteUpdate { rows: rows(whole), delta: news.map(rows), is_current: true, watermark: window.start };
         (t * SECOND, update)
     }
 

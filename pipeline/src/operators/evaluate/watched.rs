@@ -3,30 +3,28 @@
 //! What every sample touches is kept apart from what a change of a verdict needs, so that judging a frame reads a few cache lines.
 //! Invariants: A-1 Fired and Resolved alternate per alert.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use model::rule::{Input, Operator};
-use model::{Aggregates, Bound, Change, LogicalTime, MachineId, Rule, SeriesKey, Timestamp, Transition};
+use model::{Aggregates, Bound, Cause, Change, LogicalTime, MachineId, Rule, SeriesKey, Slot, Timestamp, Transition};
 
-use crate::control::facts::{Binding, SeriesFact};
+use super::side::Transitions;
+use super::silence::Silences;
+use crate::control::facts::Binding;
 use crate::stage::At;
 
-type Transitions = Vec<At<Arc<Transition>>>;
-
-/// The verdicts on one machine.
+/// The verdicts on one machine's series, of one kind of input. One entry per series and rule, in slot order: `hot` and `cold` of one
+/// entry have one index.
 #[derive(Default)]
-pub(super) struct Machine {
+pub(super) struct Watched {
     /// Series of the machine whose bindings are known or waited for.
     pub(super) known: usize,
-    samples: Watched,
-    minutes: Watched,
-}
-
-/// One entry per series and rule, in slot order: `hot` and `cold` of one entry have one index.
-#[derive(Default)]
-struct Watched {
     hot: Vec<Hot>,
     cold: Vec<Cold>,
+    silences: Silences,
+    /// Newest event time judged on slots that no rule looks at any more: a rule that comes back does not judge it again.
+    judged: BTreeMap<u32, i64>,
 }
 
 /// What each sample is held against.
@@ -35,6 +33,8 @@ struct Hot {
     slot: u32,
     is_calm: bool,
     breach: Breach,
+    /// Several of its samples may share a time, and each may fire.
+    is_event: bool,
     newest: i64,
     /// The value that was judged last.
     value: f64,
@@ -54,7 +54,7 @@ enum Phase {
     Calm,
     /// Breached since, for less than the rule's `for`.
     Pending(Timestamp),
-    Firing(Timestamp),
+    Firing(Timestamp, Cause),
 }
 
 /// A value to be judged.
@@ -93,45 +93,30 @@ impl Breach {
     }
 }
 
-impl Machine {
-    fn of(&mut self, rule: &Rule) -> &mut Watched {
-        if rule.input == Input::Sample { &mut self.samples } else { &mut self.minutes }
-    }
-
-    /// A rule applies from here on. `persisted` gives the time since when its alert was firing before the restart.
-    pub(super) fn assert(&mut self, Binding { series, rule }: Binding, persisted: impl FnOnce() -> Option<Timestamp>) {
-        self.of(&rule.rule).assert(&series, rule.rule, persisted);
-    }
-
-    /// A rule applies no more; its alert is resolved.
-    pub(super) fn retract(&mut self, t: LogicalTime, Binding { series, rule }: &Binding, out: &mut Transitions) {
-        self.of(&rule.rule).retract(t, series.slot, &rule.rule.name, out);
-    }
-
+impl Watched {
     /// Reads what the next frame will be held against.
     pub(super) fn touch(&self) -> i64 {
-        self.samples.hot.iter().fold(0, |read, hot| read ^ hot.newest)
+        self.hot.iter().fold(0, |read, hot| read ^ hot.newest)
     }
 
     pub(super) fn batch(&mut self, t: LogicalTime, bound: &Bound, out: &mut Transitions) {
-        let watched = &mut self.samples;
-        if watched.hot.is_empty() {
+        if self.hot.is_empty() {
             return;
         }
         if bound.is_dense() {
             let (values, time) = (&bound.batch.values, bound.batch.newest());
-            for at in 0..watched.hot.len() {
-                if let Some(value) = values.get(watched.hot[at].slot as usize) {
-                    watched.look(at, Look { t, value: *value, time }, out);
+            for at in 0..self.hot.len() {
+                if let Some(value) = values.get(self.hot[at].slot as usize) {
+                    self.look(at, Look { t, value: *value, time }, out);
                 }
             }
             return;
         }
-        if let Some(list) = bound.rising().filter(|list| watched.hot.len() < list.len()) {
+        if let Some(list) = bound.rising().filter(|list| self.hot.len() < list.len()) {
             let (values, time) = (&bound.batch.values, bound.batch.newest());
-            for at in 0..watched.hot.len() {
-                if let Some(index) = position_of(watched.hot[at].slot, list) {
-                    watched.look(at, Look { t, value: values[index], time }, out);
+            for at in 0..self.hot.len() {
+                if let Some(index) = position_of(self.hot[at].slot, list) {
+                    self.look(at, Look { t, value: values[index], time }, out);
                 }
             }
             return;
@@ -141,15 +126,15 @@ impl Machine {
         for index in 0..bound.batch.len() {
             let slot = bound.slot(index).0;
             if slot <= before {
-                next = watched.first_of(slot);
+                next = self.first_of(slot);
             }
             before = slot;
-            while watched.hot.get(next).is_some_and(|hot| hot.slot < slot) {
+            while self.hot.get(next).is_some_and(|hot| hot.slot < slot) {
                 next += 1;
             }
-            while watched.hot.get(next).is_some_and(|hot| hot.slot == slot) {
+            while self.hot.get(next).is_some_and(|hot| hot.slot == slot) {
                 let (value, time) = (bound.batch.values[index], bound.batch.time(index));
-                watched.look(next, Look { t, value, time }, out);
+                self.look(next, Look { t, value, time }, out);
                 next += 1;
             }
         }
@@ -157,25 +142,164 @@ impl Machine {
 
     /// A minute is judged once, when it closes: a correction of it is not newer than its series' newest.
     pub(super) fn minute(&mut self, t: LogicalTime, rows: &Aggregates, out: &mut Transitions) {
-        let watched = &mut self.minutes;
-        if !rows.is_final || watched.hot.is_empty() {
+        if !rows.is_final || self.hot.is_empty() {
             return;
         }
         let time = rows.window.end();
         for (slot, row) in rows.rows.iter() {
-            let mut at = watched.first_of(slot.0);
-            while watched.hot.get(at).is_some_and(|hot| hot.slot == slot.0) {
+            let mut at = self.first_of(slot.0);
+            while self.hot.get(at).is_some_and(|hot| hot.slot == slot.0) {
                 #[expect(clippy::cast_precision_loss, reason = "a minute's count stays far below 2^53")]
-                let value = match watched.cold[at].rule.input {
+                let value = match self.cold[at].rule.input {
                     Input::MinuteMean => row.mean(),
                     Input::MinuteSum => row.sum,
                     Input::MinuteCount => row.count as f64,
                     Input::MinuteMax => row.max,
                     Input::Sample => row.last,
                 };
-                watched.look(at, Look { t, value, time }, out);
+                self.look(at, Look { t, value, time }, out);
                 at += 1;
             }
+        }
+    }
+
+    fn first_of(&self, slot: u32) -> usize {
+        self.hot.partition_point(|hot| hot.slot < slot)
+    }
+
+    /// The entry of a rule on a slot, or where it belongs.
+    fn find(&self, slot: u32, rule: &str) -> Result<usize, usize> {
+        let mut at = self.first_of(slot);
+        while self.hot.get(at).is_some_and(|hot| hot.slot == slot) {
+            if self.cold[at].rule.name == rule {
+                return Ok(at);
+            }
+            at += 1;
+        }
+        Err(at)
+    }
+
+    /// A rule applies from `t` on. `persisted` gives since when and why its alert was firing before the restart.
+    pub(super) fn assert(
+        &mut self,
+        t: LogicalTime,
+        (Binding { series, rule }, is_event): (&Binding, bool),
+        persisted: impl FnOnce() -> Option<(Timestamp, Cause)>,
+        out: &mut Transitions,
+    ) {
+        let (slot, rule) = (series.slot, Arc::clone(&rule.rule));
+        self.silences.set(t, slot, &rule);
+        let breach = Breach::of(rule.operator, rule.threshold);
+        let at = match self.find(slot, &rule.name) {
+            Ok(at) => {
+                self.hot[at].breach = breach;
+                self.cold[at].rule = rule;
+                self.cold[at].bindings += 1;
+                return self.answer(at, t, out);
+            }
+            Err(at) => at,
+        };
+        let firing = persisted();
+        // What was judged before, by another rule or before the restart, is not judged again. Silence judged nothing.
+        let left = self.judged.remove(&slot);
+        let judged = self.hot.iter().filter(|hot| hot.slot == slot).map(|hot| hot.newest).max().max(left);
+        // Nor an event of the very time: its alert would be the same one again.
+        let judged = judged.map(|time| time.saturating_add(i64::from(is_event)));
+        let fired =
+            firing.filter(|(_, cause)| *cause == Cause::Threshold).map_or(i64::MIN, |(since, _)| since.micros());
+        let newest = judged.unwrap_or(i64::MIN).max(fired);
+        self.hot.insert(at, Hot { slot, is_calm: firing.is_none(), breach, is_event, newest, value: 0.0 });
+        let phase = firing.map_or(Phase::Calm, |(since, cause)| Phase::Firing(since, cause));
+        let (machine, key) = (series.machine.clone(), Arc::clone(&series.key));
+        self.cold.insert(at, Cold { rule, machine, key, phase, bindings: 1 });
+    }
+
+    /// An edited rule that no longer asks about silence takes back what it said about it.
+    fn answer(&mut self, at: usize, t: LogicalTime, out: &mut Transitions) {
+        let (hot, cold) = (&mut self.hot[at], &mut self.cold[at]);
+        if let Phase::Firing(since, Cause::NoData) = cold.phase
+            && cold.rule.no_data_s.is_none()
+        {
+            (cold.phase, hot.is_calm) = (Phase::Calm, true);
+            let look = Look { t, value: hot.value, time: Timestamp::from_logical(t) };
+            out.push(cold.transition((Change::Resolved, Cause::NoData), look, since));
+        }
+    }
+
+    /// Whether the rule is watched on the slot.
+    pub(super) fn has(&self, slot: u32, rule: &str) -> bool {
+        self.find(slot, rule).is_ok()
+    }
+
+    /// A rule applies no more; its alert is resolved. Whether nothing of it is left.
+    pub(super) fn retract(
+        &mut self,
+        t: LogicalTime,
+        Binding { series, rule }: &Binding,
+        out: &mut Transitions,
+    ) -> bool {
+        let Ok(at) = self.find(series.slot, &rule.rule.name) else { return false };
+        self.cold[at].bindings -= 1;
+        if self.cold[at].bindings > 0 {
+            return false;
+        }
+        self.silences.remove(series.slot, &rule.rule.name);
+        let (hot, cold) = (self.hot.remove(at), self.cold.remove(at));
+        if hot.newest > i64::MIN && !self.hot.iter().any(|other| other.slot == hot.slot) {
+            self.judged.insert(hot.slot, hot.newest);
+        }
+        if let Phase::Firing(since, cause) = cold.phase {
+            let look = Look { t, value: hot.value, time: Timestamp::from_logical(t) };
+            out.push(cold.transition((Change::Resolved, cause), look, since));
+        }
+        true
+    }
+
+    /// Whether any rule asks about silence.
+    pub(super) fn listens(&self) -> bool {
+        !self.silences.is_empty()
+    }
+
+    pub(super) fn hear(&mut self, t: LogicalTime, slot: Slot) {
+        self.silences.hear(t, slot);
+    }
+
+    /// When to look for silence next, if that is not known already.
+    pub(super) fn next_silence(&mut self, quiet_until: LogicalTime) -> Option<LogicalTime> {
+        self.silences.arm(quiet_until)
+    }
+
+    /// Fires what has been silent for too long at `due`, and is not firing already.
+    pub(super) fn silent(&mut self, due: LogicalTime, quiet_until: LogicalTime, out: &mut Transitions) {
+        for (slot, rule) in self.silences.fall(due, quiet_until) {
+            let Ok(at) = self.find(slot, &rule.name) else { continue };
+            let (hot, cold) = (&mut self.hot[at], &mut self.cold[at]);
+            if let Phase::Calm | Phase::Pending(_) = cold.phase {
+                let since = Timestamp::from_logical(due);
+                (cold.phase, hot.is_calm) = (Phase::Firing(since, Cause::NoData), false);
+                let look = Look { t: due, value: hot.value, time: since };
+                out.push(cold.transition((Change::Fired, Cause::NoData), look, since));
+            }
+        }
+    }
+
+    #[inline]
+    fn look(&mut self, at: usize, look: Look, out: &mut Transitions) {
+        let hot = &mut self.hot[at];
+        let time = look.time.micros();
+        if time <= hot.newest {
+            // Of events that share a time each may fire, but a calm one does not take back what another has said of that time.
+            let is_heard = hot.is_event && time == hot.newest && hot.breach.holds(look.value);
+            if !is_heard {
+                return;
+            }
+        }
+        (hot.newest, hot.value) = (time, look.value);
+        let breaches = hot.breach.holds(look.value);
+        if breaches || !hot.is_calm {
+            let cold = &mut self.cold[at];
+            cold.step(breaches, look, out);
+            hot.is_calm = cold.phase == Phase::Calm;
         }
     }
 }
@@ -194,83 +318,18 @@ fn position_of(slot: u32, list: &[u16]) -> Option<usize> {
     (u32::from(list[found]) == slot).then_some(found)
 }
 
-impl Watched {
-    fn first_of(&self, slot: u32) -> usize {
-        self.hot.partition_point(|hot| hot.slot < slot)
-    }
-
-    /// The entry of a rule on a slot, or where it belongs.
-    fn find(&self, slot: u32, rule: &str) -> Result<usize, usize> {
-        let mut at = self.first_of(slot);
-        while self.hot.get(at).is_some_and(|hot| hot.slot == slot) {
-            if self.cold[at].rule.name == rule {
-                return Ok(at);
-            }
-            at += 1;
-        }
-        Err(at)
-    }
-
-    fn assert(&mut self, series: &SeriesFact, rule: Arc<Rule>, persisted: impl FnOnce() -> Option<Timestamp>) {
-        let breach = Breach::of(rule.operator, rule.threshold);
-        let at = match self.find(series.slot, &rule.name) {
-            Ok(at) => {
-                let (hot, cold) = (&mut self.hot[at], &mut self.cold[at]);
-                hot.breach = breach;
-                cold.rule = rule;
-                cold.bindings += 1;
-                return;
-            }
-            Err(at) => at,
-        };
-        let firing = persisted();
-        // What was judged before, by another rule or before the restart, is not judged again.
-        let judged = self.hot.iter().filter(|hot| hot.slot == series.slot).map(|hot| hot.newest).max();
-        let newest = judged.unwrap_or(i64::MIN).max(firing.map_or(i64::MIN, Timestamp::micros));
-        let (slot, is_calm) = (series.slot, firing.is_none());
-        self.hot.insert(at, Hot { slot, is_calm, breach, newest, value: 0.0 });
-        let phase = firing.map_or(Phase::Calm, Phase::Firing);
-        let (machine, key) = (series.machine.clone(), Arc::clone(&series.key));
-        self.cold.insert(at, Cold { rule, machine, key, phase, bindings: 1 });
-    }
-
-    fn retract(&mut self, t: LogicalTime, slot: u32, rule: &str, out: &mut Transitions) {
-        let Ok(at) = self.find(slot, rule) else { return };
-        self.cold[at].bindings -= 1;
-        if self.cold[at].bindings > 0 {
-            return;
-        }
-        let (hot, cold) = (self.hot.remove(at), self.cold.remove(at));
-        if let Phase::Firing(since) = cold.phase {
-            let look = Look { t, value: hot.value, time: Timestamp::from_logical(t) };
-            out.push(cold.transition(Change::Resolved, look, since));
-        }
-    }
-
-    #[inline]
-    fn look(&mut self, at: usize, look: Look, out: &mut Transitions) {
-        let hot = &mut self.hot[at];
-        if look.time.micros() <= hot.newest {
-            return;
-        }
-        (hot.newest, hot.value) = (look.time.micros(), look.value);
-        let breaches = hot.breach.holds(look.value);
-        if breaches || !hot.is_calm {
-            let cold = &mut self.cold[at];
-            cold.step(breaches, look, out);
-            hot.is_calm = cold.phase == Phase::Calm;
-        }
-    }
-}
-
 impl Cold {
     fn step(&mut self, breaches: bool, look: Look, out: &mut Transitions) {
         match self.phase {
-            Phase::Firing(since) => {
-                if !self.rule.still_holds(look.value) {
-                    self.phase = Phase::Calm;
-                    out.push(self.transition(Change::Resolved, look, since));
+            Phase::Firing(since, cause) => {
+                // Silence is told in logical time: what came before it was over is the replay of samples that were judged then.
+                let is_before = cause == Cause::NoData && Timestamp::from_logical(look.t) < since;
+                if is_before || self.rule.still_holds(look.value) {
+                    return;
                 }
+                self.phase = Phase::Calm;
+                let time = if cause == Cause::NoData { Timestamp::from_logical(look.t) } else { look.time };
+                out.push(self.transition((Change::Resolved, cause), Look { time, ..look }, since));
             }
             Phase::Calm | Phase::Pending(_) if !breaches => self.phase = Phase::Calm,
             Phase::Calm | Phase::Pending(_) => {
@@ -279,15 +338,16 @@ impl Cold {
                     self.phase = Phase::Pending(since);
                     return;
                 }
-                self.phase = Phase::Firing(look.time);
-                out.push(self.transition(Change::Fired, look, look.time));
+                self.phase = Phase::Firing(look.time, Cause::Threshold);
+                out.push(self.transition((Change::Fired, Cause::Threshold), look, look.time));
             }
         }
     }
 
-    fn transition(&self, change: Change, Look { t, value, time: at }: Look, since: Timestamp) -> At<Arc<Transition>> {
+    fn transition(&self, (change, cause): (Change, Cause), look: Look, since: Timestamp) -> At<Arc<Transition>> {
+        let Look { t, value, time: at } = look;
         let (rule, machine, series) = (Arc::clone(&self.rule), self.machine.clone(), Arc::clone(&self.key));
-        At { t, item: Arc::new(Transition { rule, machine, series, change, value, at, since, t }) }
+        At { t, item: Arc::new(Transition { rule, machine, series, change, cause, value, at, since, t }) }
     }
 }
 

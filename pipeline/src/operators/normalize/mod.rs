@@ -10,7 +10,7 @@ mod layout;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::hint::black_box;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -33,6 +33,9 @@ use layout::{Layout, REFUSED, SharedLimits};
 
 /// Layouts remembered per worker; beyond it the memory starts anew, which costs a rebuild each.
 const LAYOUTS_MAX: usize = 200_000;
+
+/// Layouts remembered of one machine, as many as one of its streams may use: whoever sends ever new ones pushes out only his own.
+const LAYOUTS_PER_MACHINE_MAX: usize = 32;
 
 /// What leaves the operator, by port.
 #[derive(Debug, Default)]
@@ -67,6 +70,8 @@ struct Machine {
     roster: Arc<Roster>,
     slots: HashMap<SeriesKey, u32>,
     tags: Arc<BTreeMap<String, String>>,
+    /// Its layouts, the one bound last at the back.
+    layouts: VecDeque<LayoutId>,
 }
 
 impl Names {
@@ -147,6 +152,11 @@ impl Names {
             machine.roster = Arc::new(Roster { machine: id.clone(), index: *index, series: series.into() });
         }
         let (roster, tags) = (Arc::clone(&machine.roster), Arc::clone(&machine.tags));
+        machine.layouts.push_back(sent.id);
+        let oldest = if machine.layouts.len() > LAYOUTS_PER_MACHINE_MAX { machine.layouts.pop_front() } else { None };
+        if let Some(oldest) = oldest {
+            self.layouts.remove(&oldest);
+        }
         for (slot, key) in added {
             let fact = Fact::Series(self.series_fact(&roster, slot, &tags, key));
             out.facts.push(At { t, item: (fact, 1) });
@@ -172,7 +182,7 @@ impl Names {
             let index = u32::try_from(last_t.len()).expect("fewer than 2^32 machines in one run");
             last_t.push(t);
             let roster = Arc::new(Roster { machine: id.clone(), index, series: Box::new([]) });
-            Machine { roster, slots: HashMap::new(), tags: Arc::default() }
+            Machine { roster, slots: HashMap::new(), tags: Arc::default(), layouts: VecDeque::new() }
         });
         last_t[machine.roster.index as usize] = t;
         machine

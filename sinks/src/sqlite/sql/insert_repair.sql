@@ -1,3 +1,3 @@
--- Key: machine and minute; the newest request wins, a repeat changes nothing.
+-- Key: machine and minute; the newest request wins; one that was made again is due again.
 INSERT INTO repairs (machine_id, is_hour, start_time, t) VALUES (?1, 0, ?2, ?3)
-ON CONFLICT (machine_id, is_hour, start_time) DO UPDATE SET t = excluded.t WHERE excluded.t > t
+ON CONFLICT (machine_id, is_hour, start_time) DO UPDATE SET t = MAX(t, excluded.t), is_done = 0

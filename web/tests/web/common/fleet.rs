@@ -87,6 +87,7 @@ pub(crate) fn alert(id: &str, machine: &str, state: AlertState) -> Alert {
         machine: MachineId::parse(machine).unwrap(),
         series: series("system.filesystem.utilization", &[("mountpoint", "/<b>")]),
         state,
+        cause: model::Cause::Threshold,
         value: 0.97,
         since,
         resolved: (state == AlertState::Resolved).then(|| Timestamp::from_secs(NOW_S)),

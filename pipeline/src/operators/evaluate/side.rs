@@ -1,0 +1,334 @@
+//! Side: one kind of input (samples, or minutes) with the rules on it: what waits for its bindings, what is in effect, what is due.
+//!
+//! The two kinds come in streams of their own, each in order of its own times, so each side has its own bindings in effect: a side that
+//! shared them would judge a minute by rules that a later sample has brought in, or not, as the schedule fell.
+//! Invariants: A-1 Fired and Resolved alternate per alert, A-2 a restart owes desired minus persisted.
+
+use std::cell::Cell;
+use std::collections::{BTreeMap, VecDeque};
+use std::hint::black_box;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use hashbrown::HashMap;
+use model::catalogue::Kind;
+use model::rule::Input;
+use model::{Alert, Bound, Catalogue, Cause, Change, LogicalTime, MachineId, Roster, Timestamp, Transition};
+
+use super::watched::Watched;
+use crate::control::coarsen::{STEP, boundary_after};
+use crate::control::facts::Binding;
+use crate::counters::Counters;
+use crate::operators::window::MinuteUpdate;
+use crate::settings::{Settings, ticks};
+use crate::stage::At;
+use crate::state::timers::Timers;
+
+/// How long after its boundary a changed binding takes effect: longer than the frontier lags in a quiet hub, so that records
+/// do not have to wait for it.
+pub(super) const LAG: LogicalTime = 2_000_000;
+
+pub(super) type Transitions = Vec<At<Arc<Transition>>>;
+
+/// What a side judges.
+pub(super) trait Judged: Clone {
+    fn roster(&self) -> &Arc<Roster>;
+
+    /// Holds the record against what is watched of its machine.
+    fn judge(&self, t: LogicalTime, watched: &mut Watched, out: &mut Transitions);
+
+    /// Notes which series have been heard of.
+    fn hear(&self, t: LogicalTime, watched: &mut Watched);
+}
+
+/// The verdicts on one kind of input.
+pub(super) struct Side<R> {
+    machines: Vec<Option<Box<Watched>>>,
+    /// Bindings that are not yet in effect, by boundary and machine.
+    coming: BTreeMap<(LogicalTime, u32), Vec<(Binding, isize)>>,
+    /// Bindings of boundaries up to here are in effect.
+    applied: LogicalTime,
+    /// In order of arrival, each waiting for the bindings of a time.
+    waiting: VecDeque<(Needs, At<R>)>,
+    /// Alerts from before the restart that no binding has claimed yet, by machine.
+    persisted: HashMap<MachineId, Vec<Alert>>,
+    /// Machines to be looked at for silence.
+    silences: Timers<u32>,
+    live_from: LogicalTime,
+    catalogue: Catalogue,
+    /// Until here silence is the hub's own.
+    quiet_until: LogicalTime,
+    /// Rules on series that may still be taken up, by both sides of the worker.
+    room: Rc<Cell<usize>>,
+    counters: Arc<Counters>,
+}
+
+/// What a record waits for.
+#[derive(Clone, Copy)]
+struct Needs {
+    /// Bindings of this time must be known.
+    until: LogicalTime,
+    /// The machine's first series that the side has not met: they and what follows take their bindings at once.
+    fresh: Option<u32>,
+}
+
+impl<R: Judged> Side<R> {
+    pub(super) fn new(
+        settings: &Settings,
+        firing: impl Iterator<Item = Alert>,
+        room: &Rc<Cell<usize>>,
+        counters: Arc<Counters>,
+    ) -> Self {
+        let mut persisted: HashMap<MachineId, Vec<Alert>> = HashMap::new();
+        for alert in firing {
+            persisted.entry(alert.machine.clone()).or_default().push(alert);
+        }
+        Self {
+            machines: Vec::new(),
+            coming: BTreeMap::new(),
+            applied: 0,
+            waiting: VecDeque::new(),
+            persisted,
+            silences: Timers::default(),
+            live_from: settings.live_from,
+            catalogue: settings.catalogue,
+            quiet_until: settings.live_from.saturating_add(ticks(settings.presence.grace)),
+            room: Rc::clone(room),
+            counters,
+        }
+    }
+
+    /// Notes a change of a binding at its boundary.
+    pub(super) fn bind(&mut self, boundary: LogicalTime, binding: Binding, diff: isize) {
+        self.coming.entry((boundary, binding.series.index)).or_default().push((binding, diff));
+    }
+
+    /// Takes a record. `known` is the frontier of the bindings: those of earlier boundaries have all come.
+    pub(super) fn take(&mut self, known: LogicalTime, t: LogicalTime, item: &R, out: &mut Transitions) {
+        let needs = self.meet(t, item.roster());
+        if self.waiting.is_empty() && needs.until < known {
+            self.judge(needs, t, item, out);
+        } else {
+            self.counters.stashed.add(1);
+            self.waiting.push_back((needs, At { t, item: item.clone() }));
+        }
+    }
+
+    /// See `Stage::warm`.
+    pub(super) fn warm(&self, records: &[At<R>]) {
+        let machines = records.iter().filter_map(|at| self.machines.get(at.item.roster().index as usize)?.as_deref());
+        black_box(machines.fold(0, |read, watched| read ^ watched.touch()));
+    }
+
+    /// Judges what has waited, now that the bindings before `known` have come.
+    pub(super) fn release(&mut self, known: LogicalTime, out: &mut Transitions) {
+        while let Some((needs, At { t, item })) = self.waiting.pop_front_if(|(needs, _)| needs.until < known) {
+            self.judge(needs, t, &item, out);
+        }
+    }
+
+    /// Runs what is due by `now` where no record comes to do it.
+    pub(super) fn advance(&mut self, known: LogicalTime, now: LogicalTime, out: &mut Transitions) {
+        let lagged = now.saturating_sub(LAG);
+        if self.waiting.is_empty() && lagged < known {
+            self.run_until(now, out);
+        }
+    }
+
+    /// The input has ended: bindings that came last take effect, silence means nothing any more.
+    pub(super) fn finish(&mut self, out: &mut Transitions) {
+        if self.waiting.is_empty() {
+            self.apply_until(LogicalTime::MAX, out);
+        }
+    }
+
+    /// The earliest logical time that anything may still be published at.
+    pub(super) fn holds(&self, known: LogicalTime) -> LogicalTime {
+        let waiting = self.waiting.front().map(|(_, record)| record.t);
+        let coming = self.coming.keys().next().map(|(boundary, _)| boundary.saturating_add(LAG));
+        let times = [waiting, coming, self.silences.next_due(), Some(known.saturating_add(LAG))];
+        times.into_iter().flatten().min().unwrap_or(LogicalTime::MAX)
+    }
+
+    pub(super) fn is_idle(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
+    /// What must be known before the record is judged.
+    fn meet(&mut self, t: LogicalTime, roster: &Roster) -> Needs {
+        let watched = watched(&mut self.machines, roster.index);
+        let (known, width) = (watched.known, roster.series.len());
+        if width <= known {
+            return Needs { until: t.saturating_sub(LAG), fresh: None };
+        }
+        watched.known = width;
+        // A roster is bounded by the series that a machine may have.
+        Needs { until: boundary_after(t), fresh: u32::try_from(known).ok() }
+    }
+
+    fn judge(&mut self, needs: Needs, t: LogicalTime, item: &R, out: &mut Transitions) {
+        let before = out.len();
+        let index = item.roster().index;
+        self.run_until(t, out);
+        if let Some(first) = needs.fresh {
+            self.apply_fresh(t, index, first, out);
+        }
+        self.settle(t, item.roster(), out);
+        if let Some(Some(watched)) = self.machines.get_mut(index as usize) {
+            item.judge(t, watched, out);
+            if watched.listens() {
+                item.hear(t, watched);
+                self.arm(index);
+            }
+        }
+        self.counters.transitions.add(out.len() - before);
+    }
+
+    /// Runs what is due at or before `now`, each silence under the bindings of its own time.
+    fn run_until(&mut self, now: LogicalTime, out: &mut Transitions) {
+        while let Some((due, index)) = self.silences.pop_due(now) {
+            self.apply_until(due.saturating_sub(LAG), out);
+            let Some(Some(watched)) = self.machines.get_mut(index as usize) else { continue };
+            watched.silent(due, self.quiet_until, out);
+            self.arm(index);
+        }
+        self.apply_until(now.saturating_sub(LAG), out);
+    }
+
+    /// Sets the machine's timer to its next possible silence, unless an earlier one is set.
+    fn arm(&mut self, index: u32) {
+        if let Some(Some(watched)) = self.machines.get_mut(index as usize)
+            && let Some(due) = watched.next_silence(self.quiet_until)
+        {
+            self.silences.set(due, index);
+        }
+    }
+
+    /// Puts the bindings of boundaries up to and including `through` in effect, boundary by boundary.
+    fn apply_until(&mut self, through: LogicalTime, out: &mut Transitions) {
+        if through <= self.applied {
+            return;
+        }
+        self.applied = through;
+        while self.coming.first_key_value().is_some_and(|((boundary, _), _)| *boundary <= through) {
+            let Some(((boundary, _), changes)) = self.coming.pop_first() else {
+                return;
+            };
+            self.apply(boundary.saturating_add(LAG), changes, out);
+        }
+    }
+
+    /// Puts the bindings of a machine's new series in effect at once: its first sample is judged. Those of its other series, and of other
+    /// machines, keep their time, or verdicts would depend on who shares a worker.
+    fn apply_fresh(&mut self, t: LogicalTime, index: u32, first: u32, out: &mut Transitions) {
+        let mut boundary = boundary_after(self.applied);
+        while boundary <= boundary_after(t) {
+            if let Some(changes) = self.coming.get_mut(&(boundary, index)) {
+                let fresh = changes.extract_if(.., |(binding, _)| first <= binding.series.slot).collect();
+                if changes.is_empty() {
+                    self.coming.remove(&(boundary, index));
+                }
+                self.apply(t, fresh, out);
+            }
+            boundary = boundary.saturating_add(STEP);
+        }
+    }
+
+    /// Changes of one boundary and machine, effective at `t`.
+    fn apply(&mut self, t: LogicalTime, mut changes: Vec<(Binding, isize)>, out: &mut Transitions) {
+        // Assertions first: an edited rule is then replaced and keeps its phase. Sorted, so that a replay does the same.
+        changes.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+        for (binding, diff) in changes {
+            if diff > 0 {
+                self.assert(t, binding, out);
+            } else if let Some(Some(watched)) = self.machines.get_mut(binding.series.index as usize) {
+                let is_gone = watched.retract(t, &binding, out);
+                self.room.set(self.room.get() + usize::from(is_gone));
+            }
+        }
+    }
+
+    fn assert(&mut self, t: LogicalTime, binding: Binding, out: &mut Transitions) {
+        let Binding { series, rule } = &binding;
+        let is_known = watched(&mut self.machines, series.index).has(series.slot, &rule.rule.name);
+        if !is_known {
+            // In an order that a replay repeats, so the same ones are refused again.
+            let Some(room) = self.room.get().checked_sub(1) else { return self.counters.bindings_refused.add(1) };
+            self.room.set(room);
+        }
+        let (id, index, key, rule) = (&series.machine, series.index, &series.key, Arc::clone(&rule.rule));
+        let persisted = &mut self.persisted;
+        let claim = || {
+            let alerts = persisted.get_mut(id)?;
+            let at = alerts.iter().position(|alert| alert.rule.name == rule.name && alert.series == *key)?;
+            // A rule that no longer asks about silence does not answer for it either: `settle` resolves that.
+            let is_asked = alerts[at].cause != Cause::NoData || rule.no_data_s.is_some();
+            is_asked.then(|| alerts.swap_remove(at)).map(|alert| (alert.since, alert.cause))
+        };
+        let metric = self.catalogue.find(&key.metric);
+        let is_event = rule.input == Input::Sample && metric.is_some_and(|metric| metric.kind == Kind::Event);
+        watched(&mut self.machines, index).assert(t, (&binding, is_event), claim, out);
+        self.arm(index);
+    }
+
+    /// A rule that was removed while the hub was down has no binding, so nothing else would ever resolve its alerts: once the bindings
+    /// of a machine's series are in effect, what none of them has claimed is resolved. Not in a replay, whose rules are those of then.
+    fn settle(&mut self, t: LogicalTime, roster: &Roster, out: &mut Transitions) {
+        if t < self.live_from || self.persisted.is_empty() {
+            return;
+        }
+        let Some(alerts) = self.persisted.get_mut(&roster.machine) else { return };
+        for Alert { series, rule, since, value, cause, machine, .. } in
+            alerts.extract_if(.., |alert| roster.series.contains(&alert.series))
+        {
+            let (at, change) = (Timestamp::from_logical(t), Change::Resolved);
+            out.push(At {
+                t,
+                item: Arc::new(Transition { rule, machine, series, change, cause, value, at, since, t }),
+            });
+        }
+        if alerts.is_empty() {
+            self.persisted.remove(&roster.machine);
+        }
+    }
+}
+
+impl Judged for Bound {
+    fn roster(&self) -> &Arc<Roster> {
+        Bound::roster(self)
+    }
+
+    fn judge(&self, t: LogicalTime, watched: &mut Watched, out: &mut Transitions) {
+        if !self.batch.is_stale() {
+            watched.batch(t, self, out);
+        }
+    }
+
+    fn hear(&self, t: LogicalTime, watched: &mut Watched) {
+        (0..self.batch.len()).for_each(|index| watched.hear(t, self.slot(index)));
+    }
+}
+
+impl Judged for MinuteUpdate {
+    fn roster(&self) -> &Arc<Roster> {
+        &self.rows.roster
+    }
+
+    fn judge(&self, t: LogicalTime, watched: &mut Watched, out: &mut Transitions) {
+        if self.is_current {
+            watched.minute(t, &self.rows, out);
+        }
+    }
+
+    fn hear(&self, t: LogicalTime, watched: &mut Watched) {
+        self.news().rows.iter().for_each(|(slot, _)| watched.hear(t, slot));
+    }
+}
+
+fn watched(machines: &mut Vec<Option<Box<Watched>>>, index: u32) -> &mut Watched {
+    let index = index as usize;
+    if machines.len() <= index {
+        machines.resize_with(index + 1, || None);
+    }
+    machines[index].get_or_insert_with(Box::default)
+}

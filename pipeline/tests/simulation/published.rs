@@ -1,0 +1,37 @@
+//! Published: everything that leaves the graph, as text, per machine and in order: what a replay must repeat.
+
+use std::collections::BTreeMap;
+
+use model::Output;
+
+/// Outputs as text, per machine in order: what a replay must repeat.
+pub(crate) fn published(outputs: &[(u64, Output)]) -> BTreeMap<String, Vec<String>> {
+    let mut by_machine: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for (at, output) in outputs {
+        let (stream, text) = match output {
+            Output::Minute(rows) | Output::Hour(rows) => (
+                format!("{} {:?}", rows.roster.machine, rows.window.width),
+                format!(
+                    "{} {} {} {:?}",
+                    rows.window.start,
+                    rows.revision,
+                    rows.is_final,
+                    rows.rows.iter().collect::<Vec<_>>()
+                ),
+            ),
+            Output::Presence(p) => (format!("{} presence", p.machine), format!("{:?}", p.status)),
+            Output::Transition(t) => {
+                (format!("{} {}", t.machine, t.rule.name), format!("{} {:?} {}", t.series, t.change, t.at))
+            }
+            Output::Samples(_)
+            | Output::Machine(_)
+            | Output::Processes(_)
+            | Output::Rejected(_)
+            | Output::Repair(_)
+            | Output::Fleet(_)
+            | Output::Hottest(_) => continue,
+        };
+        by_machine.entry(stream).or_default().push(format!("{at} {text}"));
+    }
+    by_machine
+}
