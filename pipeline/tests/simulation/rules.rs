@@ -1,5 +1,5 @@
 //! Rules: every verdict worked out machine by machine and in order of arrival, with the bindings, the phases and the silences written
-//! out as the documents say them (ADR 0008, 0013), none of it shared with the graph.
+//! out as the documents say them (ADR 0008, 0015), none of it shared with the graph.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
