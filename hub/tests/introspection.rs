@@ -34,17 +34,16 @@ async fn the_pipeline_and_the_metrics_show_what_each_operator_did() {
 
     let is_through = |body: &Value| {
         let window = operator(body, "window");
-        total(window, "records_in") >= FRAMES && total(window, "waiting_records") == 0
+        // The control plane follows at its own pace.
+        let arrangements = body["graph"]["arrangements"].as_array().unwrap();
+        let has_series = arrangements.iter().any(|kept| kept["name"] == "series by metric" && kept["records"] == 2);
+        has_series && total(window, "records_in") >= FRAMES && total(window, "waiting_records") == 0
     };
     let body = hub.eventually("/api/v1/pipeline", is_through);
     let window = operator(&body, "window");
     assert_eq!(total(window, "records_in"), FRAMES, "{body}");
     let is_busy = |worker: &Value| worker["busy_s"].as_f64().is_some_and(|seconds| seconds > 0.0);
     assert!(total(window, "schedules") >= 1 && window["workers"].as_array().unwrap().iter().any(is_busy), "{window}");
-    let arrangements = body["graph"]["arrangements"].as_array().unwrap();
-    let series = arrangements.iter().find(|kept| kept["name"] == "series by metric").unwrap();
-    assert_eq!(series["records"], 2, "the machine's series: {series}");
-
     let (_, text) = hub.get("/metrics");
     let metrics = text.as_str().unwrap();
     for family in [
