@@ -16,7 +16,7 @@ use crate::operators::{self, Looks};
 const RATE_OVER_US: u64 = 10_000_000;
 
 /// Where each counter of the graph belongs: family, label name, label value.
-const FAMILIES: [(&str, &str, &str, &str); 17] = [
+const FAMILIES: [(&str, &str, &str, &str); 18] = [
     ("accepted", "pipeline_samples_total", "outcome", "accepted"),
     ("rejected", "pipeline_samples_total", "outcome", "rejected"),
     ("aggregated", "pipeline_samples_total", "outcome", "aggregated"),
@@ -28,6 +28,7 @@ const FAMILIES: [(&str, &str, &str, &str); 17] = [
     ("partial_rows", "pipeline_rows_total", "tier", "partial"),
     ("repairs", "pipeline_events_total", "kind", "repair"),
     ("transitions", "pipeline_events_total", "kind", "transition"),
+    ("bindings_refused", "pipeline_events_total", "kind", "binding_refused"),
     ("stashed", "pipeline_events_total", "kind", "stashed"),
     ("activations", "pipeline_events_total", "kind", "activation"),
     ("fleet_outside", "pipeline_fleet_left_out_total", "what", "late_minute"),
