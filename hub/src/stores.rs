@@ -1,8 +1,10 @@
 //! Stores: what is on disk, opened and understood before anything runs.
 
+use std::time::Duration;
+
 use anyhow::{Context, Result};
 use journal::{Journal, JournalError, Opened};
-use model::LogicalTime;
+use model::{LogicalTime, Timestamp};
 use runtime::telemetry::error_chain;
 use sinks::sink::Sink;
 use sinks::spill::Spill;
@@ -12,6 +14,9 @@ use tracing::{error, info, warn};
 use crate::base::Base;
 use crate::folder;
 use crate::recovery::{Found, GENESIS, Recovery};
+
+/// Rows that the newest records can have changed start no longer ago.
+const ROWS_WITHIN: Duration = Duration::from_secs(2 * 3_600);
 
 pub(crate) struct Stores {
     pub(crate) journal: Journal,
@@ -54,12 +59,29 @@ impl Stores {
         let found = Found { oldest_t: opened.oldest_t, newest_t: opened.newest_t, genesis: journal.cursor(GENESIS) };
         let mut recovery = base.reach().recover(found, cursors.oldest());
         let t_floor = cursors.rows.max(cursors.raw);
-        let is_short = !opened.torn.is_empty() && opened.newest_t.is_none_or(|newest| newest < t_floor);
+        let is_short = !opened.torn.is_empty() && is_short(&history, t_floor, opened.newest_t).await;
         if is_short || has_gaps(&journal, recovery.from_t).context("look through the journal")? {
             recovery = base.reach().without_what_is_lost(recovery, t_floor);
         }
         info!(machines = known.machines.len(), firing = known.alerts.len(), ?recovery, "stores opened");
         Ok(Self { journal, sink, history, spill, known, recovery, t_floor })
+    }
+}
+
+/// Whether rows hold a record that the journal no longer has. Not so when only the cursor is ahead of the journal: it moves with the
+/// heartbeat, which leaves no record.
+async fn is_short(history: &SqliteHistory, t_floor: LogicalTime, newest: Option<LogicalTime>) -> bool {
+    let Some(newest) = newest.filter(|newest| *newest < t_floor) else { return newest.is_none() };
+    let recent = Timestamp::from_logical(t_floor) - ROWS_WITHIN;
+    match history.newest_revision(recent).await {
+        Ok(revision) => newest < revision,
+        Err(error) => {
+            error!(
+                error = error_chain(&error),
+                "history does not say what it holds: damage is taken to have cost records"
+            );
+            true
+        }
     }
 }
 

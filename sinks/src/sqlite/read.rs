@@ -8,8 +8,8 @@ use model::query::{
     AlertQuery, Answer, FleetAnswer, FleetQuery, History, QueryError, RangeAnswer, RangeQuery, SeriesPoints, Tier,
 };
 use model::{
-    Alert, AlertState, Cause, Labels, MachineId, MachineInfo, RejectReason, Rejected, Rule, SeriesKey, Timestamp,
-    Width, Window,
+    Alert, AlertState, Cause, Labels, LogicalTime, MachineId, MachineInfo, RejectReason, Rejected, Rule, SeriesKey,
+    Timestamp, Width, Window,
 };
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
@@ -46,6 +46,20 @@ pub struct Known {
 impl SqliteHistory {
     pub(super) fn new(shared: Arc<Shared>) -> Self {
         Self { shared }
+    }
+
+    /// T of the newest batch in any minute that starts at `from` or later; 0 where there is none. The cursor may be ahead of it: it moves
+    /// with the heartbeat, which is in no journal.
+    ///
+    /// # Errors
+    /// When the store cannot answer.
+    pub async fn newest_revision(&self, from: Timestamp) -> Result<LogicalTime, QueryError> {
+        let query = move |sql: &Connection| {
+            let mut select = sql.prepare_cached(include_str!("sql/read_newest_revision.sql"))?;
+            let newest: Option<i64> = select.query_row([from.micros()], |row| row.get(0))?;
+            Ok(newest.and_then(|t| u64::try_from(t).ok()).unwrap_or(0))
+        };
+        self.shared.pool.query(query).await
     }
 
     /// Machines and firing alerts as of the newest transaction.
