@@ -178,6 +178,7 @@ impl SinkPort for HistoryFigures {
             }
             Output::Transition(_)
             | Output::Samples(_)
+            | Output::Standing(_)
             | Output::Presence(_)
             | Output::Machine(_)
             | Output::Processes(_)

@@ -130,6 +130,7 @@ fn is_shown(output: &Output) -> bool {
     match output {
         Output::Samples(_)
         | Output::Transition(_)
+        | Output::Standing(_)
         | Output::Presence(_)
         | Output::Machine(_)
         | Output::Processes(_)

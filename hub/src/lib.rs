@@ -1,7 +1,7 @@
 //! The program `sysmonstm` as a library, so that tests can start a hub inside their own process.
 //!
 //! Construction, order and the command line only: what the parts do is in their own crates.
-//! `config` reads the settings, `rules` the threshold rules, `wiring` puts the system together, `cli` chooses what to run.
+//! `config` reads the settings, `rules` the threshold rules, `silences` what nobody wants to hear of, `wiring` puts the system together, `cli` chooses what to run.
 
 mod base;
 pub mod cli;
@@ -19,6 +19,7 @@ pub mod program;
 mod recovery;
 pub mod rules;
 pub mod serve;
+pub mod silences;
 mod starting;
 mod stores;
 mod upkeep;

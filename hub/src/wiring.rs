@@ -12,7 +12,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use ingest::{CollectorConfig, Collectors, Foundations, Ingest, Replayed, Services};
 use journal::Journal;
-use model::command::{CollectorControl, RuleStore};
+use model::command::{CollectorControl, RuleStore, SilenceStore};
 use model::query::{Health, HotState};
 use model::{LogicalTime, Record, RuleSet};
 use runtime::clock::SharedClock;
@@ -37,6 +37,7 @@ use crate::graph::{Graph, Outlets};
 use crate::part::Part;
 use crate::program::VERSION;
 use crate::rules::{Location, OwnRules, Rules, Watcher};
+use crate::silences::{Keeper, OwnSilences, Silences};
 use crate::starting::Starting;
 use crate::stores::Stores;
 use crate::{health, listen, upkeep};
@@ -76,6 +77,7 @@ struct Inside {
     history: SqliteHistory,
     driver: DriverHandle,
     rules: Arc<Rules>,
+    silences: Arc<Silences>,
     ingest: Arc<Ingest>,
     collectors: Arc<Collectors>,
 }
@@ -93,6 +95,7 @@ impl Hub {
         let stores = Stores::open(&base).await?;
         let (location, own) = (Location::of(&base.config), OwnRules::of(&base.config)?);
         let watcher = Watcher::start(location, own, base.clock(), &base.registry)?;
+        let mut keeper = Keeper::new(OwnSilences::of(&base.config)?, base.clock());
         let hot = hot_store(&base, &stores);
         let (graph, outlets) = Graph::start(&base, &stores)?;
         let queues = vec![outlets.history.stats(), outlets.hot.stats()];
@@ -102,13 +105,19 @@ impl Hub {
         let replayed = graph.replay(journal, recovery.from_t, &starting.progress).await?;
         let newest_t = replayed.1.newest_t;
         let rules_known = replayed.1.state.rules().cloned();
+        let silences_news = keeper.news(replayed.1.state.silences().map(AsRef::as_ref));
         let keep_from = Arc::new(AtomicU64::new(0));
         let ingest = Arc::new(start_ingest(&base, replayed, t_floor, &graph, &keep_from)?);
         publish_rules(&ingest, &watcher, rules_known).await?;
+        if let Some(set) = silences_news {
+            let published = ingest.intake().record(Record::Silences(set)).await;
+            published.context("put the silences into the journal")?;
+        }
         let figures = figures(&base, &graph, &driver, &ingest, queues);
         let collectors = Arc::new(Collectors::new(base.config.ingest.limits.machines_max, ingest.meters().clone()));
-        let inside = Inside { hot, history, driver, rules: watcher.rules(), ingest, collectors };
-        let upkeep = start_upkeep(&base, &inside, &graph, (watchdog, watcher, keep_from));
+        let inside =
+            Inside { hot, history, driver, rules: watcher.rules(), silences: keeper.silences(), ingest, collectors };
+        let upkeep = start_upkeep(&base, &inside, &graph, (watchdog, watcher, keeper, keep_from));
         if let Some(newest_t) = newest_t {
             // Until then a machine could be unknown to a hub that says it is ready. Not before the sequencer runs: new series wait for
             // its next seal (ADR 0008).
@@ -238,14 +247,20 @@ fn start_watchdog(base: &Base, graph: &Graph) -> Part {
     upkeep
 }
 
-fn start_upkeep(base: &Base, inside: &Inside, graph: &Graph, kept: (Part, Watcher, Arc<AtomicU64>)) -> Part {
-    let (mut upkeep, watcher, keep_from) = kept;
+fn start_upkeep(base: &Base, inside: &Inside, graph: &Graph, kept: (Part, Watcher, Keeper, Arc<AtomicU64>)) -> Part {
+    let (mut upkeep, watcher, keeper, keep_from) = kept;
     let intake = inside.ingest.intake();
     let publish = move |rules| {
         let intake = intake.clone();
         async move { Ok(intake.record(Record::Rules(rules)).await?) }
     };
     upkeep.spawn("rules", watcher.run(publish, upkeep.token()));
+    let intake = inside.ingest.intake();
+    let publish = move |silences| {
+        let intake = intake.clone();
+        async move { Ok(intake.record(Record::Silences(silences)).await?) }
+    };
+    upkeep.spawn("silences", keeper.run(publish, upkeep.token()));
     let (handle, driver) = (Arc::clone(&graph.handle), inside.driver.clone());
     let keeping = upkeep::keep_journal(keep_from, driver, handle, base.reach(), upkeep.token());
     upkeep.spawn("journal retention", keeping);
@@ -288,6 +303,7 @@ fn start_web(base: &Base, inside: &Inside, figures: Arc<Figures>, listener: TcpL
         hot_versions: inside.hot.subscribe(),
         history: Arc::new(inside.history.clone()),
         rules: Arc::clone(&inside.rules) as Arc<dyn RuleStore>,
+        silences: Arc::clone(&inside.silences) as Arc<dyn SilenceStore>,
         control: Arc::clone(&inside.collectors) as Arc<dyn CollectorControl>,
         clock: base.clock(),
         metrics: base.registry.clone(),

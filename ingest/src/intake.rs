@@ -138,6 +138,7 @@ fn weight(record: &Record) -> usize {
         Record::Layout(layout) => layout.series.len() * 64,
         Record::Machine(_) | Record::Processes(_) | Record::Rejected(_) => 1_024,
         Record::Rules(rules) => rules.rules.len() * 512,
+        Record::Silences(set) => set.silences.len() * 512,
         Record::Mark(_) => 0,
     };
     RECORD_BYTES + variable

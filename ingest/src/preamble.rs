@@ -1,13 +1,13 @@
 //! Preamble: the state that a journal segment opens with, so that the segments before it can be dropped.
 //!
-//! Layouts in use, machine infos, the newest sequence of each session, the rules in force. Built only from records that the journal
+//! Layouts in use, machine infos, the newest sequence of each session, the rules in force, the silences. Built only from records that the journal
 //! holds: a mark that ran ahead of the journal would make the hub drop a frame as a duplicate which it never kept (J-1).
 //! Bounded: layouts and marks per machine by recent use, machines by their newest record.
 
 use std::sync::Arc;
 
 use hashbrown::HashMap;
-use model::{Batch, Layout, LogicalTime, MachineId, MachineInfo, Mark, Record, RuleSet, SessionId};
+use model::{Batch, Layout, LogicalTime, MachineId, MachineInfo, Mark, Record, RuleSet, SessionId, SilenceSet};
 
 use crate::door::{LAYOUTS_MAX, advance_mark};
 
@@ -15,6 +15,7 @@ use crate::door::{LAYOUTS_MAX, advance_mark};
 pub struct Preamble {
     machines: HashMap<MachineId, Carried, foldhash::fast::RandomState>,
     rules: Option<Arc<RuleSet>>,
+    silences: Option<Arc<SilenceSet>>,
 }
 
 /// What is carried over for one machine.
@@ -39,6 +40,7 @@ impl Preamble {
             Record::Machine(info) => self.of(&info.machine, t).info = Some(Arc::clone(info)),
             Record::Mark(mark) => advance_mark(&mut self.of(&mark.machine, t).marks, mark.session, mark.sequence),
             Record::Rules(rules) => self.rules = Some(Arc::clone(rules)),
+            Record::Silences(silences) => self.silences = Some(Arc::clone(silences)),
             Record::Processes(_) | Record::Rejected(_) => {}
         }
         None
@@ -47,6 +49,11 @@ impl Preamble {
     /// The rules in force.
     pub fn rules(&self) -> Option<&Arc<RuleSet>> {
         self.rules.as_ref()
+    }
+
+    /// The newest set; some of it may have ended since.
+    pub fn silences(&self) -> Option<&Arc<SilenceSet>> {
+        self.silences.as_ref()
     }
 
     /// Machine infos in id order.
@@ -67,10 +74,11 @@ impl Preamble {
         machines
     }
 
-    /// The state that the graph needs: rules, then who is there.
+    /// The state that the graph needs: rules and silences, then who is there.
     pub(crate) fn state(&self) -> Vec<Record> {
         let rules = self.rules.iter().map(|rules| Record::Rules(Arc::clone(rules)));
-        rules.chain(self.infos().into_iter().map(Record::Machine)).collect()
+        let silences = self.silences.iter().map(|silences| Record::Silences(Arc::clone(silences)));
+        rules.chain(silences).chain(self.infos().into_iter().map(Record::Machine)).collect()
     }
 
     /// All records of a segment's opening.
@@ -186,6 +194,7 @@ mod tests {
     fn the_preamble_rebuilds_itself_from_its_own_records() {
         let mut preamble = Preamble::default();
         preamble.note(1, &Record::Rules(Arc::new(RuleSet::default())));
+        preamble.note(1, &Record::Silences(Arc::default()));
         preamble.note(1, &Record::Machine(Arc::new(MachineInfo::unknown(machine("a"), Timestamp::EPOCH))));
         preamble.note(2, &batch("a", "m", 5));
         preamble.note(2, &batch("b", "m", 6));
@@ -194,7 +203,7 @@ mod tests {
             again.note(9, &record);
         }
         assert_eq!(format!("{:?}", preamble.records()), format!("{:?}", again.records()));
-        assert_eq!(again.records().len(), 6);
+        assert_eq!(again.records().len(), 7);
     }
 
     #[test]

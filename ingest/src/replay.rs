@@ -1,7 +1,7 @@
 //! Replay: the journal's records once more into the graph, at their recorded T, after a restart.
 //!
 //! In: a journal nobody writes to yet. Out: records at or after `from_t` to the graph, sealed as it goes; and the state that ingest
-//! goes on with: marks, layouts, machine infos, rules. State from before `from_t` enters the graph with its first record.
+//! goes on with: marks, layouts, machine infos, rules, silences. State from before `from_t` enters the graph with its first record.
 //! Loss: a record that cannot be read is counted and logged, a damaged part of a segment is a gap; neither stops the replay.
 //! Invariants: J-2 a record has the T that it had.
 
@@ -138,6 +138,7 @@ impl Replay<'_> {
         match record {
             Record::Mark(_) => false,
             Record::Rules(rules) => self.found.state.rules() != Some(rules),
+            Record::Silences(silences) => self.found.state.silences() != Some(silences),
             Record::Machine(info) => !self.found.state.holds(info),
             Record::Layout(_) | Record::Batch(_) | Record::Processes(_) | Record::Rejected(_) => true,
         }

@@ -60,6 +60,63 @@ pub enum AlertState {
     Resolved,
 }
 
+/// How a firing alert stands: whether anybody is to hear of it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Standing {
+    Active,
+    /// By the silence of this id.
+    Silenced(Arc<str>),
+    /// Its machine is down, which has an alert of its own.
+    Inhibited,
+}
+
+impl Standing {
+    /// The word for it in every store and shape.
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Silenced(_) => "silenced",
+            Self::Inhibited => "inhibited",
+        }
+    }
+
+    /// The silence that it is because of.
+    pub fn silence(&self) -> Option<&str> {
+        match self {
+            Self::Silenced(id) => Some(id),
+            Self::Active | Self::Inhibited => None,
+        }
+    }
+
+    /// From the word and the silence; none where they are nobody's.
+    pub fn parse(word: &str, silence: Option<&str>) -> Option<Self> {
+        match (word, silence) {
+            ("active", _) => Some(Self::Active),
+            ("silenced", Some(id)) => Some(Self::Silenced(id.into())),
+            ("inhibited", _) => Some(Self::Inhibited),
+            _ => None,
+        }
+    }
+}
+
+/// A firing alert stands otherwise than it was last said to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StandingChange {
+    pub rule: Arc<str>,
+    pub machine: MachineId,
+    pub series: Arc<SeriesKey>,
+    pub since: Timestamp,
+    pub standing: Standing,
+}
+
+impl StandingChange {
+    /// Of the alert that it is about.
+    pub fn id(&self) -> String {
+        id(&self.rule, &self.machine, &self.series, self.since)
+    }
+}
+
 /// One alert: one breach of a rule by a series, from firing to resolution.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Alert {
@@ -74,6 +131,9 @@ pub struct Alert {
     pub value: f64,
     pub since: Timestamp,
     pub resolved: Option<Timestamp>,
+    /// None until the graph has said it, moments after the alert fired: then it counts as active. A resolved alert keeps its last one.
+    #[serde(default)]
+    pub standing: Option<Standing>,
     /// T of the newest transition.
     pub t: LogicalTime,
 }
@@ -96,8 +156,14 @@ impl Alert {
             value: *value,
             since: *since,
             resolved,
+            standing: None,
             t: *t,
         }
+    }
+
+    /// Whether a person is to hear of it.
+    pub fn is_active(&self) -> bool {
+        self.standing.as_ref().is_none_or(|standing| *standing == Standing::Active)
     }
 
     /// What at most one firing alert exists for.

@@ -40,6 +40,7 @@ const PROCESSES: u8 = 4;
 const REJECTED: u8 = 5;
 const RULES: u8 = 6;
 const MARK: u8 = 7;
+const SILENCES: u8 = 8;
 
 const HAS_LIST: u8 = 1;
 const HAS_TIMES: u8 = 2;
@@ -58,6 +59,7 @@ pub fn encode(record: &Record, out: &mut Vec<u8>) {
         Record::Processes(table) => json(out, PROCESSES, serde_json::to_vec(table.as_ref())),
         Record::Rejected(rejected) => json(out, REJECTED, serde_json::to_vec(rejected.as_ref())),
         Record::Rules(rules) => json(out, RULES, serde_json::to_vec(rules.as_ref())),
+        Record::Silences(silences) => json(out, SILENCES, serde_json::to_vec(silences.as_ref())),
         Record::Mark(mark) => {
             out.push(MARK);
             out.extend_from_slice(&mark.session.0.to_le_bytes());
@@ -154,6 +156,7 @@ impl Decoder {
             PROCESSES => Ok(Record::Processes(Arc::new(serde_json::from_slice(body)?))),
             REJECTED => Ok(Record::Rejected(Arc::new(serde_json::from_slice(body)?))),
             RULES => Ok(Record::Rules(Arc::new(serde_json::from_slice(body)?))),
+            SILENCES => Ok(Record::Silences(Arc::new(serde_json::from_slice(body)?))),
             MARK => {
                 let (session, sequence) = (SessionId(input.number()?), input.number()?);
                 Ok(Record::Mark(Mark { machine: input.machine()?, session, sequence }))
@@ -256,6 +259,7 @@ impl<'a> Input<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::silence::SilenceSet;
     use proptest::prelude::*;
 
     fn layout(series: usize) -> Arc<Layout> {
@@ -320,6 +324,15 @@ mod tests {
     fn a_batch_without_its_layout_is_refused() {
         let record = Record::Batch(Arc::new(batch(&layout(2), &[(0, 1, 1.0)], true)));
         assert!(matches!(Decoder::new().decode(&bytes(&record)), Err(CodecError::UnknownLayout(_))));
+    }
+
+    #[test]
+    fn silences_read_back() {
+        let silence = r#"{"id":"s","matchers":{"rules":["*"]},"starts_at":1,"ends_at":2,"author":"ana","created":1}"#;
+        let set = SilenceSet { version: 3, silences: vec![Arc::new(serde_json::from_str(silence).unwrap())] };
+        let record = Record::Silences(Arc::new(set.clone()));
+        let Record::Silences(back) = Decoder::new().decode(&bytes(&record)).unwrap() else { panic!() };
+        assert_eq!(back.as_ref(), &set);
     }
 
     #[test]

@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use crate::ids::MachineId;
 use crate::rule::{Rule, RuleSet};
+use crate::silence::{Matchers, Silence};
+use crate::time::Timestamp;
 
 /// Who keeps a rule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -111,4 +113,51 @@ pub trait CollectorControl: Send + Sync {
     fn command(&self, machine: &MachineId, command: CollectorCommand) -> Result<(), CommandError>;
     /// Machines with an open control stream.
     fn connected(&self) -> Vec<MachineId>;
+}
+
+/// A silence as it is asked for; the hub gives it an id.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewSilence {
+    pub matchers: Matchers,
+    pub starts_at: Timestamp,
+    pub ends_at: Timestamp,
+    pub author: String,
+    pub comment: String,
+}
+
+/// One change of the hub's silences.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SilenceChange {
+    Create(NewSilence),
+    /// Ends the silence of this id now; one that has not begun never will.
+    End(String),
+}
+
+/// Why a change was not made.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SilenceError {
+    /// Every problem, each a sentence that says what to do.
+    #[error("{}", .0.join("; "))]
+    Invalid(Vec<String>),
+    #[error("no silence has the id {0}; the list of silences has their ids")]
+    NotFound(String),
+    #[error("the hub keeps at most {0}; end one first, or make one that covers several")]
+    TooMany(&'static str),
+    /// Nothing changed.
+    #[error("the silences could not be written to disk: {0}; free space or mend the data folder, then try again")]
+    Store(String),
+    #[error("the hub is stopping; see in the list of silences, once it is back, whether the change was made")]
+    Stopping,
+}
+
+/// The silence after the change, in force and durable.
+pub type SilenceChanged<'a> = Pin<Box<dyn Future<Output = Result<Arc<Silence>, SilenceError>> + Send + 'a>>;
+
+/// The silences that the hub keeps, and the way to change them while it runs.
+pub trait SilenceStore: Send + Sync {
+    /// Ended ones too, until they are forgotten; the one that ends last comes first.
+    fn silences(&self) -> Arc<Vec<Arc<Silence>>>;
+
+    /// One change at a time, whole or not at all. A dropped call's change is made all the same once it was handed over.
+    fn change(&self, change: SilenceChange) -> SilenceChanged<'_>;
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::aggregate::Aggregates;
-use crate::alert::Transition;
+use crate::alert::{StandingChange, Transition};
 use crate::bound::Bound;
 use crate::fleet::{FleetMinute, Hottest};
 use crate::ids::MachineId;
@@ -28,6 +28,8 @@ pub enum Output {
     Minute(Arc<Aggregates>),
     Hour(Arc<Aggregates>),
     Transition(Arc<Transition>),
+    /// How a firing alert stands, each change once: at most 100 ms after what caused it.
+    Standing(Arc<StandingChange>),
     Presence(Arc<Presence>),
     Machine(Arc<MachineInfo>),
     Processes(Arc<Processes>),

@@ -6,6 +6,7 @@ use crate::batch::{Batch, Layout};
 use crate::ids::{MachineId, SessionId};
 use crate::machine::{MachineInfo, Processes};
 use crate::rule::RuleSet;
+use crate::silence::SilenceSet;
 use crate::time::Timestamp;
 
 /// Why samples were refused. The name is the label in logs, counters, dead letters and on the wire.
@@ -98,6 +99,8 @@ pub enum Record {
     Rejected(Arc<Rejected>),
     /// The rules in force from here on.
     Rules(Arc<RuleSet>),
+    /// The silences that are pending or in force from here on.
+    Silences(Arc<SilenceSet>),
     /// Only in a segment's preamble.
     Mark(Mark),
 }
@@ -112,7 +115,7 @@ impl Record {
             Self::Processes(table) => Some(&table.machine),
             Self::Rejected(rejected) => Some(&rejected.machine),
             Self::Mark(mark) => Some(&mark.machine),
-            Self::Rules(_) => None,
+            Self::Rules(_) | Self::Silences(_) => None,
         }
     }
 }

@@ -11,6 +11,7 @@ use timely::dataflow::operators::vec::Map;
 use crate::control::bindings::bindings;
 use crate::control::coarsen::coarsen;
 use crate::control::fleet::fleet;
+use crate::control::lifecycle::{self, lifecycle};
 use crate::operators::batch::{Frames, batch};
 use crate::operators::egress::{SinkPort, egress};
 use crate::operators::evaluate::{Verdicts, evaluate};
@@ -67,10 +68,13 @@ pub(crate) fn build(
     });
     let hours = stage(minutes.clone(), "rollup", Hours::new(settings.window.clone(), counted()));
     let fleet = settings.fleet.is_on.then(|| fleet(minutes.clone(), normalized.facts.clone(), settings, &counters));
-    let bindings = bindings(coarsen(normalized.facts));
+    let facts = coarsen(normalized.facts);
+    let bindings = bindings(facts.clone());
     let verdicts = Verdicts::new(settings, &counters);
     let transitions = evaluate(batches.clone(), minutes.clone(), bindings, verdicts);
     let presence = presence(frames, normalized.introductions, Roll::new(settings));
+    let alerts = lifecycle::Inputs { transitions: transitions.clone(), presence: presence.clone(), facts };
+    let standings = lifecycle(alerts, settings, worker);
 
     let changes = [
         normalized.outputs,
@@ -82,6 +86,8 @@ pub(crate) fn build(
         outputs(minutes, |update| Output::Minute(update.rows)),
         outputs(hours, Output::Hour),
         repairs,
+        // Behind the transitions that they are of.
+        standings,
     ];
     let changes = scope.concatenate(changes.into_iter().chain(fleet));
     let latest = live(batches.clone());

@@ -11,7 +11,7 @@ use model::rule::{Input, Operator, Rule};
 use model::series::{Labels, SeriesKey};
 use model::{
     Aggregate, Aggregates, Cause, Change, FleetMinute, FleetRow, LogicalTime, MachineId, RejectReason, Rejected,
-    Repair, SessionId, Severity, Slot, Status, Tag, Timestamp, Transition, Width, Window,
+    Repair, SessionId, Severity, Slot, Standing, StandingChange, Status, Tag, Timestamp, Transition, Width, Window,
 };
 
 pub(crate) fn machine(name: &str) -> MachineId {
@@ -129,6 +129,13 @@ pub(crate) fn transition(
         since,
         t: u64::try_from(time.micros()).unwrap(),
     })
+}
+
+/// How the alert of a transition stands.
+pub(crate) fn standing(transition: &Transition, standing: Standing) -> Arc<StandingChange> {
+    let Transition { rule, machine, series, since, .. } = transition;
+    let (rule, machine, series) = (rule.name.as_str().into(), machine.clone(), Arc::clone(series));
+    Arc::new(StandingChange { rule, machine, series, since: *since, standing })
 }
 
 pub(crate) fn presence(name: &str, status: Status, last_seen: Timestamp) -> Arc<Presence> {

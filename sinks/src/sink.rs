@@ -40,6 +40,7 @@ impl Lane {
             Output::Minute(_)
             | Output::Hour(_)
             | Output::Transition(_)
+            | Output::Standing(_)
             | Output::Presence(_)
             | Output::Machine(_)
             | Output::Processes(_)

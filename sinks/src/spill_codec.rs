@@ -29,6 +29,7 @@ const TRANSITION: u8 = 4;
 const PRESENCE: u8 = 5;
 const REPAIR: u8 = 6;
 const FLEET: u8 = 7;
+const STANDING: u8 = 8;
 
 const ROW_BYTES: usize = 52;
 
@@ -100,6 +101,7 @@ impl Encoder {
             }
             Output::Minute(rows) | Output::Hour(rows) => self.window(rows),
             Output::Transition(transition) => self.json(TRANSITION, &TransitionJson::from(transition.as_ref())),
+            Output::Standing(change) => self.json(STANDING, change.as_ref()),
             Output::Presence(presence) => {
                 let Presence { machine, status, at, last_seen } = presence.as_ref().clone();
                 let row = PresenceJson { machine, status, at, last_seen };
@@ -241,6 +243,7 @@ impl Reader {
             }
             REPAIR => Output::Repair(Arc::new(serde_json::from_slice(body)?)),
             FLEET => Output::Fleet(Arc::new(serde_json::from_slice::<FleetJson>(body)?.into())),
+            STANDING => Output::Standing(Arc::new(serde_json::from_slice(body)?)),
             other => return Err(CodecError::UnknownKind(other)),
         };
         let group = self.groups.last_mut().ok_or(CodecError::Malformed("an output before its group"))?;
@@ -267,7 +270,9 @@ impl Reader {
             Record::Machine(info) => Some(Output::Machine(info)),
             Record::Processes(table) => Some(Output::Processes(table)),
             Record::Rejected(rejected) => Some(Output::Rejected(rejected)),
-            Record::Rules(_) | Record::Mark(_) => return Err(CodecError::Malformed("not an output")),
+            Record::Rules(_) | Record::Silences(_) | Record::Mark(_) => {
+                return Err(CodecError::Malformed("not an output"));
+            }
         })
     }
 
@@ -319,9 +324,9 @@ fn row(bytes: &[u8; ROW_BYTES]) -> (Slot, Aggregate) {
 mod tests {
     use super::*;
     use crate::fixtures::{
-        at, fleet_minute, frame, presence, rejected, repair, roster, rule, samples, transition, window,
+        at, fleet_minute, frame, presence, rejected, repair, roster, rule, samples, standing, transition, window,
     };
-    use model::{MachineInfo, Severity, Tag};
+    use model::{MachineInfo, Severity, Standing, Tag};
 
     fn everything() -> Vec<Group> {
         let roster = roster("a", 3);
@@ -332,7 +337,8 @@ mod tests {
             Output::Samples(samples(&roster, &[(2, at(1), 5.0), (0, at(2), 6.0)])),
             Output::Minute(window(&roster, Width::Minute, at(60), 7, 0.1)),
             Output::Hour(window(&roster, Width::Hour, at(3_600), 8, 0.2)),
-            Output::Transition(fired),
+            Output::Transition(Arc::clone(&fired)),
+            Output::Standing(standing(&fired, Standing::Silenced("s-1".into()))),
             Output::Presence(presence("a", Status::Stale, at(4))),
             Output::Machine(Arc::new(info)),
             Output::Rejected(rejected("a", at(5))),

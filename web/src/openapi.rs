@@ -16,8 +16,8 @@ struct Write {
     path: &'static str,
     method: &'static str,
     summary: &'static str,
-    /// Takes a rule.
-    has_body: bool,
+    /// Schemas of what it takes and of what it answers with.
+    body: Option<(&'static str, &'static str)>,
     /// Status and meaning of success.
     status: &'static str,
     problems: &'static [&'static str],
@@ -81,6 +81,13 @@ const PATHS: &[Path] = &[
     )),
     path("/api/v1/rules", "Threshold rules in force", &["limit", "cursor"], Json("RulePage")),
     path("/api/v1/rules/{name}", "One rule in force", &[], Json("Rule")),
+    path(
+        "/api/v1/silences",
+        "Silences, the one that ends last first",
+        &["limit", "cursor", "silence_state"],
+        Json("SilencePage"),
+    ),
+    path("/api/v1/silences/{silence}", "One silence", &[], Json("Silence")),
     stored(path("/api/v1/dead-letters", "Refused samples, newest first", &["limit", "cursor"], Json("DeadLetterPage"))),
     path("/api/v1/pipeline", "The hub's rates, lag, queues and sinks", &[], Json("Pipeline")),
     path("/api/v1/openapi.json", "This document", &[], Other("application/json")),
@@ -104,7 +111,7 @@ const WRITES: &[Write] = &[
         path: "/api/v1/machines/{id}/commands/{command}",
         method: "post",
         summary: "Ask something harmless of a connected collector: pause, resume, collect_now, resend_layout, focus",
-        has_body: false,
+        body: None,
         status: "202",
         problems: &["400", "403", "404", "409", "503"],
     },
@@ -112,7 +119,7 @@ const WRITES: &[Write] = &[
         path: "/api/v1/rules",
         method: "post",
         summary: "Make a rule of the hub's own",
-        has_body: true,
+        body: Some(("NewRule", "Rule")),
         status: "201",
         problems: &["400", "403", "409", "413", "415", "422", "500", "503"],
     },
@@ -120,7 +127,7 @@ const WRITES: &[Write] = &[
         path: "/api/v1/rules/{name}",
         method: "put",
         summary: "Replace a rule of the hub's own whole",
-        has_body: true,
+        body: Some(("NewRule", "Rule")),
         status: "200",
         problems: &["400", "403", "404", "409", "413", "415", "422", "500", "503"],
     },
@@ -128,9 +135,25 @@ const WRITES: &[Write] = &[
         path: "/api/v1/rules/{name}",
         method: "delete",
         summary: "Delete a rule of the hub's own; its alerts resolve",
-        has_body: false,
+        body: None,
         status: "204",
         problems: &["400", "403", "404", "409", "500", "503"],
+    },
+    Write {
+        path: "/api/v1/silences",
+        method: "post",
+        summary: "Make a silence: alerts go on, nobody is told",
+        body: Some(("NewSilence", "Silence")),
+        status: "201",
+        problems: &["400", "403", "409", "413", "415", "422", "500", "503"],
+    },
+    Write {
+        path: "/api/v1/silences/{silence}",
+        method: "delete",
+        summary: "End a silence now; one that has not begun never will",
+        body: None,
+        status: "204",
+        problems: &["400", "403", "404", "500", "503"],
     },
 ];
 
@@ -141,6 +164,8 @@ fn document() -> Value {
     components["parameters"]["id"] = machine_id;
     components["parameters"]["name"] =
         json!({"name": "name", "in": "path", "required": true, "schema": {"type": "string"}});
+    components["parameters"]["silence"] =
+        json!({"name": "silence", "in": "path", "required": true, "schema": {"type": "string"}});
     components["parameters"]["command"] =
         json!({"name": "command", "in": "path", "required": true, "schema": {"type": "string"}});
     let mut paths: Map<String, Value> = PATHS.iter().map(|path| (path.path.to_owned(), path.document())).collect();
@@ -163,7 +188,7 @@ fn document() -> Value {
 
 /// References to what a path and its query say.
 fn parameters(path: &str, query: &[&str]) -> Vec<Value> {
-    let in_path = ["id", "name", "command"].into_iter().filter(|name| path.contains(&format!("{{{name}}}")));
+    let in_path = ["id", "name", "silence", "command"].into_iter().filter(|name| path.contains(&format!("{{{name}}}")));
     in_path
         .chain(query.iter().copied())
         .map(|name| json!({"$ref": format!("#/components/parameters/{name}")}))
@@ -180,9 +205,9 @@ impl Write {
             responses[*status] = json!({"$ref": "#/components/responses/Problem"});
         }
         let mut document = json!({"summary": self.summary, "parameters": parameters});
-        if self.has_body {
-            responses[self.status]["content"] = content("Rule");
-            document["requestBody"] = json!({"required": true, "content": content("NewRule")});
+        if let Some((taken, answered)) = self.body {
+            responses[self.status]["content"] = content(answered);
+            document["requestBody"] = json!({"required": true, "content": content(taken)});
         }
         document["responses"] = responses;
         document

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use model::Timestamp;
-use model::command::{CollectorControl, RuleStore};
+use model::command::{CollectorControl, RuleStore, SilenceStore};
 use model::query::{Health, History, HotState};
 use runtime::clock::SharedClock;
 use runtime::metrics::Registry;
@@ -23,6 +23,7 @@ pub struct AppState {
     pub hot_versions: watch::Receiver<u64>,
     pub history: Arc<dyn History>,
     pub rules: Arc<dyn RuleStore>,
+    pub silences: Arc<dyn SilenceStore>,
     pub control: Arc<dyn CollectorControl>,
     pub clock: SharedClock,
     pub metrics: Registry,

@@ -4,8 +4,8 @@
 //! or the new ones. A file that cannot be used stops the start and is left as it is: rules never vanish in silence.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{self, File};
-use std::io::{self, ErrorKind, Read, Write};
+use std::fs::File;
+use std::io::{self, ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 use model::command::{RuleChange, RuleError};
@@ -14,6 +14,7 @@ use model::rule::{Rule, RuleSet};
 use super::LoadError;
 use super::file::{FILE_BYTES_MAX, RULES_MAX, in_base_units};
 use crate::config::Config;
+use crate::folder;
 
 const FILE_NAME: &str = "rules.json";
 
@@ -87,7 +88,8 @@ impl OwnRules {
         if FILE_BYTES_MAX < text.len() as u64 {
             return Err(RuleError::TooMany("1 MiB of rules of its own"));
         }
-        replace(&self.path, &text).map_err(|error| RuleError::Store(format!("{}: {error}", self.path.display())))
+        folder::replace(&self.path, &text)
+            .map_err(|error| RuleError::Store(format!("{}: {error}", self.path.display())))
     }
 
     /// Names that a file's rules hide.
@@ -122,23 +124,10 @@ fn read(path: &Path) -> io::Result<String> {
     Ok(text)
 }
 
-/// A file's new content, whole or not at all.
-fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
-    let beside = path.with_extension("json.new");
-    let mut file = File::create(&beside)?;
-    file.write_all(content)?;
-    file.sync_all()?;
-    fs::rename(&beside, path)?;
-    match path.parent() {
-        // The name is durable when its folder is.
-        Some(folder) => File::open(folder)?.sync_all(),
-        None => Ok(()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
     use testkit::servers::private_dir;
 
     fn rule(name: &str) -> Rule {

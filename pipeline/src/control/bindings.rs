@@ -19,11 +19,11 @@ pub type BindingUpdates<'s> = StreamVec<'s, LogicalTime, (Binding, LogicalTime, 
 pub fn bindings<'s>(facts: FactUpdates<'s>) -> BindingUpdates<'s> {
     let series = facts.clone().flat_map(|(fact, t, diff)| match fact {
         Fact::Series(series) => Some(((series.key.metric.to_string(), series), t, diff)),
-        Fact::Rule(_) | Fact::Machine(_) => None,
+        Fact::Rule(_) | Fact::Machine(_) | Fact::Silence(_) => None,
     });
     let rules = facts.flat_map(|(fact, t, diff)| match fact {
         Fact::Rule(rule) => Some(((rule.rule.metric.clone(), rule), t, diff)),
-        Fact::Series(_) | Fact::Machine(_) => None,
+        Fact::Series(_) | Fact::Machine(_) | Fact::Silence(_) => None,
     });
     by_key(VecCollection::new(series), "series by metric")
         .join_core(by_key(VecCollection::new(rules), "rules by metric"), |_, series, rule| {

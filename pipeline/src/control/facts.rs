@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use model::{MachineId, Rule, SeriesKey};
+use model::{MachineId, Rule, SeriesKey, Silence};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// A series, where it lives, and what rules match on.
@@ -81,6 +81,8 @@ pub enum Fact {
     Series(SeriesFact),
     Rule(RuleFact),
     Machine(MachineFact),
+    /// Pending or in force.
+    Silence(Arc<Silence>),
 }
 
 /// +1: it holds from here on; -1: it no longer does.

@@ -6,3 +6,4 @@ pub mod bindings;
 pub mod coarsen;
 pub mod facts;
 pub mod fleet;
+pub mod lifecycle;

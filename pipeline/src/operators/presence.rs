@@ -127,7 +127,9 @@ impl Roll {
             machine.seen_t = machine.seen_t.min(t).max(arrival.min(t));
         }
         let (is_up, needs_timer) = (machine.status == Some(Status::Up), machine.due == 0);
-        if is_frame && !is_up {
+        // A replayed frame from before the outage that the history knows of does not end it.
+        let is_over = machine.down_since.is_none_or(|since| since < Timestamp::from_logical(t));
+        if is_frame && !is_up && is_over {
             self.become_status(index, Status::Up, t, out);
         }
         // A timer that is set looks again by itself, but for one that was set for a longer interval.
@@ -306,7 +308,12 @@ mod tests {
 
     /// Sightings at seconds of T, with the time the silence is watched until; live since second 100.
     fn check(frames: &[u64], until: u64, expect: &Expect) {
-        let settings = Settings { live_from: 100 * SECOND, ..crate::operators::fixtures::settings() };
+        check_after(Vec::new(), frames, until, expect);
+    }
+
+    /// As `check`, after a restart with these alerts.
+    fn check_after(firing: Vec<model::Alert>, frames: &[u64], until: u64, expect: &Expect) {
+        let settings = Settings { live_from: 100 * SECOND, firing, ..crate::operators::fixtures::settings() };
         let (mut roll, mut out) = (Roll::new(&settings), Vec::new());
         let machine = MachineId::parse("db-1").unwrap();
         for second in frames {
@@ -342,6 +349,24 @@ mod tests {
             300: Resolved machine-down since 265
         "]],
         );
+    }
+
+    #[test]
+    fn a_replayed_frame_from_before_an_outage_does_not_end_it() {
+        let transition = Transition {
+            rule: Arc::new(machine_down()),
+            machine: MachineId::parse("db-1").unwrap(),
+            series: Arc::new(SeriesKey { metric: MACHINE_UP.into(), labels: Labels::none() }),
+            change: Change::Fired,
+            cause: model::Cause::Threshold,
+            value: 0.0,
+            at: Timestamp::from_secs(80),
+            since: Timestamp::from_secs(80),
+            t: 80 * SECOND,
+        };
+        let firing = vec![model::Alert::after(&transition)];
+        let expect = expect![["150: up since 150\n150: Resolved machine-down since 80\n165: stale since 150\n"]];
+        check_after(firing, &[10, 20, 150], 190, &expect);
     }
 
     #[test]

@@ -24,6 +24,7 @@ pub(crate) fn published(outputs: &[(u64, Output)]) -> BTreeMap<String, Vec<Strin
                 (format!("{} {}", t.machine, t.rule.name), format!("{} {:?} {}", t.series, t.change, t.at))
             }
             Output::Samples(_)
+            | Output::Standing(_)
             | Output::Machine(_)
             | Output::Processes(_)
             | Output::Rejected(_)

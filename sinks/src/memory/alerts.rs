@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use model::{Alert, AlertState, Change, MachineId, SeriesKey, Severity, Transition};
+use model::{Alert, AlertState, Change, MachineId, SeriesKey, Severity, StandingChange, Transition};
 
 use super::config::CHANGES_KEPT;
 
@@ -21,8 +21,15 @@ pub(super) struct AlertBook {
     pub(super) refused: u64,
 }
 
-/// What a transition did: severity and whether it fires now.
-pub(super) type Effect = Option<(Severity, bool)>;
+/// What an output did to the book.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Effect {
+    Nothing,
+    /// An alert changed that nobody is to hear of.
+    Shown,
+    /// One more active alert of this severity on its machine, or one less.
+    Counted(Severity, bool),
+}
 
 impl AlertBook {
     pub(super) fn new(firing_max: usize) -> Self {
@@ -40,19 +47,19 @@ impl AlertBook {
     pub(super) fn fire(&mut self, alert: Alert, version: u64) -> Effect {
         let key = key_of(&alert);
         if self.firing.contains_key(&key) {
-            return None;
+            return Effect::Nothing;
         }
         if self.firing.len() >= self.firing_max {
             self.refused += 1;
-            return None;
+            return Effect::Nothing;
         }
-        let severity = alert.rule.severity;
+        let effect = if alert.is_active() { Effect::Counted(alert.rule.severity, true) } else { Effect::Shown };
         self.firing.insert(key, (version, Arc::new(alert)));
-        Some((severity, true))
+        effect
     }
 
     fn resolve(&mut self, resolution: &Alert, version: u64) -> Effect {
-        let (_, firing) = self.firing.remove(&key_of(resolution))?;
+        let Some((_, firing)) = self.firing.remove(&key_of(resolution)) else { return Effect::Nothing };
         let resolved = Alert {
             state: AlertState::Resolved,
             resolved: resolution.resolved,
@@ -66,7 +73,24 @@ impl AlertBook {
             self.forgotten = version;
         }
         self.resolved.push_back((version, Arc::new(resolved)));
-        Some((firing.rule.severity, false))
+        if firing.is_active() { Effect::Counted(firing.rule.severity, false) } else { Effect::Shown }
+    }
+
+    /// A firing alert stands otherwise. Of another firing of its rule and series it says nothing.
+    pub(super) fn stand(&mut self, change: &StandingChange, version: u64) -> Effect {
+        let StandingChange { rule, machine, series, since, standing } = change;
+        let key = (rule.as_ref().to_owned(), machine.clone(), Arc::clone(series));
+        let Some((at, alert)) = self.firing.get_mut(&key).filter(|(_, alert)| alert.since == *since) else {
+            return Effect::Nothing;
+        };
+        if alert.standing.as_ref() == Some(standing) {
+            return Effect::Nothing;
+        }
+        let was_active = alert.is_active();
+        let next = Alert { standing: Some(standing.clone()), ..alert.as_ref().clone() };
+        let (is_active, severity) = (next.is_active(), next.rule.severity);
+        (*at, *alert) = (version, Arc::new(next));
+        if was_active == is_active { Effect::Shown } else { Effect::Counted(severity, is_active) }
     }
 
     /// Whether a reader at this version can be told each change.
@@ -93,10 +117,11 @@ impl AlertBook {
         self.firing.len()
     }
 
-    /// Firing alerts of one machine by severity.
+    /// Active alerts of one machine by severity: silenced and inhibited ones do not count.
     pub(super) fn counts(&self, machine: &MachineId) -> [u32; 3] {
         let mut counts = [0; 3];
-        for (_, alert) in self.firing.values().filter(|(_, alert)| alert.machine == *machine) {
+        let is_counted = |alert: &Alert| alert.machine == *machine && alert.is_active();
+        for (_, alert) in self.firing.values().filter(|(_, alert)| is_counted(alert)) {
             counts[alert.rule.severity as usize] += 1;
         }
         counts

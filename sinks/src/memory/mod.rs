@@ -24,7 +24,7 @@ use runtime::clock::SharedClock;
 use runtime::metrics::Registry;
 use tokio::sync::watch;
 
-use alerts::AlertBook;
+use alerts::{AlertBook, Effect};
 pub use config::HotSettings;
 use machine::Entry;
 use rate::Rate;
@@ -98,7 +98,7 @@ impl HotStore {
         let version = self.version.load(Ordering::Relaxed) + 1;
         for alert in alerts {
             let machine = alert.machine.clone();
-            if let Some((severity, _)) = lock(&self.alerts).fire(alert, version)
+            if let Effect::Counted(severity, _) = lock(&self.alerts).fire(alert, version)
                 && let Some(entry) = writer.entries.get(&machine)
             {
                 entry.change(version, |state| {

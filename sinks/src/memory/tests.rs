@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use model::query::HotState;
-use model::{Alert, AlertState, Change, Egress, Output, Severity, Status};
+use model::{Alert, AlertState, Change, Egress, Output, Severity, Standing, Status};
 use runtime::clock::ManualClock;
 use runtime::queue::{WhenFull, bounded};
 
 use super::{HotSettings, HotStore, KnownMachine, run};
-use crate::fixtures::{at, frame, machine, presence, roster, rule, samples, transition};
+use crate::fixtures::{at, frame, machine, presence, roster, rule, samples, standing, transition};
 
 fn store() -> (Arc<HotStore>, ManualClock) {
     let clock = ManualClock::at(at(10_000).micros());
@@ -93,6 +93,32 @@ fn an_alert_fires_once_and_resolves_once() {
     let changes = store.changes(version);
     assert_eq!(changes.alerts.len(), 1);
     assert_eq!((changes.alerts[0].state, changes.alerts[0].resolved), (AlertState::Resolved, Some(at(5))));
+}
+
+#[test]
+fn a_hidden_alert_is_listed_but_does_not_count() {
+    let (store, _) = store();
+    apply(&store, vec![Output::Samples(frame(&roster("a", 1), at(1), &[1.0]))]);
+    let counts = || store.machine(&machine("a")).unwrap().alerts;
+    let fired = transition(&rule("cpu", Severity::Critical), "a", Change::Fired, at(3), at(3));
+    let stands = |how: Standing| apply(&store, vec![Output::Standing(standing(&fired, how))]);
+    apply(&store, vec![Output::Transition(Arc::clone(&fired))]);
+    assert_eq!(counts(), [0, 0, 1]);
+    let version = store.version();
+    stands(Standing::Silenced("s-1".into()));
+    assert_eq!((counts(), store.alerts().len()), ([0, 0, 0], 1));
+    assert_eq!(store.changes(version).alerts[0].standing, Some(Standing::Silenced("s-1".into())));
+    let version = store.version();
+    stands(Standing::Silenced("s-1".into()));
+    assert_eq!(store.version(), version, "said twice, it is no change");
+    stands(Standing::Inhibited);
+    assert_eq!(counts(), [0, 0, 0]);
+    stands(Standing::Active);
+    assert_eq!(counts(), [0, 0, 1]);
+    stands(Standing::Inhibited);
+    let resolved = transition(&rule("cpu", Severity::Critical), "a", Change::Resolved, at(3), at(5));
+    apply(&store, vec![Output::Transition(resolved)]);
+    assert_eq!((counts(), store.alerts().len()), ([0, 0, 0], 0));
 }
 
 #[test]

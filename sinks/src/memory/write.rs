@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use model::machine::Presence;
-use model::{Bound, Egress, LogicalTime, MachineId, Output, Status, Timestamp, Transition};
+use model::{Bound, Egress, LogicalTime, MachineId, Output, Status, Timestamp};
 use runtime::BoxError;
 use runtime::queue::Receiver;
 use tokio::time::MissedTickBehavior;
 use tracing::{info, warn};
 
+use super::alerts::Effect;
 use super::config::{CHANGES_KEPT, DOWN_AFTER};
 use super::machine::{Entry, State};
 use super::{HotStore, Writer, lock};
@@ -108,7 +109,14 @@ impl HotStore {
                 }
                 !is_older
             }),
-            Output::Transition(transition) => self.transition(writer, version, transition),
+            Output::Transition(transition) => {
+                let effect = lock(&self.alerts).apply(transition, version);
+                Self::effect(writer, version, &transition.machine, effect)
+            }
+            Output::Standing(change) => {
+                let effect = lock(&self.alerts).stand(change, version);
+                Self::effect(writer, version, &change.machine, effect)
+            }
             // Windows and dead letters are history's.
             Output::Hottest(hottest) => {
                 let mut shown = lock(&self.hottest);
@@ -136,18 +144,16 @@ impl HotStore {
         self.entry(writer, machine).is_some_and(|entry| entry.change(version, change))
     }
 
-    fn transition(&self, writer: &mut Writer, version: u64, transition: &Transition) -> bool {
-        let Some((severity, is_firing)) = lock(&self.alerts).apply(transition, version) else {
-            return false;
-        };
+    /// Takes what became of an alert over to its machine; whether anything did.
+    fn effect(writer: &Writer, version: u64, machine: &MachineId, effect: Effect) -> bool {
         // An alert outlives its machine's entry: missing data never resolves it.
-        if let Some(entry) = writer.entries.get(&transition.machine) {
+        if let (Effect::Counted(severity, is_more), Some(entry)) = (effect, writer.entries.get(machine)) {
             entry.change(version, |state| {
-                state.count_alert(severity, is_firing);
+                state.count_alert(severity, is_more);
                 true
             });
         }
-        true
+        effect != Effect::Nothing
     }
 
     /// The machine's entry, made if there is room.

@@ -17,12 +17,13 @@ const FILE: &str = "history.db";
 const MARK: &str = "history.db.damaged";
 
 /// Applied in order; the file's `user_version` says how many it has.
-const MIGRATIONS: [&str; 5] = [
+const MIGRATIONS: [&str; 6] = [
     include_str!("sql/0001_schema.sql"),
     include_str!("sql/0002_repairs.sql"),
     include_str!("sql/0003_fleet.sql"),
     include_str!("sql/0004_alert_cause.sql"),
     include_str!("sql/0005_repairs_stand.sql"),
+    include_str!("sql/0006_standing.sql"),
 ];
 
 /// Statements kept compiled: more than there are.

@@ -9,7 +9,7 @@ use model::query::{
 };
 use model::{
     Alert, AlertState, Cause, Labels, LogicalTime, MachineId, MachineInfo, RejectReason, Rejected, Rule, SeriesKey,
-    Timestamp, Width, Window,
+    Standing, Timestamp, Width, Window,
 };
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
@@ -320,9 +320,16 @@ fn alert(row: &Row<'_>) -> Result<Alert, ReadError> {
         value: row.get(6)?,
         since: Timestamp::from_micros(row.get(7)?),
         resolved: row.get::<_, Option<i64>>(8)?.map(Timestamp::from_micros),
+        standing: standing(row)?,
         t: u64::try_from(row.get::<_, i64>(9)?).unwrap_or(0),
         cause: if row.get::<_, String>(10)? == Cause::NoData.as_str() { Cause::NoData } else { Cause::Threshold },
     })
+}
+
+/// None too for a word that a newer program wrote: the graph says it again.
+fn standing(row: &Row<'_>) -> rusqlite::Result<Option<Standing>> {
+    let (word, silence): (Option<String>, Option<String>) = (row.get("standing")?, row.get("silence")?);
+    Ok(word.and_then(|word| Standing::parse(&word, silence.as_deref())))
 }
 
 fn dead_letter(row: &Row<'_>) -> Result<Rejected, ReadError> {

@@ -8,7 +8,7 @@ use hashbrown::HashMap;
 use model::machine::Presence;
 use model::{
     Aggregate, Aggregates, Alert, Change, LogicalTime, MachineId, MachineInfo, Output, Processes, Rejected, Repair,
-    Roster, SeriesKey, Transition, Width, catalogue,
+    Roster, SeriesKey, StandingChange, Transition, Width, catalogue,
 };
 use runtime::metrics::Counter;
 use rusqlite::{Connection, Statement, params};
@@ -113,6 +113,7 @@ impl RowWriter<'_> {
             Output::Samples(_) => Ok(()),
             Output::Minute(rows) | Output::Hour(rows) => self.window(t, rows),
             Output::Transition(transition) => self.transition(transition),
+            Output::Standing(change) => self.standing(change),
             Output::Presence(presence) => self.presence(presence),
             Output::Machine(info) => self.info(info),
             Output::Processes(table) => self.processes(table),
@@ -182,6 +183,12 @@ impl RowWriter<'_> {
         if changed == 0 {
             self.unchanged.increment();
         }
+        Ok(())
+    }
+
+    fn standing(&mut self, change: &StandingChange) -> Result<()> {
+        let mut update = self.sql.prepare_cached(include_str!("sql/set_standing.sql"))?;
+        update.execute(params![change.id(), change.standing.as_str(), change.standing.silence()])?;
         Ok(())
     }
 

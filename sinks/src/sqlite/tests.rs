@@ -4,13 +4,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use model::query::{AlertQuery, History, QueryError, RangeAnswer, RangeQuery, Tier};
-use model::{AlertState, Change, LogicalTime, MachineInfo, Output, Severity, Status, Timestamp, Width};
+use model::{AlertState, Change, LogicalTime, MachineInfo, Output, Severity, Standing, Status, Timestamp, Width};
 use runtime::clock::ManualClock;
 use runtime::metrics::Registry;
 use tempfile::TempDir;
 
 use super::{SqliteHistory, SqliteSettings, SqliteSink, open};
-use crate::fixtures::{at, frame, machine, presence, rejected, repair, roster, rule, samples, transition, window};
+use crate::fixtures::{
+    at, frame, machine, presence, rejected, repair, roster, rule, samples, standing, transition, window,
+};
 use crate::sink::{Cursors, Group, Sink, WriteBatch};
 
 struct Store {
@@ -182,6 +184,24 @@ async fn what_the_rows_cursor_has_passed_is_dropped() {
     store.write(4, letter()).await;
     assert_eq!(store.history.dead_letters(0, 10).await.unwrap().len(), 2);
     assert_eq!(store.history.dead_letters(1, 10).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn how_an_alert_stands_is_there_after_a_restart_and_a_resolved_one_keeps_its_last() {
+    let mut store = Store::new();
+    let fired = |since| transition(&rule("cpu", Severity::Critical), "a", Change::Fired, at(since), at(since));
+    let stands = |since, how: &Standing| Output::Standing(standing(&fired(since), how.clone()));
+    let silenced = Standing::Silenced("s-1".into());
+    let kept = async |store: &Store| store.history.known().await.unwrap().alerts[0].standing.clone();
+    store.write(1, vec![Output::Transition(fired(10))]).await;
+    assert_eq!(kept(&store).await, None);
+    store.write(2, vec![stands(10, &silenced), stands(11, &Standing::Inhibited)]).await;
+    let mut store = store.restart();
+    assert_eq!(kept(&store).await, Some(silenced.clone()), "that of another firing is not taken");
+    let resolved = transition(&rule("cpu", Severity::Critical), "a", Change::Resolved, at(10), at(20));
+    store.write(3, vec![Output::Transition(resolved), stands(10, &Standing::Active)]).await;
+    let alerts = store.history.alerts(alert_query()).await.unwrap();
+    assert_eq!((alerts[0].state, &alerts[0].standing), (AlertState::Resolved, &Some(silenced)));
 }
 
 #[tokio::test]

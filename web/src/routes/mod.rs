@@ -16,6 +16,7 @@ mod openapi;
 mod pipeline;
 mod rule_body;
 mod rules;
+mod silences;
 
 use std::sync::Arc;
 
@@ -50,6 +51,8 @@ pub(crate) fn all() -> Router<Arc<Shared>> {
         .route("/api/v1/alerts/history", get(alerts::history))
         .route("/api/v1/rules", get(rules::list).post(rules::create))
         .route("/api/v1/rules/{name}", get(rules::one).put(rules::update).delete(rules::delete))
+        .route("/api/v1/silences", get(silences::list).post(silences::create))
+        .route("/api/v1/silences/{silence}", get(silences::one).delete(silences::end))
         .route("/api/v1/dead-letters", get(dead_letters::list))
         .route("/api/v1/pipeline", get(pipeline::figures))
         .route("/api/v1/openapi.json", get(openapi::document));

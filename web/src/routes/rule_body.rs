@@ -1,4 +1,4 @@
-//! Rule body: a rule as a client sends it, read strictly.
+//! Rule body: a rule (or a silence) as a client sends it, read strictly.
 //!
 //! Only as JSON, and from no foreign page: a web page that somebody visits may send a form to this hub, but neither a JSON type nor an
 //! `Origin` of ours with it.
@@ -26,7 +26,7 @@ impl FromRequest<Arc<Shared>> for Sent {
     async fn from_request(request: Request, shared: &Arc<Shared>) -> Result<Self, Problem> {
         shared.app.settings.hosts.check_origin(request.uri(), request.headers())?;
         if !is_json(request.headers()) {
-            let detail = format!("send the rule as {MEDIA}");
+            let detail = format!("send the body as {MEDIA}");
             let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
             return Err(Problem::new(status, "not_json", detail));
         }
@@ -43,6 +43,12 @@ impl FromRequest<Arc<Shared>> for Sent {
 }
 
 impl Sent {
+    /// What else a client may send, by its name for a person.
+    pub(super) fn read<T: serde::de::DeserializeOwned>(self, what: &str) -> Result<T, Problem> {
+        serde_json::from_value(Value::Object(self.0))
+            .map_err(|error| bad_body(format!("this is not a {what}: {error}")))
+    }
+
     /// The rule; under the path's name where there is one.
     pub(super) fn rule(mut self, name: Option<&str>) -> Result<Rule, Problem> {
         // A rule that was read and is sent back says who keeps it, which is not the sender's to say.
@@ -63,6 +69,6 @@ fn is_json(headers: &HeaderMap) -> bool {
     media.is_some_and(|media| media.trim().eq_ignore_ascii_case(MEDIA))
 }
 
-fn bad_body(detail: impl Into<String>) -> Problem {
+pub(super) fn bad_body(detail: impl Into<String>) -> Problem {
     Problem::new(StatusCode::BAD_REQUEST, "bad_body", detail)
 }

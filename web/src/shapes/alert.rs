@@ -2,7 +2,7 @@
 
 use model::catalogue::unit_of;
 use model::rule::Operator;
-use model::{Alert, AlertState, Cause, Labels, Severity};
+use model::{Alert, AlertState, Cause, Labels, Severity, Standing};
 
 #[derive(serde::Serialize)]
 pub(crate) struct AlertShape<'a> {
@@ -20,11 +20,17 @@ pub(crate) struct AlertShape<'a> {
     unit: &'static str,
     since: i64,
     resolved: Option<i64>,
+    /// `active`, `silenced` or `inhibited`.
+    standing: &'static str,
+    /// The silence that it is because of.
+    silence: Option<&'a str>,
     summary: &'a str,
 }
 
 impl<'a> AlertShape<'a> {
     pub(crate) fn of(alert: &'a Alert) -> Self {
+        // Until the graph has said it, an alert is somebody's.
+        let standing = alert.standing.as_ref().unwrap_or(&Standing::Active);
         Self {
             id: &alert.id,
             rule: &alert.rule.name,
@@ -40,6 +46,8 @@ impl<'a> AlertShape<'a> {
             unit: unit_of(&alert.series.metric),
             since: alert.since.millis(),
             resolved: alert.resolved.map(model::Timestamp::millis),
+            standing: standing.as_str(),
+            silence: standing.silence(),
             summary: &alert.rule.summary,
         }
     }

@@ -6,6 +6,7 @@ pub(crate) mod alert;
 pub(crate) mod machine;
 pub(crate) mod rule;
 pub(crate) mod seeds;
+pub(crate) mod silence;
 pub(crate) mod summary;
 
 use model::catalogue::unit_of;

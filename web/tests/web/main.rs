@@ -20,3 +20,5 @@ mod rest;
 mod rules;
 #[cfg(test)]
 mod service;
+#[cfg(test)]
+mod silences;

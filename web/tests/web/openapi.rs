@@ -30,7 +30,7 @@ async fn every_path_answers_as_described() {
     assert!(18 <= paths.len());
     // What is only written to has its own tests.
     for (path, item) in paths.iter().filter(|(_, item)| item["get"].is_object()) {
-        let mut asked = path.replace("{id}", "db-1").replace("{name}", "cpu-busy");
+        let mut asked = path.replace("{id}", "db-1").replace("{name}", "cpu-busy").replace("{silence}", "s1");
         for parameter in item["get"]["parameters"].as_array().unwrap() {
             let parameter = resolve(&document, parameter);
             if parameter["in"] == "query" && parameter["required"] == true {

@@ -101,7 +101,7 @@ async fn alerts_of_now_and_of_the_past() {
         json!({"next": null, "alerts": [{
             "id": "a1", "rule": "disk-full", "machine": "db-1", "metric": "system.filesystem.utilization", "labels": {"mountpoint": "/<b>"},
             "severity": "critical", "state": "firing", "cause": "threshold", "operator": "gte", "threshold": 0.95, "value": 0.97, "unit": "1",
-            "since": (NOW_S - 600) * 1000, "resolved": null, "summary": "almost <full>",
+            "since": (NOW_S - 600) * 1000, "resolved": null, "standing": "silenced", "silence": "s1", "summary": "almost <full>",
         }]})
     );
     *hub.history.alerts.lock().unwrap() =

@@ -71,7 +71,7 @@ pub fn fleet<'s>(
     let contributions = VecCollection::new(coarse(told, "coarse contributions"));
     let tags = facts.flat_map(|At { t, item: (fact, diff) }| match fact {
         Fact::Machine(machine) => Some(At { t, item: (machine, diff) }),
-        Fact::Series(_) | Fact::Rule(_) => None,
+        Fact::Series(_) | Fact::Rule(_) | Fact::Silence(_) => None,
     });
     let tags = VecCollection::new(coarse(tags, "coarse tags")).flat_map(|machine| {
         let tags = Arc::clone(&machine.tags);

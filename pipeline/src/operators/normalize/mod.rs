@@ -10,13 +10,16 @@ mod layout;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::hint::black_box;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use hashbrown::HashMap;
-use model::{Batch, Bound, LayoutId, LogicalTime, MachineId, MachineInfo, Output, Record, Roster, RuleSet, SeriesKey};
+use model::{
+    Batch, Bound, LayoutId, LogicalTime, MachineId, MachineInfo, Output, Record, Roster, RuleSet, SeriesKey, Silence,
+    SilenceSet,
+};
 
 use timely::container::CapacityContainerBuilder;
 use timely::dataflow::operators::InputCapability;
@@ -62,6 +65,7 @@ pub struct Names {
     /// T of each machine's newest record, by index; its length is the next index.
     last_t: Vec<LogicalTime>,
     rules: BTreeMap<String, RuleFact>,
+    silences: BTreeSet<Arc<Silence>>,
     swept: LogicalTime,
     counters: Arc<Counters>,
 }
@@ -85,6 +89,7 @@ impl Names {
             limits: SharedLimits::default(),
             last_t: Vec::new(),
             rules: BTreeMap::new(),
+            silences: BTreeSet::new(),
             swept: 0,
             counters,
         }
@@ -97,6 +102,7 @@ impl Names {
             Record::Processes(table) => out.outputs.push(At { t, item: Output::Processes(table) }),
             Record::Rejected(rejected) => out.outputs.push(At { t, item: Output::Rejected(rejected) }),
             Record::Rules(rules) => self.rules(t, &rules, out),
+            Record::Silences(set) => self.silences(t, &set, out),
             // Batches carry their layout; marks are the door's memory.
             Record::Layout(_) | Record::Mark(_) => {}
         }
@@ -227,6 +233,17 @@ impl Names {
             out.facts.push(At { t, item: (Fact::Rule(rule.clone()), diff) });
         }
         self.rules = next;
+    }
+
+    /// Replaces the silences; what stays the same says nothing.
+    fn silences(&mut self, t: LogicalTime, set: &SilenceSet, out: &mut Ports) {
+        let next: BTreeSet<Arc<Silence>> = set.silences.iter().cloned().collect();
+        let gone = self.silences.difference(&next).map(|silence| (silence, -1));
+        let come = next.difference(&self.silences).map(|silence| (silence, 1));
+        for (silence, diff) in gone.chain(come) {
+            out.facts.push(At { t, item: (Fact::Silence(Arc::clone(silence)), diff) });
+        }
+        self.silences = next;
     }
 
     /// Forgets machines that have been silent for a day, once an hour.

@@ -81,7 +81,7 @@ fn facts_follow_series_tags_and_rules() {
     }
     let metric = |fact: &Fact| match fact {
         Fact::Rule(rule) => rule.rule.metric.clone(),
-        Fact::Series(_) | Fact::Machine(_) => String::new(),
+        Fact::Series(_) | Fact::Machine(_) | Fact::Silence(_) => String::new(),
     };
     let facts: Vec<(String, isize)> = out.facts.iter().map(|f| (metric(&f.item.0), f.item.1)).collect();
     let name = "system.cpu.utilization".to_owned();

@@ -1,5 +1,5 @@
 -- Alerts that fired in [from, to), of one machine or rule where given, newest first.
-SELECT id, rule, machine, metric, labels, state, value, since, resolved, t, cause
+SELECT id, rule, machine, metric, labels, state, value, since, resolved, t, cause, standing, silence
 FROM alerts
 WHERE since >= ?1 AND since < ?2 AND (?3 IS NULL OR machine = ?3) AND (?4 IS NULL OR rule_name = ?4)
 ORDER BY since DESC, id

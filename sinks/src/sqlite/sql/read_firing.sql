@@ -1,5 +1,5 @@
 -- Alerts that fire, newest first.
-SELECT id, rule, machine, metric, labels, state, value, since, resolved, t, cause
+SELECT id, rule, machine, metric, labels, state, value, since, resolved, t, cause, standing, silence
 FROM alerts
 WHERE state = 'firing'
 ORDER BY since DESC, id

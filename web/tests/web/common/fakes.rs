@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use model::command::{
     Changed, CollectorCommand, CollectorControl, CommandError, RuleChange, RuleError, RuleListing, RuleStore,
+    SilenceChange, SilenceChanged, SilenceError, SilenceStore,
 };
 use model::query::{
     AlertQuery, Answer, Changes, FleetAnswer, FleetQuery, History, HotState, MachineView, QueryError, RangeAnswer,
@@ -222,6 +223,42 @@ impl RuleStore for FakeRules {
             }
             *self.ordered.lock().unwrap() = Some(change);
             Ok(self.rules())
+        })
+    }
+}
+
+/// One silence in force, and the change that was ordered last; it answers with `refusal` where that is set.
+#[derive(Default)]
+pub(crate) struct FakeSilences {
+    pub(crate) ordered: Mutex<Option<SilenceChange>>,
+    pub(crate) refusal: Mutex<Option<SilenceError>>,
+}
+
+fn silence() -> Arc<model::Silence> {
+    let now = model::Timestamp::from_secs(super::NOW_S);
+    Arc::new(model::Silence {
+        id: "s1".into(),
+        matchers: model::silence::Matchers { machines: vec!["db-*".into()], ..Default::default() },
+        starts_at: now,
+        ends_at: now + Duration::from_secs(3_600),
+        author: "ana".into(),
+        comment: String::new(),
+        created: now,
+    })
+}
+
+impl SilenceStore for FakeSilences {
+    fn silences(&self) -> Arc<Vec<Arc<model::Silence>>> {
+        Arc::new(vec![silence()])
+    }
+
+    fn change(&self, change: SilenceChange) -> SilenceChanged<'_> {
+        Box::pin(async move {
+            if let Some(refusal) = self.refusal.lock().unwrap().clone() {
+                return Err(refusal);
+            }
+            *self.ordered.lock().unwrap() = Some(change);
+            Ok(silence())
         })
     }
 }

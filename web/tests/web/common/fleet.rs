@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use model::query::{FleetPoints, MachineView, SeriesPoints};
 use model::{
-    Alert, AlertState, Labels, MachineId, MachineInfo, Process, Processes, Roster, Rule, SeriesKey, Status, Timestamp,
+    Alert, AlertState, Labels, MachineId, MachineInfo, Process, Processes, Roster, Rule, SeriesKey, Standing, Status,
+    Timestamp,
 };
 
 use super::NOW_S;
@@ -91,6 +92,7 @@ pub(crate) fn alert(id: &str, machine: &str, state: AlertState) -> Alert {
         value: 0.97,
         since,
         resolved: (state == AlertState::Resolved).then(|| Timestamp::from_secs(NOW_S)),
+        standing: Some(Standing::Silenced("s1".into())),
         t: 1,
     }
 }

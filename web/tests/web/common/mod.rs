@@ -18,7 +18,7 @@ use serde_json::Value;
 use tower::ServiceExt;
 use web::{AppState, WebSettings};
 
-use fakes::{FakeControl, FakeHistory, FakeHot, FakeRules, FakeStats};
+use fakes::{FakeControl, FakeHistory, FakeHot, FakeRules, FakeSilences, FakeStats};
 
 /// 2025-11-21T04:40:00Z.
 pub(crate) const NOW_S: i64 = 1_763_700_000;
@@ -32,6 +32,7 @@ pub(crate) struct Hub {
     pub(crate) hot: Arc<FakeHot>,
     pub(crate) history: Arc<FakeHistory>,
     pub(crate) rules: Arc<FakeRules>,
+    pub(crate) silences: Arc<FakeSilences>,
     pub(crate) control: Arc<FakeControl>,
     pub(crate) state: AppState,
 }
@@ -51,6 +52,7 @@ impl Hub {
         let hot = Arc::new(FakeHot::new());
         let history = Arc::new(FakeHistory::default());
         let rules = Arc::new(FakeRules::default());
+        let silences = Arc::new(FakeSilences::default());
         let control = Arc::new(FakeControl::default());
         let clock = ManualClock::at(NOW_S * 1_000_000);
         let state = AppState {
@@ -58,6 +60,7 @@ impl Hub {
             hot_versions: hot.versions(),
             history: Arc::clone(&history) as _,
             rules: Arc::clone(&rules) as _,
+            silences: Arc::clone(&silences) as _,
             control: Arc::clone(&control) as _,
             clock: clock.shared(),
             metrics: Registry::new(),
@@ -66,7 +69,7 @@ impl Hub {
             version: "0.1.0",
             settings,
         };
-        Self { hot, history, rules, control, state }
+        Self { hot, history, rules, silences, control, state }
     }
 
     pub(crate) fn router(&self) -> Router {

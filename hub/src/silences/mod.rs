@@ -1,0 +1,63 @@
+//! Silences: made and ended by people while the hub runs, durable before they are answered, told to the graph through the journal.
+//!
+//! `own` is the file, `keeper` the one task that makes every change.
+
+mod keeper;
+mod own;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use model::command::{SilenceChange, SilenceChanged, SilenceError, SilenceStore};
+use model::silence::Silence;
+use runtime::queue::{self, Receiver, Sender, WhenFull};
+use thiserror::Error;
+use tokio::sync::oneshot;
+
+pub use keeper::Keeper;
+pub use own::OwnSilences;
+
+/// People make silences; a program that makes many waits.
+const ORDERS_MAX: usize = 16;
+
+#[derive(Debug, Error)]
+#[error("cannot use the silences in {}: {problem}; mend the file, or move it away to start without them", path.display())]
+pub struct LoadError {
+    path: PathBuf,
+    problem: String,
+}
+
+/// The silences, for whoever shows them, and the way to the task that changes them.
+pub struct Silences {
+    kept: ArcSwap<Vec<Arc<Silence>>>,
+    orders: Sender<Order>,
+}
+
+/// A change on its way to that task: also when whoever asked has gone, it is made whole.
+struct Order {
+    change: SilenceChange,
+    answer: oneshot::Sender<Result<Arc<Silence>, SilenceError>>,
+}
+
+impl Silences {
+    fn starting_with(kept: Vec<Arc<Silence>>) -> (Self, Receiver<Order>) {
+        let (orders, waiting) = queue::bounded("silence changes", ORDERS_MAX, WhenFull::Block);
+        (Self { kept: ArcSwap::from_pointee(kept), orders }, waiting)
+    }
+}
+
+impl SilenceStore for Silences {
+    fn silences(&self) -> Arc<Vec<Arc<Silence>>> {
+        self.kept.load_full()
+    }
+
+    fn change(&self, change: SilenceChange) -> SilenceChanged<'_> {
+        Box::pin(async move {
+            let (answer, answered) = oneshot::channel();
+            let handed_over = self.orders.send(Order { change, answer }).await;
+            handed_over.map_err(|_closed| SilenceError::Stopping)?;
+            answered.await.unwrap_or(Err(SilenceError::Stopping))
+        })
+    }
+}
