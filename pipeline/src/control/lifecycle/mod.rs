@@ -1,4 +1,4 @@
-//! Lifecycle: how each firing alert stands (active, silenced, inhibited), in differential, on top of the transitions (ADR 0015).
+//! Lifecycle: how each firing alert stands (active, silenced, inhibited), in differential, on top of the transitions (ADR 0016).
 //!
 //! In: transitions of evaluate and presence, coarse facts of machines and silences, the alerts that fired before the restart with how
 //! they stood. Out: each change of a standing, once. A transition is a breach and leaves at once, without waiting for this.
