@@ -19,6 +19,8 @@ use crate::preamble::Preamble;
 
 /// A seal lets the graph finish what it has, so that its memory stays flat however long the journal is.
 const RECORDS_PER_SEAL: u64 = 4_096;
+/// Records that are pushed together: a lock for each group and not for each record, and the graph is not kept waiting.
+const RECORDS_PER_PUSH: usize = 256;
 /// Damage repeats itself: the first few cases tell enough.
 const ERRORS_LOGGED_MAX: u64 = 10;
 
@@ -73,6 +75,7 @@ pub fn replay(
         pushed_layouts: HashSet::new(),
         has_begun: false,
         unsealed: 0,
+        groups: vec![Vec::new(); dataflow.workers().max(1)],
         bytes: 0,
         bytes_total: journal.bytes(),
         found: Replayed::default(),
@@ -81,7 +84,7 @@ pub fn replay(
     while let Some(record) = reader.next()? {
         let is_next_t = replay.found.newest_t.is_some_and(|newest| newest < record.t);
         if is_next_t && RECORDS_PER_SEAL <= replay.unsealed {
-            replay.seal(record.t);
+            replay.seal(record.t)?;
             progress(replay.step(record.t));
             fault::strike("replay");
         }
@@ -94,7 +97,7 @@ pub fn replay(
         }
     }
     replay.found.gaps = reader.gaps().to_vec();
-    Ok(replay.finish(progress))
+    Ok(replay.finish(progress)?)
 }
 
 struct Replay<'a> {
@@ -105,6 +108,8 @@ struct Replay<'a> {
     pushed_layouts: HashSet<LayoutId>,
     has_begun: bool,
     unsealed: u64,
+    /// What was read and not yet pushed, by worker.
+    groups: Vec<Vec<Stamped>>,
     bytes: u64,
     bytes_total: u64,
     found: Replayed,
@@ -153,15 +158,20 @@ impl Replay<'_> {
 
     fn push(&mut self, t: LogicalTime, record: Record) -> Result<(), Stopped> {
         let worker = route(&record, self.dataflow.workers());
-        self.dataflow.push(worker, Stamped { t, record })?;
         self.unsealed += 1;
-        Ok(())
+        let group = &mut self.groups[worker];
+        group.push(Stamped { t, record });
+        if group.len() < RECORDS_PER_PUSH { Ok(()) } else { self.dataflow.push_all(worker, group) }
     }
 
     /// `seal` wakes all workers, so that no other bell is needed.
-    fn seal(&mut self, before: LogicalTime) {
+    fn seal(&mut self, before: LogicalTime) -> Result<(), Stopped> {
+        for (worker, records) in self.groups.iter_mut().enumerate() {
+            self.dataflow.push_all(worker, records)?;
+        }
         self.dataflow.seal(before);
         self.unsealed = 0;
+        Ok(())
     }
 
     fn step(&self, t: LogicalTime) -> Step {
@@ -169,9 +179,9 @@ impl Replay<'_> {
         Step { t, records, samples, bytes: self.bytes.min(self.bytes_total), bytes_total: self.bytes_total }
     }
 
-    fn finish(mut self, progress: &mut dyn FnMut(Step)) -> Replayed {
+    fn finish(mut self, progress: &mut dyn FnMut(Step)) -> Result<Replayed, Stopped> {
         if let Some(newest) = self.found.newest_t {
-            self.seal(newest + 1);
+            self.seal(newest + 1)?;
             progress(self.step(newest));
         }
         for gap in &self.found.gaps {
@@ -192,7 +202,7 @@ impl Replay<'_> {
             newest_t = self.found.newest_t,
             "journal replayed"
         );
-        self.found
+        Ok(self.found)
     }
 }
 

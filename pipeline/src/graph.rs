@@ -9,7 +9,7 @@ use timely::dataflow::operators::Concatenate;
 use timely::dataflow::operators::vec::Map;
 
 use crate::control::bindings::bindings;
-use crate::control::coarsen::coarsen;
+use crate::control::coarsen::{boundary_after, coarsen};
 use crate::control::fleet::fleet;
 use crate::control::lifecycle::{self, lifecycle};
 use crate::operators::batch::{Frames, batch};
@@ -68,7 +68,7 @@ pub(crate) fn build(
     });
     let hours = stage(minutes.clone(), "rollup", Hours::new(settings.window.clone(), counted()));
     let fleet = settings.fleet.is_on.then(|| fleet(minutes.clone(), normalized.facts.clone(), settings, &counters));
-    let facts = coarsen(normalized.facts);
+    let facts = coarsen(normalized.facts, "coarsen", boundary_after);
     let bindings = bindings(facts.clone());
     let verdicts = Verdicts::new(settings, &counters);
     let transitions = evaluate(batches.clone(), minutes.clone(), bindings, verdicts);

@@ -28,6 +28,10 @@ const PROGRAMS: &[(&str, &[&str])] = &[
     ("growth", &["100000", "1"]),
 ];
 const RUNS: usize = 5;
+/// A program that takes longer hangs.
+const PROGRAM_SECONDS_MAX: &str = "120";
+/// What coreutils' `timeout` ends with then.
+const TIMED_OUT: i32 = 124;
 
 /// What the figures were measured on and of.
 #[derive(Debug, Serialize)]
@@ -83,7 +87,12 @@ fn graph() -> Result<Vec<Figure>> {
 
 fn run(program: &str, arguments: &[&str]) -> Result<Vec<Figure>> {
     let path = std::env::current_exe()?.with_file_name(program);
-    let output = Command::new(&path).args(arguments).stdin(Stdio::null()).stderr(Stdio::inherit()).output()?;
+    let mut command = Command::new("timeout");
+    command.args(["--kill-after=5", PROGRAM_SECONDS_MAX]).arg(&path).args(arguments);
+    let output = command.stdin(Stdio::null()).stderr(Stdio::inherit()).output()?;
+    if output.status.code() == Some(TIMED_OUT) {
+        return Err(format!("{program} {} took longer than {PROGRAM_SECONDS_MAX} s", arguments.join(" ")).into());
+    }
     if !output.status.success() {
         return Err(format!("{program} {} failed: {}", arguments.join(" "), output.status).into());
     }

@@ -1,6 +1,6 @@
-//! Coarsen: facts move to the next 100 ms boundary of logical time, so that differential works ten times a second at most.
+//! Coarsen: changes move to boundaries of logical time, so that differential works ten times a second at most, or more seldom.
 //!
-//! In: facts with their own times. Out: differential updates at boundaries, and a frontier that moves only at boundaries: the input
+//! In: changes with their own times. Out: differential updates at boundaries, and a frontier that moves only at boundaries: the input
 //! is declared disconnected, or its fine frontier would shine through.
 
 use model::LogicalTime;
@@ -9,7 +9,7 @@ use timely::dataflow::StreamVec;
 use timely::dataflow::operators::generic::OutputBuilder;
 use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
 
-use crate::control::facts::{Change, Fact};
+use crate::control::facts::Fact;
 use crate::introspect::{Counted, Meter};
 use crate::stage::Records;
 
@@ -21,16 +21,24 @@ pub const fn boundary_after(t: LogicalTime) -> LogicalTime {
     (t / STEP + 1).saturating_mul(STEP)
 }
 
-/// Differential updates of facts.
-pub type FactUpdates<'s> = StreamVec<'s, LogicalTime, (Fact, LogicalTime, isize)>;
+/// Differential updates.
+pub type Updates<'s, D> = StreamVec<'s, LogicalTime, (D, LogicalTime, isize)>;
 
-pub fn coarsen<'s>(facts: Records<'s, Change>) -> FactUpdates<'s> {
-    let scope = facts.scope();
-    let mut builder = OperatorBuilder::new("coarsen".to_owned(), scope);
-    let (meter, pact) = (Meter::of(scope.worker(), &builder.operator_info(), "coarsen"), Counted::on(&facts));
+/// Differential updates of facts.
+pub type FactUpdates<'s> = Updates<'s, Fact>;
+
+/// `up` gives the boundary of a time, at or after it; a later time never has an earlier one.
+pub fn coarsen<'s, D: Clone + 'static>(
+    changes: Records<'s, (D, isize)>,
+    name: &'static str,
+    up: fn(LogicalTime) -> LogicalTime,
+) -> Updates<'s, D> {
+    let scope = changes.scope();
+    let mut builder = OperatorBuilder::new(name.to_owned(), scope);
+    let (meter, pact) = (Meter::of(scope.worker(), &builder.operator_info(), name), Counted::on(&changes));
     let (output, stream) = builder.new_output();
     let mut output = OutputBuilder::<_, CapacityContainerBuilder<Vec<_>>>::from(output);
-    let mut input = builder.new_input_connection(facts, pact, std::iter::empty());
+    let mut input = builder.new_input_connection(changes, pact, std::iter::empty());
     builder.build(move |mut capabilities| {
         let mut held = capabilities.pop();
         move |frontiers| {
@@ -40,16 +48,16 @@ pub fn coarsen<'s>(facts: Records<'s, Change>) -> FactUpdates<'s> {
                 let Some(held) = held.as_ref() else { return };
                 meter.gave(records.len());
                 for record in records.drain(..) {
-                    let capability = held.delayed(&boundary_after(record.t).max(*held.time()));
-                    let (fact, diff) = record.item;
-                    output.session(&capability).give((fact, *capability.time(), diff));
+                    let capability = held.delayed(&up(record.t).max(*held.time()));
+                    let (item, diff) = record.item;
+                    output.session(&capability).give((item, *capability.time(), diff));
                 }
             });
             meter.reached(frontiers[0].frontier().first().copied());
             match frontiers[0].frontier().first() {
                 Some(now) => {
                     if let Some(held) = held.as_mut() {
-                        held.downgrade(&boundary_after(*now));
+                        held.downgrade(&up(*now));
                     }
                 }
                 None => held = None,

@@ -8,7 +8,6 @@
 //! Invariants: F-1 order and workers do not matter, F-2 each contribution counts once, F-3 groups are bounded.
 
 mod admit;
-mod coarse;
 mod contribute;
 mod contribution;
 mod roll;
@@ -22,6 +21,7 @@ use timely::dataflow::operators::Concatenate;
 use timely::dataflow::operators::InspectCore;
 use timely::dataflow::operators::vec::Map;
 
+use crate::control::coarsen::coarsen;
 use crate::control::facts::{Change, Fact};
 use crate::counters::Counters;
 use crate::operators::window::MinuteUpdate;
@@ -29,7 +29,6 @@ use crate::settings::{FleetSettings, Settings, ticks};
 use crate::stage::{At, Records, stage};
 pub use admit::TagLimits;
 use admit::{Admission, admit};
-use coarse::coarse;
 use contribute::Contributions;
 use contribution::Shared;
 use roll::{Rolled, roll};
@@ -68,12 +67,12 @@ pub fn fleet<'s>(
     let (limits, catalogue) = (settings.fleet.clone(), settings.catalogue);
     let contributions = Contributions::new(limits.clone(), catalogue, Arc::clone(counters));
     let told = stage(minutes, "contribute", contributions);
-    let contributions = VecCollection::new(coarse(told, "coarse contributions"));
+    let contributions = VecCollection::new(coarsen(told, "coarsen contributions", tick_at));
     let tags = facts.flat_map(|At { t, item: (fact, diff) }| match fact {
         Fact::Machine(machine) => Some(At { t, item: (machine, diff) }),
         Fact::Series(_) | Fact::Rule(_) | Fact::Silence(_) => None,
     });
-    let tags = VecCollection::new(coarse(tags, "coarse tags")).flat_map(|machine| {
+    let tags = VecCollection::new(coarsen(tags, "coarsen tags", tick_at)).flat_map(|machine| {
         let tags = Arc::clone(&machine.tags);
         let tags: Vec<Tag> = tags.iter().map(|(name, value)| Tag::new(name, value)).collect();
         tags.into_iter().map(move |tag| (tag, machine.machine.clone()))
