@@ -128,6 +128,7 @@ impl StartProgress for Progress {
             since_ms: self.since_ms,
             latency_ms: None,
             last_error: Some(said),
+            circuit: None,
         }
     }
 }

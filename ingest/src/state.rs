@@ -20,6 +20,7 @@ impl JournalState {
             since_ms: clock.now_us() / 1_000,
             latency_ms: None,
             last_error: None,
+            circuit: None,
         };
         Self { clock, health: Mutex::new(health) }
     }

@@ -194,4 +194,6 @@ pub struct Health {
     pub since_ms: i64,
     pub latency_ms: Option<f64>,
     pub last_error: Option<String>,
+    /// Of what has a circuit breaker: `closed`, `half_open` or `open`.
+    pub circuit: Option<&'static str>,
 }

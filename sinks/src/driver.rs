@@ -12,20 +12,18 @@ use std::time::Duration;
 
 use model::Egress;
 use runtime::BoxError;
-use runtime::backoff::Backoff;
-use runtime::breaker::Breaker;
-use runtime::clock::SharedClock;
 use runtime::queue::Receiver;
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep_until};
 use tracing::{error, info, warn};
 
+use crate::circuit::Circuit;
 use crate::error::{SinkError, chain};
-pub use crate::settings::{DriverContext, DriverSettings};
+pub use crate::settings::{DriverContext, DriverSettings, Patience};
 use crate::sink::{Cursors, Group, Sink, WriteBatch};
 use crate::spill::Spill;
 use crate::staging::Staging;
-use crate::status::{DriverHandle, Reporter};
+use crate::status::{DriverHandle, Reach, Reporter};
 use crate::work::{Answer, Origin, UnderWay, Work, call, ended, unsaved};
 
 /// Messages taken from the queue at once.
@@ -43,7 +41,6 @@ pub struct Driver<S> {
     queue: Receiver<Egress>,
     spill: Arc<Mutex<Spill>>,
     settings: DriverSettings,
-    clock: SharedClock,
     reporter: Reporter,
     staging: Staging,
     under_way: Option<UnderWay<S>>,
@@ -52,8 +49,7 @@ pub struct Driver<S> {
     /// Written from memory, but gathered by the store and not yet behind its cursor: it goes to the spill first.
     unsaved: VecDeque<Group>,
     cursors: Option<Cursors>,
-    backoff: Backoff,
-    breaker: Breaker,
+    circuit: Circuit,
     times: Times,
     is_flushed: bool,
 }
@@ -76,7 +72,8 @@ impl<S: Sink> Driver<S> {
     /// Nothing happens before `run`.
     pub fn new(sink: S, queue: Receiver<Egress>, spill: Spill, context: DriverContext<'_>) -> (Self, DriverHandle) {
         let DriverContext { settings, clock, registry } = context;
-        let (reporter, handle) = Reporter::new(sink.name(), Arc::clone(&clock), registry);
+        let circuit = Circuit::new(sink.name(), settings.patience, clock, registry);
+        let (reporter, handle) = Reporter::new(circuit.health().clone(), registry);
         let now = Instant::now();
         let times = Times {
             retry: now,
@@ -92,10 +89,8 @@ impl<S: Sink> Driver<S> {
             sink: Some(sink),
             queue,
             spill: Arc::new(Mutex::new(spill)),
-            backoff: Backoff::between(settings.retry_base, settings.retry_cap, fastrand::Rng::new()),
-            breaker: Breaker::new(settings.breaker),
+            circuit,
             settings,
-            clock,
             reporter,
             staging,
             under_way: None,
@@ -180,8 +175,8 @@ impl<S: Sink> Driver<S> {
             // Kept until the store has answered.
             self.failed = Some((Arc::clone(batch), *origin));
         }
-        if !self.breaker.allow(self.clock.monotonic_us()) {
-            self.times.retry = now + self.settings.retry_base;
+        if let Some(wait) = self.circuit.wait() {
+            self.times.retry = now + wait;
             return Ok(());
         }
         let Some(sink) = self.sink.take() else {
@@ -206,7 +201,7 @@ impl<S: Sink> Driver<S> {
                 Ok(None) => {}
                 Err(error) => {
                     error!(error = chain(&error), "spill cannot be read; it is tried again");
-                    self.times.retry = now + self.settings.retry_cap;
+                    self.times.retry = now + self.settings.patience.retry_cap;
                     return Ok(None);
                 }
             }
@@ -237,9 +232,7 @@ impl<S: Sink> Driver<S> {
         };
         match answer {
             Ok(answer) => {
-                self.breaker.succeeded();
-                self.backoff.reset();
-                self.reporter.succeeded(since.elapsed());
+                self.circuit.succeeded(since.elapsed());
                 match answer {
                     Answer::At(cursors) => self.moved(cursors, &work).await?,
                     Answer::Maintained(is_more) => {
@@ -249,10 +242,7 @@ impl<S: Sink> Driver<S> {
                 }
             }
             Err(error) => {
-                let now_us = self.clock.monotonic_us();
-                self.breaker.failed(now_us);
-                self.reporter.failed(&error, self.breaker.state(now_us));
-                self.times.retry = Instant::now() + self.backoff.next_delay();
+                self.times.retry = Instant::now() + self.circuit.failed(&error);
                 match work {
                     Work::Write(batch, origin) if !is_spilled => self.failed = Some((batch, origin)),
                     Work::Maintain => self.times.maintain = Instant::now() + self.settings.maintain_every,
@@ -386,7 +376,9 @@ impl<S: Sink> Driver<S> {
         let covered = self.cursors.map_or(0, Cursors::oldest).max(durable);
         let counted = self.reporter.spill_lost.value();
         self.reporter.spill_lost.add(lost.saturating_sub(counted));
-        self.reporter.publish(self.cursors, covered.saturating_add(1), self.staging.upto(), backlog);
+        let (cursors, sealed) = (self.cursors, self.staging.upto());
+        let reach = Reach { cursors, keep_from: covered.saturating_add(1), sealed, backlog_bytes: backlog };
+        self.reporter.publish(self.circuit.health(), reach);
     }
 
     fn spill(&self) -> MutexGuard<'_, Spill> {

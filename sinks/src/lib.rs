@@ -4,6 +4,7 @@
 //! a slow or dead store slows nobody. `sink` is the contract of a store that loses nothing, `driver` the one loop that writes to it.
 //! Invariants: S-1 writing twice equals writing once, S-2 a cursor never passes an unwritten row or an undurable time.
 
+mod circuit;
 pub mod driver;
 pub mod error;
 pub mod memory;

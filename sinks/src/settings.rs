@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use runtime::breaker::BreakerSettings;
 use runtime::clock::SharedClock;
 use runtime::metrics::Registry;
+
+pub use crate::circuit::Patience;
 
 #[derive(Debug, Clone)]
 pub struct DriverSettings {
@@ -19,9 +20,7 @@ pub struct DriverSettings {
     /// How long the end of the program may wait for the store.
     pub flush_within: Duration,
     pub maintain_every: Duration,
-    pub retry_base: Duration,
-    pub retry_cap: Duration,
-    pub breaker: BreakerSettings,
+    pub patience: Patience,
 }
 
 impl Default for DriverSettings {
@@ -33,9 +32,7 @@ impl Default for DriverSettings {
             memory_bytes_max: 64 << 20,
             flush_within: Duration::from_secs(5),
             maintain_every: Duration::from_secs(60),
-            retry_base: Duration::from_millis(100),
-            retry_cap: Duration::from_secs(30),
-            breaker: BreakerSettings::default(),
+            patience: Patience::default(),
         }
     }
 }

@@ -19,7 +19,7 @@ use runtime::breaker::BreakerSettings;
 use runtime::clock::SystemClock;
 use runtime::metrics::Registry;
 use runtime::queue::{Sender, WhenFull, bounded};
-use sinks::driver::{Driver, DriverContext, DriverSettings};
+use sinks::driver::{Driver, DriverContext, DriverSettings, Patience};
 use sinks::sink::{Group, Lane, Sink, WriteBatch};
 use sinks::spill::{Spill, SpillSettings};
 use sinks::status::{DriverHandle, DriverStatus};
@@ -106,9 +106,11 @@ impl Rig {
                 idle_commit_after: Duration::from_millis(5),
                 memory_bytes_max,
                 flush_within: Duration::from_secs(5),
-                retry_base: Duration::from_millis(1),
-                retry_cap: Duration::from_millis(5),
-                breaker: BreakerSettings { failures_max: 2, open_for: Duration::from_millis(5) },
+                patience: Patience {
+                    retry_base: Duration::from_millis(1),
+                    retry_cap: Duration::from_millis(5),
+                    breaker: BreakerSettings { failures_max: 2, open_for: Duration::from_millis(5) },
+                },
                 ..DriverSettings::default()
             },
             clock: SystemClock::shared(),

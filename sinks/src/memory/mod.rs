@@ -146,6 +146,7 @@ impl HotStore {
             since_ms: self.started.millis(),
             latency_ms: None,
             last_error: None,
+            circuit: None,
         }
     }
 

@@ -45,6 +45,9 @@ pub(super) struct Dependency {
     since: i64,
     latency_ms: Option<f64>,
     last_error: Option<String>,
+    /// Of a sink's circuit breaker.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    circuit: Option<&'static str>,
 }
 
 pub(super) async fn alive(State(shared): State<Arc<Shared>>) -> Response {
@@ -98,6 +101,7 @@ impl Dependency {
             since: health.since_ms,
             latency_ms: health.latency_ms,
             last_error: health.last_error,
+            circuit: health.circuit,
         }
     }
 }

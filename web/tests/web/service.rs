@@ -18,6 +18,7 @@ fn health(name: &'static str, is_up: bool, is_required: bool) -> Health {
         since_ms: 1_763_700_000_000,
         latency_ms: Some(0.5),
         last_error: (!is_up).then(|| "refused".to_owned()),
+        circuit: (!is_required).then_some(if is_up { "closed" } else { "open" }),
     }
 }
 
@@ -42,6 +43,7 @@ async fn readiness_follows_what_is_required() {
         body["dependencies"][1],
         json!({"name": "journal", "status": "down", "required": true, "since": 1_763_700_000_000_i64, "latency_ms": 0.5, "last_error": "refused"})
     );
+    assert_eq!(body["dependencies"][0]["circuit"], "open");
     for path in ["/health", "/healthz", "/-/healthy"] {
         assert_eq!(hub.json(path).await, json!({"status": "alive", "version": "0.1.0"}));
     }
