@@ -33,10 +33,12 @@ pub enum RejectReason {
     RateLimited,
     /// The frame names a layout that this stream has not sent, or does not fit it.
     BadLayout,
+    /// The history's server refused the row.
+    StoreRefused,
 }
 
 impl RejectReason {
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::NotFinite,
         Self::OutOfRange,
         Self::Future,
@@ -47,6 +49,7 @@ impl RejectReason {
         Self::TooLarge,
         Self::RateLimited,
         Self::BadLayout,
+        Self::StoreRefused,
     ];
 
     pub const fn as_str(self) -> &'static str {
@@ -61,6 +64,7 @@ impl RejectReason {
             Self::TooLarge => "too_large",
             Self::RateLimited => "rate_limited",
             Self::BadLayout => "bad_layout",
+            Self::StoreRefused => "store_refused",
         }
     }
 

@@ -1,6 +1,6 @@
 //! Sinks: where the graph's outputs go.
 //!
-//! `memory` shows the latest values, `sqlite` keeps history. Both are fed by a queue of `model::Egress` that they always drain:
+//! `memory` shows the latest values, `sqlite` keeps history, `postgres` keeps it on a server. Both are fed by a queue of `model::Egress` that they always drain:
 //! a slow or dead store slows nobody. `sink` is the contract of a store that loses nothing, `driver` the one loop that writes to it.
 //! Invariants: S-1 writing twice equals writing once, S-2 a cursor never passes an unwritten row or an undurable time.
 
@@ -8,7 +8,9 @@ mod circuit;
 pub mod driver;
 pub mod error;
 pub mod memory;
+pub mod postgres;
 mod roster;
+mod samples;
 mod settings;
 pub mod sink;
 pub mod spill;

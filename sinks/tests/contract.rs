@@ -40,7 +40,7 @@ fn batch(groups: &[Group], upto: LogicalTime) -> Arc<WriteBatch> {
 
 /// What a store holds after the workload was written once, in one go.
 async fn wanted<S: Subject>() -> String {
-    let subject = S::new();
+    let subject = S::new().await;
     let mut store = subject.open().await;
     S::sink(&mut store).write(batch(&workload(), TIMES)).await.unwrap();
     S::sink(&mut store).flush().await.unwrap();
@@ -48,7 +48,7 @@ async fn wanted<S: Subject>() -> String {
 }
 
 async fn writing_twice_equals_writing_once<S: Subject>() {
-    let subject = S::new();
+    let subject = S::new().await;
     let mut store = subject.open().await;
     let groups = workload();
     for _ in 0..2 {
@@ -65,7 +65,7 @@ async fn writing_twice_equals_writing_once<S: Subject>() {
 async fn a_crash_anywhere_loses_and_repeats_nothing<S: Subject>() {
     let (groups, wanted) = (workload(), wanted::<S>().await);
     for crash_after in 0..groups.len() {
-        let subject = S::new();
+        let subject = S::new().await;
         let mut store = subject.open().await;
         for group in &groups[..crash_after] {
             S::sink(&mut store).write(batch(std::slice::from_ref(group), group.t)).await.unwrap();
@@ -159,7 +159,7 @@ impl Rig {
 
 /// The store refuses, or takes and forgets to say so, or hangs; the queue is drained all the while.
 async fn a_failing_store_loses_and_repeats_nothing<S: Subject>(mode: Mode) {
-    let (subject, spill) = (S::new(), tempfile::tempdir().unwrap());
+    let (subject, spill) = (S::new().await, tempfile::tempdir().unwrap());
     let store = subject.open().await;
     let (sink, store) = S::split(store);
     let groups = workload();
@@ -184,7 +184,7 @@ async fn a_failing_store_loses_and_repeats_nothing<S: Subject>(mode: Mode) {
 
 /// The process dies while the store is away; the next one has the spill, and of the journal what `keep_from` asked for.
 async fn a_restart_during_an_outage_loses_and_repeats_nothing<S: Subject>() {
-    let (subject, spill) = (S::new(), tempfile::tempdir().unwrap());
+    let (subject, spill) = (S::new().await, tempfile::tempdir().unwrap());
     let groups = workload();
     let rig = Rig::start(subject.open_sink().await, &spill, Mode::Works);
     rig.push(&groups[..8]);
@@ -210,7 +210,7 @@ async fn a_restart_during_an_outage_loses_and_repeats_nothing<S: Subject>() {
 /// Memory may overshoot its bound while the spill's disk takes nothing either; beyond that the oldest goes, with a count.
 async fn a_spill_that_takes_nothing_costs_only_what_memory_cannot_hold<S: Subject>() {
     for (memory_bytes_max, may_lose) in [(20_000, false), (2_000, true)] {
-        let (subject, spill) = (S::new(), tempfile::tempdir().unwrap());
+        let (subject, spill) = (S::new().await, tempfile::tempdir().unwrap());
         let (sink, store) = S::split(subject.open().await);
         let groups = workload();
         let rig = Rig::with_memory(sink, &spill, Mode::Refuses, memory_bytes_max);
@@ -236,7 +236,7 @@ async fn any_course_of_faults_loses_and_repeats_nothing<S: Subject>() {
     let (groups, wanted) = (workload(), wanted::<S>().await);
     for seed in 0..24 {
         let mut rng = fastrand::Rng::with_seed(seed);
-        let (subject, spill) = (S::new(), tempfile::tempdir().unwrap());
+        let (subject, spill) = (S::new().await, tempfile::tempdir().unwrap());
         let modes = [Mode::Works, Mode::Works, Mode::Refuses, Mode::StoresAndFails, Mode::Hangs];
         let mut rig = Rig::start(subject.open_sink().await, &spill, Mode::Works);
         let mut pushed = 0;
@@ -268,10 +268,11 @@ async fn any_course_of_faults_loses_and_repeats_nothing<S: Subject>() {
 
 /// The end of the program does not wait for a dead store: the rest goes to the spill, and the next run writes it.
 async fn what_the_end_cannot_store_waits_in_the_spill<S: Subject>() {
-    let (subject, spill) = (S::new(), tempfile::tempdir().unwrap());
+    let (subject, spill) = (S::new().await, tempfile::tempdir().unwrap());
     let groups = workload();
+    let sink = subject.open_sink().await;
     tokio::time::pause();
-    let rig = Rig::start(subject.open_sink().await, &spill, Mode::Refuses);
+    let rig = Rig::start(sink, &spill, Mode::Refuses);
     rig.push(&groups);
     let status = rig.complete().await;
     assert_eq!((status.keep_from, status.lost), (TIMES + 1, 0));
@@ -285,7 +286,7 @@ async fn what_the_end_cannot_store_waits_in_the_spill<S: Subject>() {
 
 /// S-2: what is not sealed is not stored, also not at the end.
 async fn nothing_undurable_is_stored<S: Subject>() {
-    let (subject, spill) = (S::new(), tempfile::tempdir().unwrap());
+    let (subject, spill) = (S::new().await, tempfile::tempdir().unwrap());
     let (sink, store) = S::split(subject.open().await);
     let groups = workload();
     let rig = Rig::start(sink, &spill, Mode::Works);
@@ -297,7 +298,7 @@ async fn nothing_undurable_is_stored<S: Subject>() {
     let status = rig.complete().await;
     let cursors = status.cursors.unwrap();
     assert_eq!(cursors.of(Lane::Rows), groups[4].t - 1);
-    let subject = S::new();
+    let subject = S::new().await;
     let mut wanted = subject.open().await;
     S::sink(&mut wanted).write(batch(&groups[..4], groups[4].t - 1)).await.unwrap();
     assert_eq!(S::contents_of(&store).await, S::contents(&wanted).await);
@@ -363,3 +364,12 @@ macro_rules! suite {
 }
 
 suite!(sqlite, Sqlite);
+#[cfg(feature = "integration")]
+suite!(postgres, subject::Postgres);
+
+/// Both histories say the same of the same outputs.
+#[cfg(feature = "integration")]
+#[tokio::test]
+async fn postgres_holds_what_sqlite_holds() {
+    assert_eq!(wanted::<subject::Postgres>().await, wanted::<Sqlite>().await);
+}

@@ -4,6 +4,7 @@
 //! `tests/tidy.rs` checks the house rules of the whole workspace.
 
 pub mod eventually;
+pub mod postgres;
 pub mod servers;
 
 pub use eventually::{TimedOut, eventually, eventually_blocking};

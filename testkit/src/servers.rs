@@ -6,6 +6,7 @@
 use tempfile::TempDir;
 
 const POSTGRES_VARIABLE: &str = "TEST_POSTGRES_URL";
+const TIMESCALE_VARIABLE: &str = "TIMESCALE_TEST_URL";
 const REDIS_VARIABLE: &str = "TEST_REDIS_URL";
 
 /// The run has no such service.
@@ -21,6 +22,11 @@ pub struct MissingServer {
 /// [`MissingServer`] outside of `with-servers.sh`.
 pub fn postgres_url() -> Result<String, MissingServer> {
     address(POSTGRES_VARIABLE)
+}
+
+/// A server with TimescaleDB whose user may create schemas; none unless somebody names one. No script starts it: few machines have the extension.
+pub fn timescale_url() -> Option<String> {
+    address(TIMESCALE_VARIABLE).ok()
 }
 
 /// A Redis. One server serves all tests of a run: each puts its own prefix before its keys and channels.

@@ -7,10 +7,10 @@
 use std::sync::Arc;
 
 use hashbrown::HashMap;
-use model::catalogue::{Catalogue, Kind};
 use model::{Bound, LogicalTime, MachineId, Roster, SeriesKey, Timestamp};
 
 use crate::roster::longer;
+use crate::samples::{Sample, sort_samples};
 
 use super::chunk::{self, Column, ROWS_MAX};
 
@@ -23,9 +23,6 @@ pub(super) type Batches = Vec<(LogicalTime, Bound)>;
 
 /// Batches whose slots mean the same series, with the longest of their rosters.
 pub(super) type Run<'a> = (Arc<Roster>, &'a [(LogicalTime, Bound)]);
-
-/// Event time in microseconds, and value.
-pub(super) type Sample = (i64, f64);
 
 #[derive(Default)]
 pub(super) struct Gathered {
@@ -83,10 +80,6 @@ fn bytes_of(bound: &Bound) -> usize {
     BATCH_BYTES + bound.batch.len() * 10
 }
 
-fn is_event(key: &SeriesKey) -> bool {
-    Catalogue::standard().find(&key.metric).is_some_and(|metric| metric.kind == Kind::Event)
-}
-
 /// Makes chunks of one run of a machine's batches. `series` has the id of each slot of its longest roster.
 pub(super) fn chunks(batches: &[(LogicalTime, Bound)], roster: &Roster, series: &[i64]) -> Vec<RawChunk> {
     let mut slots = by_slot(batches, roster);
@@ -135,16 +128,6 @@ fn by_slot(batches: &[(LogicalTime, Bound)], roster: &Roster) -> Vec<Samples> {
         sort_samples(list, key);
     }
     lists.into_iter().map(|list| Samples { list, taken: 0 }).collect()
-}
-
-/// In time order, and of one time the first in order of arrival; events keep all.
-pub(super) fn sort_samples(list: &mut Vec<Sample>, key: &SeriesKey) {
-    if !list.is_sorted_by(|a, b| a.0 < b.0) {
-        list.sort_by_key(|(time, _)| *time);
-        if !is_event(key) {
-            list.dedup_by_key(|(time, _)| *time);
-        }
-    }
 }
 
 /// Every time that occurs, as often as it occurs most in one series.

@@ -16,9 +16,10 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use super::Shared;
 use super::chunk::Chunk;
 use super::fleet;
-use super::gather::{self, Batches, SPAN_MAX, Sample};
+use super::gather::{self, Batches, SPAN_MAX};
 use super::pool::ReadError;
 use crate::memory::KnownMachine;
+use crate::samples::{Sample, sort_samples};
 
 /// Firing alerts read at the start; the hot store shows no more.
 const FIRING_MAX: u32 = 100_000;
@@ -236,7 +237,7 @@ fn raw_answer(lists: Vec<SeriesSamples>, points_max: usize) -> RangeAnswer {
     let mut answer = RangeAnswer::default();
     let mut left = points_max;
     for (key, mut list) in lists {
-        gather::sort_samples(&mut list, &key);
+        sort_samples(&mut list, &key);
         answer.truncated |= left < list.len();
         list.truncate(left);
         left -= list.len();

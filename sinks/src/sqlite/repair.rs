@@ -13,8 +13,9 @@ use rusqlite::{Connection, Row, params};
 use tracing::error;
 
 use super::chunk::Chunk;
-use super::gather::{SPAN_MAX, Sample, sort_samples};
+use super::gather::SPAN_MAX;
 use super::rows::{RowError, sql_t, upsert_row};
+use crate::samples::{Sample, merged, sort_samples};
 use crate::sink::Cursors;
 
 /// Windows made again in one step: some milliseconds of work each.
@@ -135,14 +136,6 @@ fn repair_hour(sql: &Connection, request: &Request) -> Result<(), RowError> {
         }
     }
     Ok(())
-}
-
-fn merged(mut rows: impl Iterator<Item = Aggregate>) -> Option<Aggregate> {
-    let first = rows.next()?;
-    Some(rows.fold(first, |mut merged, row| {
-        merged.merge(&row);
-        merged
-    }))
 }
 
 fn aggregate(row: &Row<'_>) -> rusqlite::Result<Aggregate> {

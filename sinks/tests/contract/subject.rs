@@ -6,6 +6,8 @@ use model::query::{AlertQuery, History, RangeQuery, Tier};
 use model::{Change, LogicalTime, Output, Severity, Timestamp, Width};
 use runtime::clock::ManualClock;
 use runtime::metrics::Registry;
+#[cfg(feature = "integration")]
+use sinks::postgres::{PostgresHistory, PostgresSettings, PostgresSink, PostgresUrl};
 use sinks::sink::{Group, Sink};
 use sinks::sqlite::{SqliteHistory, SqliteSettings, SqliteSink, open};
 use tempfile::TempDir;
@@ -21,7 +23,7 @@ pub(crate) trait Subject: Sized {
     type Reader;
 
     /// An empty store.
-    fn new() -> Self;
+    async fn new() -> Self;
     /// Opens it as after a crash.
     async fn open(&self) -> (Self::Sink, Self::Reader);
     /// Everything that is stored or gathered, printed.
@@ -52,7 +54,7 @@ impl Subject for Sqlite {
     type Sink = SqliteSink;
     type Reader = SqliteHistory;
 
-    fn new() -> Self {
+    async fn new() -> Self {
         Self { dir: tempfile::tempdir().unwrap() }
     }
 
@@ -62,6 +64,38 @@ impl Subject for Sqlite {
     }
 
     async fn contents_of(history: &SqliteHistory) -> String {
+        contents(history).await
+    }
+}
+
+/// A database of its own on the run's server.
+#[cfg(feature = "integration")]
+pub(crate) struct Postgres {
+    url: PostgresUrl,
+}
+
+#[cfg(feature = "integration")]
+impl Subject for Postgres {
+    type Sink = PostgresSink;
+    type Reader = PostgresHistory;
+
+    async fn new() -> Self {
+        let database = testkit::postgres::Database::of_the_run().await.unwrap();
+        Self { url: PostgresUrl::parse(database.url()).unwrap() }
+    }
+
+    async fn open(&self) -> (PostgresSink, PostgresHistory) {
+        let week = std::time::Duration::from_secs(7 * 86_400);
+        let settings =
+            PostgresSettings { raw_kept: week, hour_kept: week, ..PostgresSettings::new(self.url.clone(), "hub") };
+        let clock = ManualClock::at(at(100_000).micros()).shared();
+        let (mut sink, history) = sinks::postgres::open(settings, clock, &Registry::new());
+        // Makes the tables, for those who read before anything is written.
+        sink.connect().await.unwrap();
+        (sink, history)
+    }
+
+    async fn contents_of(history: &PostgresHistory) -> String {
         contents(history).await
     }
 }

@@ -24,6 +24,8 @@ enum Group {
     /// Clients of other programs' HTTP and WebSocket.
     Client,
     Sql,
+    /// Encrypted connections to other programs.
+    Tls,
     /// Redis, Kafka.
     Broker,
     Dataflow,
@@ -35,7 +37,7 @@ enum Group {
     Testing,
 }
 
-use Group::{Async, Broker, Client, Dataflow, Everyday, Grpc, Host, Http, Logging, Program, Server, Sql, Testing};
+use Group::{Async, Broker, Client, Dataflow, Everyday, Grpc, Host, Http, Logging, Program, Server, Sql, Testing, Tls};
 
 /// The packages of a group, separated by spaces.
 const GROUPS: &[(Group, &str)] = &[
@@ -49,7 +51,8 @@ const GROUPS: &[(Group, &str)] = &[
     (Http, "http http-body http-body-util tower tower-http tower-layer tower-service"),
     (Server, "axum hyper hyper-util mime_guess rust-embed"),
     (Client, "reqwest tokio-tungstenite ureq"),
-    (Sql, "postgres-types rusqlite tokio-postgres"),
+    (Sql, "postgres-types rusqlite tokio-postgres tokio-postgres-rustls"),
+    (Tls, "rustls rustls-native-certs"),
     (Broker, "rdkafka redis"),
     (Dataflow, "columnar differential-dataflow timely"),
     (Host, "libc rustix socket2 sysinfo"),
@@ -67,7 +70,7 @@ struct Row {
 
 const EVERY_ONE: &str = "model proto runtime journal ingest pipeline sinks web collector synthetic edge testkit";
 const EVERY_GROUP: &[Group] =
-    &[Async, Grpc, Http, Server, Client, Sql, Broker, Dataflow, Host, Logging, Program, Testing];
+    &[Async, Grpc, Http, Server, Client, Sql, Tls, Broker, Dataflow, Host, Logging, Program, Testing];
 
 const fn row(package: &'static str, ours: &'static str, outside: &'static [Group]) -> Row {
     Row { package, ours, outside }
@@ -81,7 +84,7 @@ const TABLE: &[Row] = &[
     row("journal", "runtime", &[Async, Host]),
     row("ingest", "proto model runtime journal", &[Async, Grpc, Http]),
     row("pipeline", "model runtime", &[Dataflow]),
-    row("sinks", "model runtime journal", &[Async, Sql, Broker]),
+    row("sinks", "model runtime journal", &[Async, Sql, Tls, Broker]),
     row("web", "model runtime", &[Async, Http, Server]),
     // Construction, order and the command line only; that is a rule about its code, which a reader checks.
     row("hub", "benches model proto runtime journal ingest pipeline sinks web collector edge synthetic", EVERY_GROUP),

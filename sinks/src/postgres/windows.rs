@@ -1,0 +1,151 @@
+//! Windows: aggregates as rows of the minute and the hour tier, many in one statement.
+
+use std::sync::Arc;
+
+use hashbrown::HashSet;
+use model::{Aggregate, Aggregates, LogicalTime, Timestamp, Width};
+
+use super::error::Failure;
+use super::ids::Ids;
+use super::session::Session;
+use super::value::{Time, real, sql_t};
+
+/// Rows of one statement: some megabytes of parameters.
+pub(super) const STATEMENT_ROWS: usize = 20_000;
+
+/// One row of a tier.
+#[derive(Debug, Clone)]
+pub(super) struct WindowRow {
+    pub(super) series: i32,
+    pub(super) start: Timestamp,
+    pub(super) row: Aggregate,
+    pub(super) revision: i64,
+    pub(super) is_final: bool,
+    /// None for what is made again from the tier below.
+    pub(super) of: Option<Arc<Aggregates>>,
+}
+
+/// What decides whether a row stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// The higher revision.
+    Revision,
+    /// More samples: the window is on the repair list.
+    More,
+    /// As many samples: it is made again from the tier below.
+    Again,
+}
+
+/// A window of a machine, as the repair list has it.
+type Place = (i32, bool, Timestamp);
+
+/// The windows of one write.
+#[derive(Default)]
+pub(super) struct Windows {
+    places: Vec<(Place, i64)>,
+    rows: Vec<(Place, WindowRow)>,
+}
+
+impl Windows {
+    pub(super) fn add(&mut self, ids: &mut Ids, t: LogicalTime, rows: &Arc<Aggregates>) -> Result<(), Failure> {
+        let slots = ids.slots(&rows.roster)?;
+        let (machine, start) = (ids.machine(&rows.roster.machine)?, rows.window.start);
+        let place = (machine, rows.window.width == Width::Hour, start);
+        self.places.push((place, sql_t(t)));
+        rows.rows.each(|slot, row| {
+            // A row belongs to a slot of its own roster.
+            let Some(series) = slots.get(slot.index()) else { return };
+            let (revision, is_final) = (sql_t(rows.revision), rows.is_final);
+            let row = WindowRow { series: *series, start, row: *row, revision, is_final, of: Some(Arc::clone(rows)) };
+            self.rows.push((place, row));
+        });
+        Ok(())
+    }
+
+    /// Tells the repair list, and sorts the rows by tier and by what decides for them; of several versions of one row the newest is left.
+    pub(super) async fn sort(self, session: &Session) -> Result<Vec<(Width, Verdict, Vec<WindowRow>)>, Failure> {
+        if self.rows.is_empty() {
+            return Ok(Vec::new());
+        }
+        let listed = renew(session, &self.places).await?;
+        let mut kinds = Vec::new();
+        for width in [Width::Minute, Width::Hour] {
+            for verdict in [Verdict::Revision, Verdict::More] {
+                kinds.push((width, verdict, Vec::new()));
+            }
+        }
+        for (place, row) in self.rows {
+            let kind = 2 * usize::from(place.1) + usize::from(listed.contains(&place));
+            kinds[kind].2.push(row);
+        }
+        for (_, _, rows) in &mut kinds {
+            newest_of_each(rows);
+        }
+        kinds.retain(|(_, _, rows)| !rows.is_empty());
+        Ok(kinds)
+    }
+}
+
+/// One statement writes a row once. Sorted, so that pages are touched in order and two writers meet in one order.
+fn newest_of_each(rows: &mut Vec<WindowRow>) {
+    rows.sort_unstable_by_key(|row| (row.series, row.start, row.revision, row.is_final));
+    // `dedup_by` keeps the former of two; the newest is the latter.
+    rows.dedup_by(|later, kept| {
+        let is_same = (later.series, later.start) == (kept.series, kept.start);
+        if is_same {
+            std::mem::swap(later, kept);
+        }
+        is_same
+    });
+}
+
+/// Which of these windows are on the repair list; they are due again.
+async fn renew(session: &Session, places: &[(Place, i64)]) -> Result<HashSet<Place>, Failure> {
+    let mut newest = places.to_vec();
+    newest.sort_unstable();
+    let machines: Vec<i32> = newest.iter().map(|((machine, _, _), _)| *machine).collect();
+    let are_hours: Vec<bool> = newest.iter().map(|((_, is_hour, _), _)| *is_hour).collect();
+    let starts: Vec<Time> = newest.iter().map(|((_, _, start), _)| Time(*start)).collect();
+    let times: Vec<i64> = newest.iter().map(|(_, t)| *t).collect();
+    let text = include_str!("../../../sql/queries/renew_repairs.sql");
+    let rows = session.query(text, &[&machines, &are_hours, &starts, &times]).await?;
+    Ok(rows.iter().map(|row| (row.get(0), row.get(1), row.get::<_, Time>(2).0)).collect())
+}
+
+fn text(width: Width, verdict: Verdict) -> &'static str {
+    match (width, verdict) {
+        (Width::Minute, Verdict::Revision) => include_str!("../../../sql/queries/upsert_minute.sql"),
+        (Width::Minute, Verdict::More) => include_str!("../../../sql/queries/upsert_repaired_minute.sql"),
+        (Width::Minute, Verdict::Again) => include_str!("../../../sql/queries/repair_minute.sql"),
+        (Width::Hour, Verdict::Revision) => include_str!("../../../sql/queries/upsert_hour.sql"),
+        (Width::Hour, Verdict::More) => include_str!("../../../sql/queries/upsert_repaired_hour.sql"),
+        (Width::Hour, Verdict::Again) => include_str!("../../../sql/queries/repair_hour.sql"),
+    }
+}
+
+/// Writes rows of which none has the key of another.
+pub(super) async fn write(
+    session: &Session,
+    width: Width,
+    verdict: Verdict,
+    rows: &[WindowRow],
+) -> Result<(), tokio_postgres::Error> {
+    for rows in rows.chunks(STATEMENT_ROWS) {
+        let series: Vec<i32> = rows.iter().map(|row| row.series).collect();
+        let are_final: Vec<bool> = rows.iter().map(|row| row.is_final).collect();
+        let starts: Vec<Time> = rows.iter().map(|row| Time(row.start)).collect();
+        let counts: Vec<i64> = rows.iter().map(|row| i64::try_from(row.row.count).unwrap_or(i64::MAX)).collect();
+        let reals = |of: fn(&Aggregate) -> f64| -> Vec<f64> { rows.iter().map(|row| real(of(&row.row))).collect() };
+        let (sums, mins) = (reals(|row| row.sum), reals(|row| row.min));
+        let (maxes, lasts) = (reals(|row| row.max), reals(|row| row.last));
+        let last_times: Vec<Time> = rows.iter().map(|row| Time(row.row.last_time)).collect();
+        let revisions: Vec<i64> = rows.iter().map(|row| row.revision).collect();
+        session
+            .execute(
+                text(width, verdict),
+                &[&series, &are_final, &starts, &counts, &sums, &mins, &maxes, &lasts, &last_times, &revisions],
+            )
+            .await?;
+    }
+    Ok(())
+}
