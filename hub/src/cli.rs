@@ -11,7 +11,7 @@ use crate::exit::Exit;
 use crate::program::{complain, print};
 use crate::serve::serve;
 use crate::wiring::Role;
-use crate::{health, rules};
+use crate::{db, health, rules};
 
 #[derive(Debug, Parser)]
 #[command(
@@ -159,7 +159,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>, variables: Vec<(String, Str
         Command::Health { url } => run_health(url, &sources),
         Command::DeadLetters { url, limit } => run_dead_letters(url, limit, &sources),
         Command::Bench(BenchCommand::Replay { file, workers, runs }) => run_replay(&file, workers, runs),
-        Command::Db(DbCommand::Migrate) => not_built("db migrate"),
+        Command::Db(DbCommand::Migrate) => configured(&sources, |config| db::migrate(&config)),
     };
     exit.into()
 }

@@ -8,7 +8,7 @@ use ingest::Replayed;
 use journal::Journal;
 use model::{Egress, LogicalTime, Output};
 use pipeline::{Feed, Gate, Handle, QueuePort, Running, SinkSpec};
-use runtime::queue::{self, Receiver, Sender, WhenFull};
+use runtime::queue::{self, QueueStats, Receiver, Sender, WhenFull};
 use tokio::time::{interval, timeout};
 
 use crate::base::Base;
@@ -29,7 +29,10 @@ pub(crate) struct Graph {
 
 /// Where the graph's outputs wait.
 pub(crate) struct Outlets {
+    /// For the store in the data folder.
     pub(crate) history: Receiver<Egress>,
+    /// For the history's server, where there is one.
+    pub(crate) server: Option<Receiver<Egress>>,
     pub(crate) hot: Receiver<Egress>,
 }
 
@@ -41,20 +44,29 @@ impl Graph {
         let (to_history, history) =
             queue::bounded("history", base.config.history.queue_messages_max, WhenFull::Overshoot);
         let (to_hot, hot) = queue::bounded("hot", HOT_MESSAGES_MAX, WhenFull::Overshoot);
-        let (history_stats, hot_stats) = (history.stats(), hot.stats());
-        let gate: Gate = Arc::new(move || !history_stats.is_full() && !hot_stats.is_full());
+        let server = stores
+            .server
+            .as_ref()
+            .map(|_| queue::bounded("server", base.config.history.queue_messages_max, WhenFull::Overshoot));
+        let (to_server, server) = server.unzip();
+        let stats: Vec<QueueStats> =
+            [Some(&history), Some(&hot), server.as_ref()].into_iter().flatten().map(Receiver::stats).collect();
+        let gate: Gate = Arc::new(move || !stats.iter().any(QueueStats::is_full));
         let now = u64::try_from(base.clock.now_us()).unwrap_or(0);
         let mut settings = base.config.pipeline.clone();
         settings.window.covered_from = stores.recovery.covered_from;
         // Collectors have not been able to send since the journal's end, however long ago that was.
         settings.live_from = now.max(stores.journal.newest_t().map_or(0, |newest| newest + 1));
         settings.firing.clone_from(&stores.known.alerts);
-        let sinks = [
-            spec("history", Feed::History, to_history.clone(), is_stored),
+        // With a server the data folder keeps what a start must know although the server is away.
+        let embedded = if to_server.is_some() { is_state } else { is_stored };
+        let mut sinks = vec![
+            spec("history", Feed::History, to_history.clone(), embedded),
             spec("hot", Feed::Live, to_hot.clone(), is_shown),
         ];
+        sinks.extend(to_server.iter().map(|to_server| spec("server", Feed::History, to_server.clone(), is_stored)));
         let (handle, running) = pipeline::start(&settings, &sinks, gate).context("start the dataflow")?;
-        for sender in [to_history, to_hot] {
+        for sender in [Some(to_history), Some(to_hot), to_server].into_iter().flatten() {
             let graph = Arc::downgrade(&handle);
             sender.on_space(Arc::new(move || {
                 if let Some(graph) = graph.upgrade() {
@@ -63,7 +75,7 @@ impl Graph {
             }));
         }
         let graph = Self { handle, running: Some(running) };
-        Ok((graph, Outlets { history, hot }))
+        Ok((graph, Outlets { history, server, hot }))
     }
 
     /// Gives the graph what the journal holds from `from_t` on, and the journal back.
@@ -123,6 +135,24 @@ fn spec(name: &'static str, feed: Feed, queue: Sender<Egress>, wants: fn(&Output
 /// What the history has a place for.
 fn is_stored(output: &Output) -> bool {
     !matches!(output, Output::Hottest(_))
+}
+
+/// What a start must know, and what people look for first when the server is away.
+fn is_state(output: &Output) -> bool {
+    match output {
+        Output::Transition(_)
+        | Output::Standing(_)
+        | Output::Presence(_)
+        | Output::Machine(_)
+        | Output::Processes(_)
+        | Output::Rejected(_) => true,
+        Output::Samples(_)
+        | Output::Minute(_)
+        | Output::Hour(_)
+        | Output::Repair(_)
+        | Output::Fleet(_)
+        | Output::Hottest(_) => false,
+    }
 }
 
 /// What the hot store has a place for.

@@ -129,6 +129,7 @@ impl StartProgress for Progress {
             latency_ms: None,
             last_error: Some(said),
             circuit: None,
+            detail: None,
         }
     }
 }

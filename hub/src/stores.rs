@@ -8,12 +8,13 @@ use model::{LogicalTime, Timestamp};
 use runtime::telemetry::error_chain;
 use sinks::sink::Sink;
 use sinks::spill::Spill;
-use sinks::sqlite::{self, Known, SqliteHistory, SqliteSink};
+use sinks::sqlite::{self, Known, SqliteHistory, SqliteSettings, SqliteSink};
 use tracing::{error, info, warn};
 
 use crate::base::Base;
 use crate::folder;
 use crate::recovery::{Found, GENESIS, Recovery};
+use crate::server::Server;
 
 /// Rows that the newest records can have changed start no longer ago.
 const ROWS_WITHIN: Duration = Duration::from_secs(2 * 3_600);
@@ -23,6 +24,8 @@ pub(crate) struct Stores {
     pub(crate) sink: SqliteSink,
     pub(crate) history: SqliteHistory,
     pub(crate) spill: Spill,
+    /// The history itself, where it is kept on a server.
+    pub(crate) server: Option<Server>,
     /// Machines and firing alerts.
     pub(crate) known: Known,
     pub(crate) recovery: Recovery,
@@ -40,7 +43,10 @@ impl Stores {
         folder::prepare(&config.data_dir)?;
         let (mut journal, opened) = Journal::open(config.journal.clone()).context("open the journal")?;
         report(&opened);
-        let store = sqlite::open(config.history.store.clone(), base.clock(), &base.registry);
+        let server = Server::open(base).await?;
+        let name = if server.is_some() { "state" } else { config.history.store.name };
+        let settings = SqliteSettings { name, ..config.history.store.clone() };
+        let store = sqlite::open(settings, base.clock(), &base.registry);
         let (mut sink, history) = store.context("open the history")?;
         let spill = Spill::open(&config.history.spill).context("open the history's spill")?;
         let cursors = sink.connect().await.context("read the history's cursors")?;
@@ -57,30 +63,44 @@ impl Stores {
             journal.set_cursor(GENESIS, now).context("mark the journal's beginning")?;
         }
         let found = Found { oldest_t: opened.oldest_t, newest_t: opened.newest_t, genesis: journal.cursor(GENESIS) };
-        let mut recovery = base.reach().recover(found, cursors.oldest());
-        let t_floor = cursors.rows.max(cursors.raw);
-        let is_short = !opened.torn.is_empty() && is_short(&history, t_floor, opened.newest_t).await;
+        let covered = server.as_ref().map(Server::covered);
+        let mut recovery = base.reach().recover(found, covered.unwrap_or(LogicalTime::MAX).min(cursors.oldest()));
+        let t_floor = cursors.rows.max(cursors.raw).max(covered.unwrap_or(0));
+        let holds = Holds { embedded: &history, server: server.as_ref() };
+        let is_short = !opened.torn.is_empty() && holds.more_than(t_floor, opened.newest_t).await;
         if is_short || has_gaps(&journal, recovery.from_t).context("look through the journal")? {
             recovery = base.reach().without_what_is_lost(recovery, t_floor);
         }
         info!(machines = known.machines.len(), firing = known.alerts.len(), ?recovery, "stores opened");
-        Ok(Self { journal, sink, history, spill, known, recovery, t_floor })
+        Ok(Self { journal, sink, history, spill, server, known, recovery, t_floor })
     }
 }
 
-/// Whether rows hold a record that the journal no longer has. Not so when only the cursor is ahead of the journal: it moves with the
-/// heartbeat, which leaves no record.
-async fn is_short(history: &SqliteHistory, t_floor: LogicalTime, newest: Option<LogicalTime>) -> bool {
-    let Some(newest) = newest.filter(|newest| *newest < t_floor) else { return newest.is_none() };
-    let recent = Timestamp::from_logical(t_floor) - ROWS_WITHIN;
-    match history.newest_revision(recent).await {
-        Ok(revision) => newest < revision,
-        Err(error) => {
-            error!(
-                error = error_chain(&error),
-                "history does not say what it holds: damage is taken to have cost records"
-            );
-            true
+/// The stores' rows.
+struct Holds<'a> {
+    embedded: &'a SqliteHistory,
+    server: Option<&'a Server>,
+}
+
+impl Holds<'_> {
+    /// Whether rows hold a record that the journal no longer has. Not so when only the cursor is ahead of the journal: it moves with the
+    /// heartbeat, which leaves no record.
+    async fn more_than(&self, t_floor: LogicalTime, newest: Option<LogicalTime>) -> bool {
+        let Some(newest) = newest.filter(|newest| *newest < t_floor) else { return newest.is_none() };
+        let recent = Timestamp::from_logical(t_floor) - ROWS_WITHIN;
+        let revision = match self.server {
+            Some(server) => server.history.newest_revision(recent).await,
+            None => self.embedded.newest_revision(recent).await,
+        };
+        match revision {
+            Ok(revision) => newest < revision,
+            Err(error) => {
+                error!(
+                    error = error_chain(&error),
+                    "history does not say what it holds: damage is taken to have cost records"
+                );
+                true
+            }
         }
     }
 }

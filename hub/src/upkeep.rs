@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use model::LogicalTime;
 use pipeline::{Handle, Watchdog};
 use runtime::BoxError;
 use runtime::clock::SharedClock;
@@ -18,13 +19,13 @@ use crate::recovery::Reach;
 const KEEP_EVERY: Duration = Duration::from_secs(10);
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-/// Raises `keep_from` as the hours close and the history's cursors move. Until draining begins.
+/// Raises `keep_from` as the hours close and the stores' cursors move. Until draining begins.
 ///
 /// # Errors
 /// None; the type is that of every task.
 pub(crate) async fn keep_journal(
     keep_from: Arc<AtomicU64>,
-    history: DriverHandle,
+    stores: Vec<DriverHandle>,
     graph: Arc<Handle>,
     reach: Reach,
     drain: DrainToken,
@@ -35,7 +36,8 @@ pub(crate) async fn keep_journal(
             () = drain.draining() => return Ok(()),
             _ = ticks.tick() => {}
         }
-        let needed = reach.needed_from(graph.completed()).min(history.keep_from());
+        let wanted = stores.iter().map(DriverHandle::keep_from).min().unwrap_or(LogicalTime::MAX);
+        let needed = reach.needed_from(graph.completed()).min(wanted);
         keep_from.fetch_max(needed, Ordering::AcqRel);
     }
 }

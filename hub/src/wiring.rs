@@ -13,16 +13,17 @@ use anyhow::{Context, Result};
 use ingest::{CollectorConfig, Collectors, Foundations, Ingest, Replayed, Services};
 use journal::Journal;
 use model::command::{CollectorControl, RuleStore, SilenceStore};
-use model::query::{Health, HotState};
-use model::{LogicalTime, Record, RuleSet};
+use model::query::{Health, History, HotState};
+use model::{Egress, LogicalTime, Record, RuleSet};
 use runtime::clock::SharedClock;
 use runtime::drain::TaskEnd;
 use runtime::metrics::Registry;
-use runtime::queue::QueueStats;
+use runtime::queue::{QueueStats, Receiver};
 use sinks::driver::{Driver, DriverContext};
 use sinks::memory::{self, HotSettings, HotStore};
+use sinks::postgres::{Mirrors, PostgresHistory};
+use sinks::sink::Sink;
 use sinks::spill::Spill;
-use sinks::sqlite::{SqliteHistory, SqliteSink};
 use sinks::status::DriverHandle;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -33,7 +34,7 @@ use web::AppState;
 use crate::base::Base;
 use crate::config::Config;
 use crate::figures::{Figures, Rates};
-use crate::graph::{Graph, Outlets};
+use crate::graph::Graph;
 use crate::part::Part;
 use crate::program::VERSION;
 use crate::rules::{Location, OwnRules, Rules, Watcher};
@@ -74,8 +75,11 @@ pub struct Hub {
 /// What the parts that face the outside share.
 struct Inside {
     hot: Arc<HotStore>,
-    history: SqliteHistory,
+    history: Arc<dyn History>,
+    /// Of the history.
     driver: DriverHandle,
+    /// Of the store in the data folder, where the history is on a server, and what the server is.
+    state: Option<(DriverHandle, PostgresHistory)>,
     rules: Arc<Rules>,
     silences: Arc<Silences>,
     ingest: Arc<Ingest>,
@@ -98,9 +102,23 @@ impl Hub {
         let mut keeper = Keeper::new(OwnSilences::of(&base.config)?, base.clock());
         let hot = hot_store(&base, &stores);
         let (graph, outlets) = Graph::start(&base, &stores)?;
-        let queues = vec![outlets.history.stats(), outlets.hot.stats()];
-        let Stores { journal, sink, history, spill, recovery, t_floor, .. } = stores;
-        let (sinks, driver) = start_sinks(&base, (sink, spill), &hot, outlets);
+        let mut queues = vec![outlets.history.stats(), outlets.hot.stats()];
+        queues.extend(outlets.server.iter().map(Receiver::stats));
+        let Stores { journal, sink, history, spill, mut server, recovery, t_floor, .. } = stores;
+        if let Some(server) = &mut server {
+            server.sink.mirror(Mirrors { rules: watcher.rules(), silences: keeper.silences() });
+        }
+        let mut sinks = Part::default();
+        sinks.spawn("hot", memory::run(Arc::clone(&hot), outlets.hot));
+        let embedded = start_driver(&base, &mut sinks, (sink, spill), outlets.history);
+        let (history, driver, state) = match server.zip(outlets.server) {
+            Some((server, queue)) => {
+                let driver = start_driver(&base, &mut sinks, (server.sink, server.spill), queue);
+                let history: Arc<dyn History> = Arc::new(server.history.clone());
+                (history, driver, Some((embedded, server.history)))
+            }
+            None => (Arc::new(history) as Arc<dyn History>, embedded, None),
+        };
         let watchdog = start_watchdog(&base, &graph);
         let replayed = graph.replay(journal, recovery.from_t, &starting.progress).await?;
         let newest_t = replayed.1.newest_t;
@@ -115,8 +133,8 @@ impl Hub {
         }
         let figures = figures(&base, &graph, &driver, &ingest, queues);
         let collectors = Arc::new(Collectors::new(base.config.ingest.limits.machines_max, ingest.meters().clone()));
-        let inside =
-            Inside { hot, history, driver, rules: watcher.rules(), silences: keeper.silences(), ingest, collectors };
+        let (rules, silences) = (watcher.rules(), keeper.silences());
+        let inside = Inside { hot, history, driver, state, rules, silences, ingest, collectors };
         let upkeep = start_upkeep(&base, &inside, &graph, (watchdog, watcher, keeper, keep_from));
         if let Some(newest_t) = newest_t {
             // Until then a machine could be unknown to a hub that says it is ready. Not before the sequencer runs: new series wait for
@@ -178,15 +196,19 @@ fn hot_store(base: &Base, stores: &Stores) -> Arc<HotStore> {
     hot
 }
 
-fn start_sinks(base: &Base, store: (SqliteSink, Spill), hot: &Arc<HotStore>, outlets: Outlets) -> (Part, DriverHandle) {
-    let (sink, spill) = store;
+/// A store that loses nothing, on its queue.
+fn start_driver(
+    base: &Base,
+    sinks: &mut Part,
+    (sink, spill): (impl Sink, Spill),
+    queue: Receiver<Egress>,
+) -> DriverHandle {
     let context =
         DriverContext { settings: base.config.history.driver.clone(), clock: base.clock(), registry: &base.registry };
-    let (driver, handle) = Driver::new(sink, outlets.history, spill, context);
-    let mut sinks = Part::default();
-    sinks.spawn("history", driver.run());
-    sinks.spawn("hot", memory::run(Arc::clone(hot), outlets.hot));
-    (sinks, handle)
+    let name = sink.name();
+    let (driver, handle) = Driver::new(sink, queue, spill, context);
+    sinks.spawn(name, driver.run());
+    handle
 }
 
 fn start_ingest(
@@ -261,8 +283,10 @@ fn start_upkeep(base: &Base, inside: &Inside, graph: &Graph, kept: (Part, Watche
         async move { Ok(intake.record(Record::Silences(silences)).await?) }
     };
     upkeep.spawn("silences", keeper.run(publish, upkeep.token()));
-    let (handle, driver) = (Arc::clone(&graph.handle), inside.driver.clone());
-    let keeping = upkeep::keep_journal(keep_from, driver, handle, base.reach(), upkeep.token());
+    let handle = Arc::clone(&graph.handle);
+    let mut drivers = vec![inside.driver.clone()];
+    drivers.extend(inside.state.iter().map(|(driver, _)| driver.clone()));
+    let keeping = upkeep::keep_journal(keep_from, drivers, handle, base.reach(), upkeep.token());
     upkeep.spawn("journal retention", keeping);
     upkeep
 }
@@ -297,11 +321,19 @@ fn start_grpc(base: &Base, inside: &Inside, listener: TcpListener) -> Part {
 fn start_web(base: &Base, inside: &Inside, figures: Arc<Figures>, listener: TcpListener) -> Part {
     let mut web = Part::default();
     let (journal, hot, driver) = (inside.ingest.state(), Arc::clone(&inside.hot), inside.driver.clone());
-    let readiness = move || -> Vec<Health> { vec![journal.health(), hot.health(), driver.health()] };
+    let state = inside.state.clone();
+    let readiness = move || -> Vec<Health> {
+        let mut health = vec![journal.health(), hot.health(), driver.health()];
+        if let Some((state, server)) = &state {
+            health[2].detail = server.server();
+            health.push(state.health());
+        }
+        health
+    };
     let state = AppState {
         hot: Arc::clone(&inside.hot) as Arc<dyn HotState>,
         hot_versions: inside.hot.subscribe(),
-        history: Arc::new(inside.history.clone()),
+        history: Arc::clone(&inside.history),
         rules: Arc::clone(&inside.rules) as Arc<dyn RuleStore>,
         silences: Arc::clone(&inside.silences) as Arc<dyn SilenceStore>,
         control: Arc::clone(&inside.collectors) as Arc<dyn CollectorControl>,

@@ -64,17 +64,24 @@ async fn push_under(hub: &mut Program, machines: Vec<Machine>, kill_after: Optio
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_killed_hub_loses_nothing_it_acknowledged_and_repeats_nothing() {
-    check("1").await;
+    check(&[("HUB_PIPELINE_WORKERS", "1")]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nor_does_one_with_two_workers() {
-    check("2").await;
+    check(&[("HUB_PIPELINE_WORKERS", "2")]).await;
+}
+
+/// J-1, S-2 with the history on a server: rows there and state in the data folder end as if nothing had happened.
+#[cfg(feature = "integration")]
+#[tokio::test(flavor = "multi_thread")]
+async fn nor_does_one_whose_history_is_on_postgresql() {
+    let database = testkit::postgres::Database::of_the_run().await.unwrap();
+    check(&[("TIMESCALE_URL", database.url())]).await;
 }
 
 #[expect(clippy::print_stdout, reason = "the seed of a run that failed")]
-async fn check(workers: &str) {
-    let workers = [("HUB_PIPELINE_WORKERS", workers)];
+async fn check(variables: &[(&str, &str)]) {
     let seed = fastrand::u64(..);
     println!("seed {seed}");
     let mut rng = Rng::with_seed(seed);
@@ -85,12 +92,12 @@ async fn check(workers: &str) {
     let mut kills = 0;
     // Killed at moments that nobody chose, until enough was delivered.
     while kills < 6 {
-        let mut hub = Program::hub_with(dir.path(), &workers);
+        let mut hub = Program::hub_with(dir.path(), variables);
         let after = Duration::from_millis(rng.u64(5..150));
         machines = push_under(&mut hub, machines, Some(after)).await;
         kills += 1;
     }
-    let mut hub = Program::hub_with(dir.path(), &workers);
+    let mut hub = Program::hub_with(dir.path(), variables);
     let before: Vec<u64> = machines.iter().map(|machine| machine.acknowledged).collect();
     println!("acknowledged before the last start: {before:?}");
     machines = push_under(&mut hub, machines, None).await;

@@ -21,6 +21,7 @@ impl JournalState {
             latency_ms: None,
             last_error: None,
             circuit: None,
+            detail: None,
         };
         Self { clock, health: Mutex::new(health) }
     }

@@ -196,4 +196,6 @@ pub struct Health {
     pub last_error: Option<String>,
     /// Of what has a circuit breaker: `closed`, `half_open` or `open`.
     pub circuit: Option<&'static str>,
+    /// What it is, for a person: product, version, how it is used.
+    pub detail: Option<String>,
 }

@@ -55,6 +55,7 @@ impl Circuit {
             latency_ms: None,
             last_error: None,
             circuit: Some(BreakerState::Closed.as_str()),
+            detail: None,
         };
         Self {
             breaker: Breaker::new(patience.breaker, Rng::new()),

@@ -86,7 +86,7 @@ impl Spill {
     }
 
     /// T of the newest record on disk, 0 when there is none.
-    pub(crate) fn durable(&self) -> LogicalTime {
+    pub fn durable(&self) -> LogicalTime {
         self.durable
     }
 

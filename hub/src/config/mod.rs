@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use runtime::config::{EnvNames, Layers, Problems, Settings};
 
 pub use address::parse_address;
-pub use sections::{Config, HistoryConfig, LogConfig};
+pub use sections::{Config, HistoryConfig, LogConfig, ServerConfig};
 
 /// Every key with its default; also what `config print` of an untouched hub shows.
 pub const DEFAULTS: &str = include_str!("../../default.toml");

@@ -10,6 +10,7 @@ use model::{Catalogue, Labels, MachineId};
 use runtime::config::Settings;
 use runtime::telemetry::LogFormat;
 use sinks::driver::DriverSettings;
+use sinks::postgres::{PostgresSettings, PostgresUrl};
 use sinks::spill::SpillSettings;
 use sinks::sqlite::SqliteSettings;
 use web::{HostPolicy, WebSettings};
@@ -59,6 +60,15 @@ pub struct HistoryConfig {
     pub driver: DriverSettings,
     pub spill: SpillSettings,
     pub queue_messages_max: usize,
+    /// Where the history itself is, when not in the data folder.
+    pub server: Option<ServerConfig>,
+}
+
+#[derive(Debug, Clone)]
+pub struct ServerConfig {
+    /// Whose it is only the data folder knows.
+    pub settings: PostgresSettings,
+    pub spill: SpillSettings,
 }
 
 impl Config {
@@ -174,15 +184,17 @@ fn pipeline(settings: &mut Settings, series_per_machine_max: usize) -> pipeline:
 }
 
 fn history(settings: &mut Settings, data_dir: &Path) -> HistoryConfig {
+    let store = SqliteSettings {
+        raw_kept: settings.duration("history.raw", HOUR..=10 * YEAR),
+        minute_kept: settings.duration("history.minute", HOUR..=20 * YEAR),
+        hour_kept: settings.duration("history.hour", HOUR..=50 * YEAR),
+        alerts_kept: settings.duration("history.alerts", HOUR..=50 * YEAR),
+        dead_letters_kept: settings.duration("history.dead_letters", HOUR..=50 * YEAR),
+        ..SqliteSettings::new(data_dir)
+    };
     HistoryConfig {
-        store: SqliteSettings {
-            raw_kept: settings.duration("history.raw", HOUR..=10 * YEAR),
-            minute_kept: settings.duration("history.minute", HOUR..=20 * YEAR),
-            hour_kept: settings.duration("history.hour", HOUR..=50 * YEAR),
-            alerts_kept: settings.duration("history.alerts", HOUR..=50 * YEAR),
-            dead_letters_kept: settings.duration("history.dead_letters", HOUR..=50 * YEAR),
-            ..SqliteSettings::new(data_dir)
-        },
+        server: server(settings, data_dir, &store),
+        store,
         driver: DriverSettings {
             memory_bytes_max: bytes(settings, "history.memory_max", MIB..=64 * 1_024 * MIB),
             ..DriverSettings::default()
@@ -193,6 +205,31 @@ fn history(settings: &mut Settings, data_dir: &Path) -> HistoryConfig {
         },
         queue_messages_max: settings.count("history.queue_messages_max", 16..=1_000_000),
     }
+}
+
+/// It keeps what the store in the data folder would keep, as long.
+fn server(settings: &mut Settings, data_dir: &Path, store: &SqliteSettings) -> Option<ServerConfig> {
+    let readers = settings.count("timescale.readers", 1..=64);
+    let statement_within = settings.duration("timescale.statement_timeout", SECOND..=HOUR);
+    settings.optional_text("timescale.url")?;
+    let url = settings.parsed("timescale.url", PostgresUrl::parse)?;
+    let SqliteSettings { raw_kept, minute_kept, hour_kept, alerts_kept, dead_letters_kept, .. } = *store;
+    Some(ServerConfig {
+        settings: PostgresSettings {
+            raw_kept,
+            minute_kept,
+            hour_kept,
+            alerts_kept,
+            dead_letters_kept,
+            readers,
+            statement_within,
+            ..PostgresSettings::new(url, "")
+        },
+        spill: SpillSettings {
+            dir: data_dir.join("spill-server"),
+            quota_bytes: settings.size_bytes("history.spill_quota", MIB..=64 * TIB),
+        },
+    })
 }
 
 fn web(settings: &mut Settings, address: SocketAddr) -> WebSettings {
@@ -261,7 +298,7 @@ fn tags(settings: &mut Settings) -> BTreeMap<String, String> {
 
 /// Services of later releases, and what has no meaning inside `sysmonstm up`.
 fn unused(settings: &mut Settings) -> Vec<&'static str> {
-    let keys = super::OPTIONAL.iter().copied();
+    let keys = super::OPTIONAL.iter().copied().filter(|key| *key != "timescale.url");
     keys.filter(|key| settings.optional_text(key).is_some()).collect()
 }
 

@@ -147,6 +147,7 @@ impl HotStore {
             latency_ms: None,
             last_error: None,
             circuit: None,
+            detail: None,
         }
     }
 

@@ -10,6 +10,8 @@ const DAY: Duration = Duration::from_secs(24 * 3_600);
 
 #[derive(Debug, Clone)]
 pub struct SqliteSettings {
+    /// The word for it in logs, counters and `/ready`.
+    pub name: &'static str,
     /// The data folder; the store makes `history.db` and its lock in it.
     pub dir: PathBuf,
     pub raw_kept: Duration,
@@ -34,6 +36,7 @@ pub struct SqliteSettings {
 impl SqliteSettings {
     pub fn new(dir: impl Into<PathBuf>) -> Self {
         Self {
+            name: "history",
             dir: dir.into(),
             raw_kept: DAY,
             minute_kept: 7 * DAY,

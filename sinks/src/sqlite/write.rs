@@ -32,6 +32,7 @@ const MACHINES_MAX: usize = 256;
 /// The embedded history as a lossless sink.
 pub struct SqliteSink {
     writer: Arc<Mutex<Writer>>,
+    name: &'static str,
 }
 
 pub(super) struct Writer {
@@ -50,7 +51,8 @@ pub(super) struct Writer {
 
 impl SqliteSink {
     pub(super) fn new(writer: Writer) -> Self {
-        Self { writer: Arc::new(Mutex::new(writer)) }
+        let name = writer.shared.settings.name;
+        Self { writer: Arc::new(Mutex::new(writer)), name }
     }
 
     /// The cursors as they are stored.
@@ -73,7 +75,7 @@ impl SqliteSink {
 
 impl Sink for SqliteSink {
     fn name(&self) -> &'static str {
-        NAME
+        self.name
     }
 
     async fn connect(&mut self) -> Result<Cursors, SinkError> {

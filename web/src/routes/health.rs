@@ -48,6 +48,9 @@ pub(super) struct Dependency {
     /// Of a sink's circuit breaker.
     #[serde(skip_serializing_if = "Option::is_none")]
     circuit: Option<&'static str>,
+    /// Product and version of an outside store.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    detail: Option<String>,
 }
 
 pub(super) async fn alive(State(shared): State<Arc<Shared>>) -> Response {
@@ -102,6 +105,7 @@ impl Dependency {
             latency_ms: health.latency_ms,
             last_error: health.last_error,
             circuit: health.circuit,
+            detail: health.detail,
         }
     }
 }

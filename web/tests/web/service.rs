@@ -19,6 +19,7 @@ fn health(name: &'static str, is_up: bool, is_required: bool) -> Health {
         latency_ms: Some(0.5),
         last_error: (!is_up).then(|| "refused".to_owned()),
         circuit: (!is_required).then_some(if is_up { "closed" } else { "open" }),
+        detail: (!is_required).then(|| "PostgreSQL 15".to_owned()),
     }
 }
 
@@ -44,6 +45,7 @@ async fn readiness_follows_what_is_required() {
         json!({"name": "journal", "status": "down", "required": true, "since": 1_763_700_000_000_i64, "latency_ms": 0.5, "last_error": "refused"})
     );
     assert_eq!(body["dependencies"][0]["circuit"], "open");
+    assert_eq!(body["dependencies"][0]["detail"], "PostgreSQL 15");
     for path in ["/health", "/healthz", "/-/healthy"] {
         assert_eq!(hub.json(path).await, json!({"status": "alive", "version": "0.1.0"}));
     }

@@ -1,0 +1,97 @@
+//! A hub whose history is on a server: what it says of it, what is there without it, and the command that prepares a database.
+
+#![cfg(feature = "integration")]
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+mod common;
+
+use common::{Machine, Program, now_ms};
+use testkit::postgres::Database;
+use testkit::servers::private_dir;
+
+const METRICS: [&str; 2] = ["system.cpu.utilization", "app.queue"];
+
+/// Ten minutes of one machine, a frame every five seconds, that end now.
+fn measured(name: &str) -> Machine {
+    let mut machine = Machine::new(name, &METRICS);
+    let start = now_ms() - 600_000;
+    for tick in 0..120_u8 {
+        machine.measure(start + i64::from(tick) * 5_000, &[f64::from(tick) / 128.0, 1.0]);
+    }
+    machine
+}
+
+fn points(body: &serde_json::Value) -> usize {
+    body["series"][0]["t"].as_array().map_or(0, Vec::len)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_dashboard_reads_from_the_server_and_sql_users_read_the_same() {
+    let (dir, database) = (private_dir().unwrap(), Database::of_the_run().await.unwrap());
+    let mut hub = Program::hub_with(dir.path(), &[("TIMESCALE_URL", database.url())]);
+    let mut machine = measured("web-1");
+    let mut push = machine.connect(&hub.grpc).await.unwrap();
+    machine.deliver(&mut push).await.unwrap();
+    let path = "/api/machines/web-1/history?metric=app.queue&from=now-1h&tier=raw&max_points=1000";
+    hub.eventually(path, |body| points(body) == 120);
+    let ready = hub.json("/ready");
+    let server = ready["dependencies"].as_array().unwrap().iter().find(|one| one["name"] == "postgres").unwrap();
+    assert!(server["status"] == "up" && server["detail"].as_str().unwrap().contains("native partitions"), "{ready}");
+    let client = database.client().await.unwrap();
+    let count = "SELECT count(*) FROM raw_samples WHERE machine = 'web-1' AND metric = 'app.queue' AND value = 1";
+    assert_eq!(client.query_one(count, &[]).await.unwrap().get::<_, i64>(0), 120);
+    let minutes = "SELECT count(*) FROM minute WHERE machine = 'web-1' AND metric = 'app.queue' AND is_final";
+    assert!(client.query_one(minutes, &[]).await.unwrap().get::<_, i64>(0) >= 8);
+    assert!(
+        !dir.path()
+            .join("spill-server")
+            .read_dir()
+            .unwrap()
+            .any(|file| file.unwrap().metadata().unwrap().len() > 4_096)
+    );
+    assert_eq!(hub.terminate().code(), Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hub_starts_without_its_database_and_catches_up_when_it_is_there() {
+    let (dir, database) = (private_dir().unwrap(), Database::of_the_run().await.unwrap());
+    // Nobody listens there.
+    let nowhere = "postgres://postgres@127.0.0.1:1/postgres";
+    let mut hub = Program::hub_with(dir.path(), &[("TIMESCALE_URL", nowhere)]);
+    let mut machine = measured("db-1");
+    let mut push = machine.connect(&hub.grpc).await.unwrap();
+    machine.deliver(&mut push).await.unwrap();
+    let ready = hub.eventually("/ready", |body| body["status"] == "degraded");
+    let down = ready["dependencies"].as_array().unwrap().iter().find(|one| one["status"] == "down").unwrap();
+    assert_eq!(down["name"], "postgres");
+    let path = "/api/machines/db-1/history?metric=app.queue&from=now-1h&tier=raw&max_points=1000";
+    assert_eq!(hub.get(path).0, 503, "live data goes on, history says that it is away");
+    hub.json("/api/machines/db-1/metrics");
+    hub.kill();
+    let mut hub = Program::hub_with(dir.path(), &[("TIMESCALE_URL", database.url())]);
+    hub.eventually(path, |body| points(body) == 120);
+    hub.eventually("/ready", |body| body["status"] == "ready");
+    assert_eq!(hub.terminate().code(), Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn db_migrate_prepares_a_database_once_and_says_what_it_found() {
+    let (dir, database) = (private_dir().unwrap(), Database::of_the_run().await.unwrap());
+    let migrate = |url: &str| {
+        let mut program = std::process::Command::new(env!("CARGO_BIN_EXE_sysmonstm"));
+        program.args(["db", "migrate", "--data-dir"]).arg(dir.path()).env_clear().env("TIMESCALE_URL", url);
+        let output = program.output().unwrap();
+        let text = [output.stdout, output.stderr].concat();
+        (output.status.code(), String::from_utf8(text).unwrap())
+    };
+    let (code, text) = migrate(database.url());
+    assert!(code == Some(0) && text.contains("applied: names, tiers, views"), "{text}");
+    let (code, text) = migrate(database.url());
+    assert!(code == Some(0) && text.contains("applied: nothing"), "{text}");
+    let client = database.client().await.unwrap();
+    client.execute("INSERT INTO schema_migrations (number, name) VALUES (99, 'later')", &[]).await.unwrap();
+    let (code, text) = migrate(database.url());
+    assert!(code == Some(1) && text.contains("run the newer program"), "{text}");
+    let (code, text) = migrate("postgres://me:s3cret@127.0.0.1:1/x");
+    assert!(code == Some(1) && !text.contains("s3cret"), "{text}");
+}
