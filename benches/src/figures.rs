@@ -132,6 +132,8 @@ fn fold(revisions: &[Arc<Aggregates>], figures: &mut Windows) {
     }
 }
 
+const WIDTH: usize = SERIES_PER_MACHINE as usize;
+
 /// Counts windows and alerts of one worker.
 pub struct HistoryFigures {
     done: SyncSender<Figures>,
@@ -210,26 +212,23 @@ impl SinkPort for HistoryFigures {
 pub struct LatestFigures {
     done: SyncSender<Figures>,
     /// By machine index, then slot: event time and value.
-    machines: Vec<Vec<(i64, f64)>>,
+    series: Vec<(i64, f64)>,
     is_complete: bool,
 }
 
 impl LatestFigures {
     pub fn new(done: SyncSender<Figures>) -> Self {
-        Self { done, machines: Vec::new(), is_complete: false }
+        Self { done, series: Vec::new(), is_complete: false }
     }
 }
 
 impl LatestFigures {
     fn latest(&mut self, bound: &Bound) {
-        let index = bound.roster().index as usize;
-        if self.machines.len() <= index {
-            self.machines.resize_with(index + 1, Vec::new);
+        let first = bound.index() as usize * WIDTH;
+        if self.series.len() < first + WIDTH {
+            self.series.resize(first + WIDTH, (i64::MIN, 0.0));
         }
-        let cells = &mut self.machines[index];
-        if cells.len() < bound.roster().series.len() {
-            cells.resize(bound.roster().series.len(), (i64::MIN, 0.0));
-        }
+        let cells = &mut self.series[first..first + WIDTH];
         let (values, at) = (&bound.batch.values, bound.batch.newest().micros());
         let keep = |cell: &mut (i64, f64), at: i64, value: f64| *cell = if at > cell.0 { (at, value) } else { *cell };
         if bound.is_dense() {
@@ -260,7 +259,7 @@ impl SinkPort for LatestFigures {
             return;
         }
         let mut figures = Figures::default();
-        for (at, value) in self.machines.iter().flatten().filter(|(at, _)| *at != i64::MIN) {
+        for (at, value) in self.series.iter().filter(|(at, _)| *at != i64::MIN) {
             figures.latest.series += 1;
             figures.latest.value += value;
             figures.latest.ts += ms(Timestamp::from_micros(*at));

@@ -3,6 +3,7 @@
 //! A cell lies in one piece, so that a late sample touches one cache line and a frame walks straight through memory. Publishing shares
 //! the cells instead of copying them: whoever changes them afterwards makes a copy first.
 
+use std::iter::repeat_n;
 use std::sync::Arc;
 
 use crate::aggregate::Aggregate;
@@ -47,27 +48,38 @@ impl Cell {
             (self.last, self.last_us) = (last, last_us);
         }
     }
+
+    fn merge(&mut self, other: &Self) {
+        // `>=`, as in `add`: what is merged later arrived later.
+        let is_last = self.count == 0 || other.last_us >= self.last_us;
+        self.count = self.count.saturating_add(other.count);
+        self.sum += other.sum;
+        self.min = self.min.min(other.min);
+        self.max = self.max.max(other.max);
+        if is_last {
+            (self.last, self.last_us) = (other.last, other.last_us);
+        }
+    }
 }
 
-/// The cells of one window by slot. Times given must lie in the window.
-#[derive(Debug, Clone, Default)]
+/// The cells of one window by slot. Times given must lie in the window. A clone shares the memory until one of the two changes.
+#[derive(Debug, Clone)]
 pub struct Cells {
     start: i64,
-    cells: Vec<Cell>,
     /// Newest event time in any cell.
     newest: i64,
+    cells: Arc<[Cell]>,
 }
 
 impl Cells {
     /// Cells of a window that starts at `start`.
     pub fn new(start: Timestamp, width: usize) -> Self {
-        Self { start: start.micros(), cells: vec![EMPTY; width], newest: i64::MIN }
+        Self { start: start.micros(), newest: i64::MIN, cells: repeat_n(EMPTY, width).collect() }
     }
 
-    /// Empties every cell for a window that starts at `start`, and keeps the memory.
-    pub fn reset(&mut self, start: Timestamp) {
-        self.cells.fill(EMPTY);
-        (self.start, self.newest) = (start.micros(), i64::MIN);
+    /// Start of the window, in microseconds since the epoch.
+    pub fn start(&self) -> i64 {
+        self.start
     }
 
     pub fn width(&self) -> usize {
@@ -77,13 +89,14 @@ impl Cells {
     /// Makes room for slots below `width`.
     pub fn widen(&mut self, width: usize) {
         if self.cells.len() < width {
-            self.cells.resize(width, EMPTY);
+            let more = width - self.cells.len();
+            self.cells = self.cells.iter().copied().chain(repeat_n(EMPTY, more)).collect();
         }
     }
 
-    /// Reads a word of every cache line, so that the memory is near when the cells are changed.
+    /// Reads a word of nearly every cache line, so that the memory is near when the cells are changed.
     pub fn touch(&self) -> u64 {
-        self.cells.iter().fold(0, |read, cell| read ^ cell.sum.to_bits())
+        self.cells.iter().step_by(2).fold(0, |read, cell| read ^ cell.sum.to_bits())
     }
 
     fn offset(&self, micros: i64) -> u32 {
@@ -93,14 +106,14 @@ impl Cells {
     /// Adds one sample. The slot must be below the width, the sample not added before.
     pub fn add(&mut self, slot: Slot, value: f64, time: Timestamp) {
         let us = self.offset(time.micros());
-        self.cells[slot.index()].add(value, us);
+        Arc::make_mut(&mut self.cells)[slot.index()].add(value, us);
         self.newest = self.newest.max(time.micros());
     }
 
     /// Adds one sample for each of the slots 0, 1, 2, ...
     pub fn add_dense(&mut self, values: &[f64], time: Timestamp) {
         let (us, is_newest) = self.meet(time);
-        let cells = self.cells.iter_mut().zip(values);
+        let cells = Arc::make_mut(&mut self.cells).iter_mut().zip(values);
         if is_newest {
             cells.for_each(|(cell, value)| cell.add_newest(*value, us));
         } else {
@@ -111,7 +124,7 @@ impl Cells {
     /// Adds samples of one time, each of its own slot. Faster where that time is the newest, since then each is its series' last.
     pub fn add_frame<'a>(&mut self, samples: impl Iterator<Item = (usize, &'a f64)>, time: Timestamp) {
         let (us, is_newest) = self.meet(time);
-        let cells = self.cells.as_mut_slice();
+        let cells = Arc::make_mut(&mut self.cells);
         if is_newest {
             samples.for_each(|(slot, value)| cells[slot].add_newest(*value, us));
         } else {
@@ -126,20 +139,30 @@ impl Cells {
         (self.offset(time.micros()), is_newest)
     }
 
-    /// Merges an aggregate of other samples.
-    pub fn merge(&mut self, slot: Slot, other: &Aggregate) {
-        let us = self.offset(other.last_time.micros());
-        let cell = &mut self.cells[slot.index()];
-        // `>=`, as in `add`: what is merged later arrived later.
-        let is_last = cell.count == 0 || us >= cell.last_us;
-        cell.count = cell.count.saturating_add(u32::try_from(other.count).unwrap_or(u32::MAX));
-        cell.sum += other.sum;
-        cell.min = cell.min.min(other.min);
-        cell.max = cell.max.max(other.max);
-        if is_last {
-            (cell.last, cell.last_us) = (other.last, us);
+    /// Merges aggregates of other samples, whose slots are below the width.
+    pub fn merge(&mut self, rows: &Rows) {
+        let start = self.start;
+        let offset = |micros: i64| u32::try_from(micros - start).unwrap_or(0);
+        let cells = Arc::make_mut(&mut self.cells);
+        match rows {
+            Rows::All(other) => {
+                for (cell, other_cell) in cells.iter_mut().zip(other.cells.iter()).filter(|(_, other)| other.count > 0)
+                {
+                    let last_us = offset(other.start + i64::from(other_cell.last_us));
+                    cell.merge(&Cell { last_us, ..*other_cell });
+                }
+                self.newest = self.newest.max(other.newest);
+            }
+            Rows::Some(list) => {
+                for (slot, row) in list {
+                    let count = u32::try_from(row.count).unwrap_or(u32::MAX);
+                    let last_us = offset(row.last_time.micros());
+                    let Aggregate { sum, min, max, last, .. } = *row;
+                    cells[slot.index()].merge(&Cell { sum, min, max, last, count, last_us });
+                    self.newest = self.newest.max(row.last_time.micros());
+                }
+            }
         }
-        self.newest = self.newest.max(other.last_time.micros());
     }
 
     pub fn get(&self, slot: Slot) -> Option<Aggregate> {
@@ -160,14 +183,14 @@ impl Cells {
 
     /// Every cell that has samples, in slot order.
     pub fn iter(&self) -> impl Iterator<Item = (Slot, Aggregate)> {
-        (0_u32..).zip(&self.cells).filter_map(|(slot, cell)| Some((Slot(slot), self.aggregate(cell)?)))
+        (0_u32..).zip(self.cells.iter()).filter_map(|(slot, cell)| Some((Slot(slot), self.aggregate(cell)?)))
     }
 }
 
 /// What is published of a window: all of its cells, or some rows.
 #[derive(Debug, Clone)]
 pub enum Rows {
-    All(Arc<Cells>),
+    All(Cells),
     /// In slot order.
     Some(Box<[(Slot, Aggregate)]>),
 }
@@ -236,7 +259,9 @@ mod tests {
                     single.add(slot, *value, time);
                     one.add(slot, *value, time);
                 }
-                one.iter().for_each(|(slot, row)| merged.merge(slot, &row));
+                // Both kinds of rows.
+                let is_even = time.micros() % 2 == 0;
+                merged.merge(&if is_even { Rows::All(one) } else { one.iter().collect() });
             }
             prop_assert_eq!(rows(&dense), rows(&single));
             prop_assert_eq!(rows(&sparse), rows(&single));
@@ -246,21 +271,11 @@ mod tests {
     }
 
     #[test]
-    fn reset_cells_are_as_new() {
-        let mut cells = Cells::new(Timestamp::EPOCH, 2);
-        cells.add(Slot(1), -5.0, Timestamp::from_micros(9));
-        cells.reset(Timestamp::from_micros(60));
-        assert!(rows(&cells).is_empty() && Rows::All(Arc::new(cells.clone())).is_empty());
-        cells.add_dense(&[1.0, 2.0], Timestamp::from_micros(63));
-        assert_eq!(cells.get(Slot(1)), Some(Aggregate::of(2.0, Timestamp::from_micros(63))));
-    }
-
-    #[test]
     fn published_cells_stay_as_they_were() {
-        let mut cells = Arc::new(Cells::new(Timestamp::EPOCH, 1));
-        Arc::make_mut(&mut cells).add(Slot(0), 1.0, Timestamp::EPOCH);
-        let published = Rows::All(Arc::clone(&cells));
-        Arc::make_mut(&mut cells).add(Slot(0), 2.0, Timestamp::from_micros(1));
+        let mut cells = Cells::new(Timestamp::EPOCH, 1);
+        cells.add(Slot(0), 1.0, Timestamp::EPOCH);
+        let published = Rows::All(cells.clone());
+        cells.add(Slot(0), 2.0, Timestamp::from_micros(1));
         assert_eq!(published.iter().map(|(_, row)| row.count).collect::<Vec<_>>(), [1]);
         assert_eq!((published.len(), cells.get(Slot(0)).unwrap().count), (1, 2));
     }

@@ -36,7 +36,7 @@ pub(crate) fn payments(name: &str) -> Arc<Roster> {
 
 pub(crate) fn layout_of(roster: &Arc<Roster>) -> (Arc<Layout>, Arc<BoundLayout>) {
     let keys = roster.series.iter().map(|key| key.as_ref().clone()).collect();
-    let bound = BoundLayout { roster: Arc::clone(roster), slots: Slots::Identity };
+    let bound = BoundLayout::new(Arc::clone(roster), Slots::Identity);
     (Arc::new(Layout::new(roster.machine.clone(), keys)), Arc::new(bound))
 }
 

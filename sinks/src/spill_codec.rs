@@ -259,7 +259,7 @@ impl Reader {
                     index: 0,
                     series: layout.series.iter().map(|key| Arc::new(key.clone())).collect(),
                 };
-                let bound = BoundLayout { roster: Arc::new(roster), slots: Slots::Identity };
+                let bound = BoundLayout::new(Arc::new(roster), Slots::Identity);
                 self.layouts.insert(layout.id, Arc::new(bound));
                 None
             }

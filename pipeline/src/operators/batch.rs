@@ -60,7 +60,7 @@ impl Frames {
     }
 
     fn wait(&mut self, t: LogicalTime, bound: &Bound, at: usize, out: &mut Vec<At<Bound>>) {
-        let index = bound.roster().index;
+        let index = bound.index();
         let (time, value) = (bound.batch.time(at), bound.batch.values[at]);
         let fits = |w: &Waiting| {
             w.time == time && w.values.len() < FRAME_SAMPLES_MAX && Arc::ptr_eq(&w.first.layout, &bound.layout)
@@ -137,7 +137,7 @@ impl Stage for Frames {
 
     fn apply(&mut self, t: LogicalTime, bound: &Bound, out: &mut Vec<At<Bound>>) {
         if bound.batch.session != SessionId::NONE {
-            self.flush(t, bound.roster().index, out);
+            self.flush(t, bound.index(), out);
             if !bound.batch.is_empty() {
                 out.push(At { t, item: bound.clone() });
             }

@@ -42,7 +42,7 @@ impl Feed {
         let sent = Arc::new(Layout::new(machine.clone(), (0..width).map(key).collect()));
         let series = sent.series.iter().cloned().map(Arc::new).collect();
         let roster = Arc::new(Roster { machine, index, series });
-        let layout = Arc::new(BoundLayout { roster, slots: Slots::Identity });
+        let layout = Arc::new(BoundLayout::new(roster, Slots::Identity));
         Self { sent, layout, session: SessionId(1), age_ms: 0 }
     }
 

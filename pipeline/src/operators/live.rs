@@ -54,9 +54,9 @@ impl Conflate {
     }
 
     fn is_wanted(&mut self, bound: &Bound) -> bool {
-        let (newest, index) = (bound.batch.newest(), bound.roster().index as usize);
+        let (newest, index) = (bound.batch.newest(), bound.index() as usize);
         let known = self.newest.get(index).filter(|(container, ..)| *container == self.container);
-        if known.is_some_and(|(_, time, width)| *time >= newest && *width >= bound.roster().series.len()) {
+        if known.is_some_and(|(_, time, width)| *time >= newest && *width >= bound.width()) {
             return false;
         }
         if bound.is_dense() {

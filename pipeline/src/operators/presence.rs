@@ -6,6 +6,7 @@
 //! Loss: none. Invariants: A-1 Fired and Resolved alternate per alert.
 
 use std::collections::VecDeque;
+use std::hint::black_box;
 use std::sync::Arc;
 
 use hashbrown::HashMap;
@@ -21,7 +22,7 @@ use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
 
 use crate::introspect::{Counted, Meter};
 use crate::settings::{Settings, ticks};
-use crate::stage::{At, Records, SharedRecords};
+use crate::stage::{At, Records, SharedRecords, WARM};
 use crate::state::timers::Timers;
 
 /// Name of the rule that a silent machine breaks.
@@ -61,7 +62,7 @@ pub struct Roll {
     quiet_until: LogicalTime,
     forget_after: LogicalTime,
     /// By machine index.
-    machines: Vec<Option<Box<Machine>>>,
+    machines: Vec<Option<Machine>>,
     timers: Timers<u32>,
     /// Alerts from before the restart whose machine has not been seen since.
     firing: HashMap<MachineId, Timestamp>,
@@ -106,7 +107,7 @@ impl Roll {
         self.machines[index].get_or_insert_with(|| {
             let down_since = firing.remove(id);
             let status = down_since.map(|_| Status::Down);
-            Box::new(Machine { id: id.clone(), status, seen_t: t, last_seen: arrival, interval, due: 0, down_since })
+            Machine { id: id.clone(), status, seen_t: t, last_seen: arrival, interval, due: 0, down_since }
         })
     }
 
@@ -208,11 +209,14 @@ pub fn presence<'s>(
             introductions.for_each(|_, records| known.extend(records.drain(..)));
             frames.for_each(|_, records| {
                 runtime::fault::strike("presence");
-                for At { t, item } in records.iter() {
-                    while let Some(introduction) = known.pop_front_if(|at: &mut At<Introduction>| at.t <= *t) {
-                        roll.introduce(&introduction, &mut out);
+                for records in records.chunks(WARM) {
+                    roll.warm(records);
+                    for At { t, item } in records {
+                        while let Some(introduction) = known.pop_front_if(|at: &mut At<Introduction>| at.t <= *t) {
+                            roll.introduce(&introduction, &mut out);
+                        }
+                        roll.frame(*t, item, &mut out);
                     }
-                    roll.frame(*t, item, &mut out);
                 }
             });
             known.drain(..).for_each(|introduction| roll.introduce(&introduction, &mut out));
@@ -257,9 +261,15 @@ pub fn machine_down() -> Rule {
 }
 
 impl Roll {
+    /// See `Stage::warm`.
+    fn warm(&self, records: &[At<Bound>]) {
+        let machines = records.iter().filter_map(|at| self.machines.get(at.item.index() as usize)?.as_ref());
+        black_box(machines.fold(0, |read, machine| read ^ machine.seen_t));
+    }
+
     fn frame(&mut self, t: LogicalTime, bound: &Bound, out: &mut Vec<At<PresenceOutput>>) {
         self.advance(t, out);
-        let (machine, index, arrival) = (&bound.roster().machine, bound.roster().index, bound.batch.arrival);
+        let (machine, index, arrival) = (bound.batch.machine(), bound.index(), bound.batch.arrival);
         self.sight(t, &Sighting { machine, index, is_frame: true, interval_ms: 0, arrival }, out);
     }
 

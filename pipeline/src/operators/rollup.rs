@@ -41,7 +41,7 @@ struct Machine {
 struct Hour {
     start: i64,
     /// Shared with what was published of it.
-    cells: Arc<Cells>,
+    cells: Cells,
     /// T of the newest update merged. Not the newest batch's: a correction of an old minute must raise it too.
     revision: LogicalTime,
     published: LogicalTime,
@@ -55,7 +55,7 @@ impl Hour {
     fn new(start: i64, width: usize) -> Self {
         Self {
             start,
-            cells: Arc::new(Cells::new(Timestamp::from_micros(start), width)),
+            cells: Cells::new(Timestamp::from_micros(start), width),
             revision: 0,
             published: 0,
             changed: Vec::new(),
@@ -91,7 +91,7 @@ impl Hours {
                 hour.changed.dedup();
                 hour.changed.iter().filter_map(|slot| Some((*slot, hour.cells.get(*slot)?))).collect()
             } else {
-                Rows::All(Arc::clone(&hour.cells))
+                Rows::All(hour.cells.clone())
             };
             hour.changed.clear();
             hour.published = hour.revision;
@@ -181,9 +181,8 @@ impl Stage for Hours {
         let mut due = t + ticks(self.settings.hour_interval);
         if !news.rows.is_empty() {
             let hour = machine.hour(Window::containing(news.window.start, Width::Hour).start.micros());
-            let cells = Arc::make_mut(&mut hour.cells);
-            cells.widen(news.roster.series.len());
-            news.rows.each(|slot, row| cells.merge(slot, row));
+            hour.cells.widen(news.roster.series.len());
+            hour.cells.merge(&news.rows);
             hour.revision = t;
             if hour.went_final {
                 hour.changed.extend(news.rows.iter().map(|(slot, _)| slot));

@@ -18,7 +18,7 @@ use crate::counters::Counters;
 use crate::settings::{WindowSettings, ticks};
 use crate::stage::{At, Stage};
 pub use crate::state::minutes::MinuteUpdate;
-use crate::state::minutes::{Minutes, Pool};
+use crate::state::minutes::Minutes;
 use crate::state::timers::Timers;
 
 /// What leaves the operator.
@@ -39,17 +39,18 @@ enum Timer {
 pub struct Windows {
     settings: WindowSettings,
     catalogue: Catalogue,
-    machines: Vec<Option<Box<Machine>>>,
+    machines: Vec<Option<Machine>>,
     timers: Timers<(u32, Timer)>,
     /// Machines whose watermark passed a window's end at T `closing_t`.
     closing: Vec<u32>,
     closing_t: LogicalTime,
-    pool: Pool,
     counters: Arc<Counters>,
 }
 
 struct Machine {
     minutes: Minutes,
+    /// Series of its roster.
+    width: usize,
     /// T of the newest batch.
     last_t: LogicalTime,
     /// The silence timer that counts; an earlier one is ignored.
@@ -70,44 +71,47 @@ impl Windows {
             timers: Timers::default(),
             closing: Vec::new(),
             closing_t: 0,
-            pool: Pool::default(),
             counters,
         }
     }
 
     /// Makes the machine known, with all the series of its roster.
-    fn meet(&mut self, roster: &Arc<Roster>) {
-        let index = roster.index as usize;
+    fn meet(&mut self, bound: &Bound) {
+        let index = bound.index() as usize;
         if self.machines.len() <= index {
             self.machines.resize_with(index + 1, || None);
         }
-        let is_known = |m: &Machine| m.minutes.roster().series.len() >= roster.series.len();
-        if self.machines[index].as_deref().is_some_and(is_known) {
+        if self.machines[index].as_ref().is_some_and(|machine| machine.width >= bound.width()) {
             return;
         }
+        let (roster, width) = (bound.roster(), bound.width());
         let is_event = |metric: &str| self.catalogue.find(metric).is_some_and(|m| m.kind == Kind::Event);
         let slots = (0_u32..).zip(&roster.series);
         let events: Vec<u32> = slots.filter(|(_, key)| is_event(&key.metric)).map(|(slot, _)| slot).collect();
         match &mut self.machines[index] {
-            Some(machine) => machine.minutes.extend(roster, events),
+            Some(machine) => {
+                machine.width = width;
+                machine.minutes.extend(roster, events);
+            }
             unknown => {
                 let minutes = Minutes::new(roster, events);
                 let machine = Machine {
                     minutes,
+                    width,
                     last_t: 0,
                     silence_due: 0,
                     is_correcting: false,
                     is_closing: false,
                     repair: (Timestamp::MIN, 0),
                 };
-                *unknown = Some(Box::new(machine));
+                *unknown = Some(machine);
             }
         }
     }
 
     /// Sets the timers that a batch calls for.
     fn arm(&mut self, t: LogicalTime, index: u32) {
-        let Some(machine) = self.machines[index as usize].as_deref_mut() else {
+        let Some(machine) = self.machines[index as usize].as_mut() else {
             return;
         };
         machine.last_t = t;
@@ -131,10 +135,10 @@ impl Windows {
     fn close(&mut self, out: &mut Vec<At<Windowed>>) {
         let (t, mut closing) = (self.closing_t, std::mem::take(&mut self.closing));
         for index in closing.drain(..) {
-            if let Some(machine) = self.machines[index as usize].as_deref_mut() {
+            if let Some(machine) = self.machines[index as usize].as_mut() {
                 machine.is_closing = false;
                 let publish = sender(t, &self.settings, &self.counters, out);
-                machine.minutes.close(&self.settings, &mut self.pool, publish);
+                machine.minutes.close(&self.settings, publish);
             }
         }
         self.closing = closing;
@@ -142,7 +146,7 @@ impl Windows {
 
     fn fire(&mut self, due: LogicalTime, (index, timer): (u32, Timer), out: &mut Vec<At<Windowed>>) {
         let slot = &mut self.machines[index as usize];
-        let Some(machine) = slot.as_deref_mut() else { return };
+        let Some(machine) = slot.as_mut() else { return };
         let publish = sender(due, &self.settings, &self.counters, out);
         if timer == Timer::Correct {
             machine.is_correcting = false;
@@ -212,9 +216,9 @@ impl Stage for Windows {
         if batch.is_empty() {
             return;
         }
-        let index = bound.roster().index;
-        self.meet(bound.roster());
-        let Some(machine) = self.machines[index as usize].as_deref_mut() else {
+        let index = bound.index();
+        self.meet(bound);
+        let Some(machine) = self.machines[index as usize].as_mut() else {
             return;
         };
         let mut start = 0;
@@ -223,7 +227,7 @@ impl Stage for Windows {
                 Times::One(_) => batch.len(),
                 Times::Each(times) => start + times[start..].iter().take_while(|at| **at == times[start]).count(),
             };
-            let added = machine.minutes.add(t, (bound, start..end), &self.settings, &mut self.pool);
+            let added = machine.minutes.add(t, (bound, start..end), &self.settings);
             self.counters.aggregated.add(added.aggregated);
             self.counters.duplicate.add(added.duplicate);
             self.counters.late.add(added.late);
@@ -238,9 +242,14 @@ impl Stage for Windows {
         self.arm(t, index);
     }
 
+    // Step by step, for each machine's next read depends on the one before it.
     fn warm(&self, records: &[At<Bound>]) {
-        let machines = records.iter().filter_map(|at| self.machines.get(at.item.roster().index as usize)?.as_deref());
-        black_box(machines.fold(0, |read, machine| read ^ machine.minutes.touch()));
+        let minutes =
+            |bound: &Bound| self.machines.get(bound.index() as usize)?.as_ref().map(|machine| &machine.minutes);
+        let machines = || records.iter().filter_map(|at| Some((minutes(&at.item)?, at.item.batch.len())));
+        black_box(machines().fold(0, |read, (minutes, _)| read ^ minutes.touch()));
+        black_box(machines().fold(0, |read, (minutes, _)| read ^ minutes.touch_last()));
+        black_box(machines().fold(0, |read, (minutes, samples)| read ^ minutes.touch_cells(samples)));
     }
 
     fn advance(&mut self, now: LogicalTime, out: &mut Vec<At<Windowed>>) {

@@ -46,27 +46,6 @@ pub struct Added {
     pub beyond_horizon: usize,
 }
 
-/// Cells of windows that are over, for the next ones; bounded.
-#[derive(Debug, Default)]
-pub struct Pool(Vec<Arc<Cells>>);
-
-impl Pool {
-    const MAX: usize = 4_096;
-
-    fn get(&mut self, start: Timestamp) -> Arc<Cells> {
-        let mut cells = self.0.pop().unwrap_or_default();
-        Arc::make_mut(&mut cells).reset(start);
-        cells
-    }
-
-    /// Takes cells back, unless a sink still reads them.
-    fn put(&mut self, mut cells: Arc<Cells>) {
-        if self.0.len() < Self::MAX && Arc::get_mut(&mut cells).is_some() {
-            self.0.push(cells);
-        }
-    }
-}
-
 /// The minutes of one machine.
 pub struct Minutes {
     roster: Arc<Roster>,
@@ -83,9 +62,8 @@ pub struct Minutes {
 }
 
 struct Minute {
-    start: i64,
     /// Shared with what was published of it.
-    cells: Arc<Cells>,
+    cells: Cells,
     /// T of the newest batch merged.
     revision: LogicalTime,
     /// Revision that went out last; 0 when none did.
@@ -126,9 +104,20 @@ impl Minutes {
         u64::try_from(self.interval).unwrap_or(0)
     }
 
-    /// Reads what the next frame will change.
-    pub fn touch(&self) -> u64 {
-        self.seen.touch() ^ self.minutes.back().map_or(0, |minute| minute.cells.touch())
+    /// Reads where the next frame's place is told.
+    pub fn touch(&self) -> i64 {
+        self.newest ^ self.seen.touch_place()
+    }
+
+    /// Reads what leads to the memory that the next frame will change.
+    pub fn touch_last(&self) -> i64 {
+        self.seen.touch() ^ self.minutes.back().map_or(0, Minute::start)
+    }
+
+    /// Reads the memory that a batch of so many samples will change.
+    pub fn touch_cells(&self, samples: usize) -> u64 {
+        // What comes alone is late, and mostly belongs elsewhere.
+        if samples == 1 { 0 } else { self.minutes.back().map_or(0, |minute| minute.cells.touch()) }
     }
 
     pub fn needs_correction(&self) -> bool {
@@ -144,34 +133,38 @@ impl Minutes {
         self.newest.saturating_sub(micros(settings.lateness))
     }
 
+    fn horizon(&self, settings: &WindowSettings) -> i64 {
+        self.newest.saturating_sub(micros(settings.horizon))
+    }
+
     /// Adds the values `range` of a batch, which share a time.
-    pub fn add(
-        &mut self,
-        t: LogicalTime,
-        (bound, range): (&Bound, Range<usize>),
-        settings: &WindowSettings,
-        pool: &mut Pool,
-    ) -> Added {
+    pub fn add(&mut self, t: LogicalTime, (bound, range): (&Bound, Range<usize>), settings: &WindowSettings) -> Added {
         let (time, given) = (bound.batch.time(range.start), range.len());
         let at = time.micros();
-        if at < self.newest.saturating_sub(micros(settings.horizon)) {
+        if at < self.horizon(settings) {
             return Added { beyond_horizon: given, ..Added::default() };
         }
+        if self.seen.is_full() {
+            self.seen.forget_before(self.horizon(settings));
+        }
         let is_late = at <= self.watermark(settings);
-        let position = self.minute_of(time, pool);
+        let position = self.minute_of(time);
         let minute = &mut self.minutes[position];
-        minute.widen(self.roster.series.len());
+        minute.cells.widen(self.roster.series.len());
         let is_frame = given == bound.batch.len() && self.events.is_empty();
         let values = &bound.batch.values;
         let width = u32::try_from(given).unwrap_or(u32::MAX);
-        let added = if is_frame && bound.is_dense() && self.seen.insert_dense(at, width) {
-            minute.add_dense(values, time);
-            given
-        } else if is_frame
-            && let Some(list) = bound.rising()
-            && self.seen.insert_rising(at, list)
-        {
-            minute.add_frame(list.iter().copied().map(usize::from).zip(values), time);
+        let is_whole_and_new = is_frame
+            && match (bound.mask(), bound.rising()) {
+                (Some(mask), _) => self.seen.insert_mask(at, mask),
+                (None, Some(list)) => self.seen.insert_rising(at, list),
+                (None, None) => bound.is_dense() && self.seen.insert_dense(at, width),
+            };
+        let added = if is_whole_and_new {
+            match bound.rising() {
+                Some(list) => minute.add_frame(list.iter().copied().map(usize::from).zip(values), time),
+                None => minute.add_dense(values, time),
+            }
             given
         } else if is_frame && self.seen.insert_newest(at, (0..given).map(|index| bound.slot(index))) {
             minute.add_frame((0..given).map(|index| bound.slot(index).index()).zip(values), time);
@@ -201,18 +194,18 @@ impl Minutes {
     }
 
     /// Index of the minute that `time` falls into, made where it is missing. Nearly always the last one.
-    fn minute_of(&mut self, time: Timestamp, pool: &mut Pool) -> usize {
+    fn minute_of(&mut self, time: Timestamp) -> usize {
         // The last minute, or for a late sample mostly the one before it.
-        let holds = |minute: &Minute| minute.start <= time.micros() && time.micros() < minute.end();
+        let holds = |minute: &Minute| minute.start() <= time.micros() && time.micros() < minute.end();
         if let Some(behind) = self.minutes.iter().rev().take(2).position(holds) {
             return self.minutes.len() - 1 - behind;
         }
-        let start = Window::containing(time, Width::Minute).start.micros();
-        let at = self.minutes.partition_point(|m| m.start < start);
-        if self.minutes.get(at).is_none_or(|m| m.start != start) {
-            let cells = pool.get(Timestamp::from_micros(start));
+        let start = Window::containing(time, Width::Minute).start;
+        let at = self.minutes.partition_point(|m| m.start() < start.micros());
+        if self.minutes.get(at).is_none_or(|m| m.start() != start.micros()) {
+            let cells = Cells::new(start, self.roster.series.len());
             let (news, is_current) = (News::default(), false);
-            let minute = Minute { start, cells, revision: 0, published: 0, went_final: false, is_current, news };
+            let minute = Minute { cells, revision: 0, published: 0, went_final: false, is_current, news };
             self.minutes.insert(at, minute);
             // A minute that begins behind a closed one is born closed: its rows go out as a correction.
             if at < self.closed {
@@ -223,21 +216,19 @@ impl Minutes {
     }
 
     /// Closes what the watermark has passed and forgets what the horizon has passed; gives what that publishes.
-    pub fn close(&mut self, settings: &WindowSettings, pool: &mut Pool, mut publish: impl FnMut(MinuteUpdate)) {
+    pub fn close(&mut self, settings: &WindowSettings, mut publish: impl FnMut(MinuteUpdate)) {
         while self.is_due_to_close(settings) {
             self.closed += 1;
             publish(self.publish(self.closed - 1, settings));
         }
-        let horizon = self.newest.saturating_sub(micros(settings.horizon));
+        let horizon = self.horizon(settings);
         self.seen.forget_before(horizon);
         while self.closed > 0 && self.minutes.front().is_some_and(|m| m.end() <= horizon) {
             if self.minutes[0].has_news() {
                 publish(self.publish(0, settings));
             }
             self.closed -= 1;
-            if let Some(minute) = self.minutes.pop_front() {
-                pool.put(minute.cells);
-            }
+            self.minutes.pop_front();
         }
     }
 
@@ -264,7 +255,7 @@ impl Minutes {
         let watermark = Timestamp::from_micros(self.watermark(settings));
         let is_final = at < self.closed;
         let (roster, minute) = (&self.roster, &mut self.minutes[at]);
-        let window = Window { start: Timestamp::from_micros(minute.start), width: Width::Minute };
+        let window = Window { start: Timestamp::from_micros(minute.start()), width: Width::Minute };
         let (revision, is_current) = (minute.revision, minute.is_current);
         let aggregates = |rows| Arc::new(Aggregates { roster: Arc::clone(roster), window, revision, is_final, rows });
         let news = minute.news.take();
@@ -272,7 +263,7 @@ impl Minutes {
         let rows = if minute.went_final {
             news.iter().filter_map(|(slot, _)| Some((*slot, minute.cells.get(*slot)?))).collect()
         } else {
-            Rows::All(Arc::clone(&minute.cells))
+            Rows::All(minute.cells.clone())
         };
         let is_first = minute.published == 0;
         minute.published = revision;
@@ -283,22 +274,20 @@ impl Minutes {
 }
 
 impl Minute {
+    fn start(&self) -> i64 {
+        self.cells.start()
+    }
+
     fn end(&self) -> i64 {
-        self.start.saturating_add(Width::Minute.micros())
+        self.start().saturating_add(Width::Minute.micros())
     }
 
     fn has_news(&self) -> bool {
         self.revision > self.published
     }
 
-    fn widen(&mut self, width: usize) {
-        if self.cells.width() < width {
-            Arc::make_mut(&mut self.cells).widen(width);
-        }
-    }
-
     fn add(&mut self, slot: Slot, value: f64, time: Timestamp) {
-        Arc::make_mut(&mut self.cells).add(slot, value, time);
+        self.cells.add(slot, value, time);
         if self.published > 0 {
             self.news.add(slot, value, time);
         }
@@ -308,7 +297,7 @@ impl Minute {
         if self.published > 0 {
             self.news.add_frame(values.iter().enumerate(), time);
         }
-        Arc::make_mut(&mut self.cells).add_dense(values, time);
+        self.cells.add_dense(values, time);
     }
 
     /// Adds samples of one time.
@@ -316,6 +305,6 @@ impl Minute {
         if self.published > 0 {
             self.news.add_frame(samples.clone(), time);
         }
-        Arc::make_mut(&mut self.cells).add_frame(samples, time);
+        self.cells.add_frame(samples, time);
     }
 }

@@ -1,166 +1,173 @@
 //! Seen: which (event time, slot) of a machine have been counted inside the horizon, so that a sample counts once.
 //!
-//! A machine's samples share a few times (its ticks), so the memory is one entry per time with a set of slots, and a whole
-//! frame is checked in one step. In order, the newest time is at the back.
+//! A machine's samples share a few times (its ticks), so the memory is one entry per time and 64 slots, a bit each, and a whole frame
+//! is checked in one step. In order, the newest time is at the back.
 
 use std::collections::VecDeque;
 
 use model::Slot;
 
-/// Distinct times remembered per machine: ten minutes at 100 a second. Beyond it the oldest are forgotten, as if beyond the horizon.
-const TIMES_MAX: usize = 60_000;
+/// Entries per machine: ten minutes at 100 times a second, or at one a second with 6,400 slots. Beyond it the oldest are forgotten, as
+/// if beyond the horizon.
+const ENTRIES_MAX: usize = 60_000;
 
-/// Times at the back that are looked through one by one.
+/// Entries at the back that are looked through one by one.
 const NEAR: usize = 8;
 
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Slots {
-    /// All slots below this one: a dense frame.
-    Below(u32),
-    /// Bit i of word w is slot 64 w + i.
-    Few(u64),
-    Many(Box<[u64]>),
+/// Which 64 slots at which time, as one number in order of both: 53 bits of time reach the year 2112, 11 bits of slots 131,072.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Place(i64);
+
+impl Place {
+    const CHUNKS: i64 = 1 << 11;
+
+    fn first(time: i64) -> Self {
+        Self(time.saturating_mul(Self::CHUNKS))
+    }
+
+    fn of(time: i64, slot: u32) -> Self {
+        Self(Self::first(time).0 | (i64::from(slot / 64) & (Self::CHUNKS - 1)))
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Entry {
+    place: Place,
+    /// Bit i is the i-th of the 64 slots.
+    bits: u64,
+}
+
+fn bit(slot: u32) -> u64 {
+    1 << (slot % 64)
 }
 
 /// The memory of one machine.
 #[derive(Debug, Default)]
 pub struct Seen {
-    times: VecDeque<(i64, Slots)>,
+    entries: VecDeque<Entry>,
 }
 
 impl Seen {
-    /// Reads what the next frame will be held against.
-    pub fn touch(&self) -> u64 {
-        self.times.back().map_or(0, |(time, _)| time.cast_unsigned())
+    /// Reads where the entries are.
+    pub fn touch_place(&self) -> i64 {
+        i64::from(self.entries.is_empty())
     }
 
-    /// Whether a dense frame of `width` slots at `time` is wholly new; then it is remembered.
-    pub fn insert_dense(&mut self, time: i64, width: u32) -> bool {
-        let is_newest = self.times.back().is_none_or(|(newest, _)| *newest < time);
+    /// Reads what the next frame will be held against.
+    pub fn touch(&self) -> i64 {
+        self.entries.back().map_or(0, |entry| entry.place.0)
+    }
+
+    /// Whether the next entry needs more memory: then is the time to forget.
+    pub fn is_full(&self) -> bool {
+        self.entries.len() == self.entries.capacity()
+    }
+
+    /// Whether samples of the slots below 64 with these bits, at `time`, are wholly new because the time is the newest; then they are remembered.
+    pub fn insert_mask(&mut self, time: i64, bits: u64) -> bool {
+        let is_newest = self.is_newest(time);
         if is_newest {
-            self.push(self.times.len(), time, Slots::Below(width));
+            self.entries.push_back(Entry { place: Place::first(time), bits });
+            self.shrink();
         }
         is_newest
     }
 
-    /// Whether samples of these slots at `time` are all new, because the time is the newest and no slot repeats; then they are remembered.
-    pub fn insert_newest(&mut self, time: i64, slots: impl Iterator<Item = Slot>) -> bool {
-        if self.times.back().is_some_and(|(newest, _)| *newest >= time) {
+    /// Whether a dense frame of `width` slots at `time` is wholly new; then it is remembered.
+    pub fn insert_dense(&mut self, time: i64, width: u32) -> bool {
+        if !self.is_newest(time) {
             return false;
         }
-        let mut set = Slots::Few(0);
+        for first in (0..width).step_by(64) {
+            let bits = if width - first >= 64 { u64::MAX } else { bit(width) - 1 };
+            self.entries.push_back(Entry { place: Place::of(time, first), bits });
+        }
+        self.shrink();
+        true
+    }
+
+    /// Whether samples of these slots at `time` are all new, because the time is the newest and no slot repeats; then they are remembered.
+    pub fn insert_newest(&mut self, time: i64, slots: impl Iterator<Item = Slot>) -> bool {
+        if !self.is_newest(time) {
+            return false;
+        }
+        let before = self.entries.len();
         for slot in slots {
-            if !set.insert(slot.0) {
+            if !self.note(time, slot) {
+                self.entries.truncate(before);
                 return false;
             }
         }
-        self.push(self.times.len(), time, set);
+        self.shrink();
         true
     }
 
     /// As `insert_newest`, for slots that are known to rise strictly.
     pub fn insert_rising(&mut self, time: i64, slots: &[u16]) -> bool {
-        if self.times.back().is_some_and(|(newest, _)| *newest >= time) {
+        if !self.is_newest(time) || slots.is_empty() {
             return false;
         }
-        let set = match slots.last() {
-            Some(last) if *last < 64 => Slots::Few(slots.iter().fold(0, |bits, slot| bits | 1 << (slot & 63))),
-            Some(last) => {
-                let mut words = vec![0_u64; usize::from(*last) / 64 + 1];
-                slots.iter().for_each(|slot| words[usize::from(*slot) / 64] |= 1 << (slot & 63));
-                Slots::Many(words.into())
-            }
-            None => return false,
-        };
-        self.push(self.times.len(), time, set);
+        for chunk in slots.chunk_by(|a, b| a / 64 == b / 64) {
+            let bits = chunk.iter().fold(0, |bits, slot| bits | bit(u32::from(*slot)));
+            self.entries.push_back(Entry { place: Place::of(time, u32::from(chunk[0])), bits });
+        }
+        self.shrink();
         true
     }
 
     /// Whether the sample is new; then it is remembered.
     pub fn insert(&mut self, time: i64, slot: Slot) -> bool {
-        let at = match self.times.back() {
-            Some((newest, _)) if *newest == time => self.times.len() - 1,
-            Some((newest, _)) if *newest < time => self.times.len(),
-            _ => self.position(time),
+        let is_new = self.note(time, slot);
+        self.shrink();
+        is_new
+    }
+
+    /// Forgets times before `horizon`.
+    pub fn forget_before(&mut self, horizon: i64) {
+        let horizon = Place::first(horizon);
+        while self.entries.front().is_some_and(|entry| entry.place < horizon) {
+            self.entries.pop_front();
+        }
+    }
+
+    fn is_newest(&self, time: i64) -> bool {
+        self.entries.back().is_none_or(|newest| newest.place < Place::first(time))
+    }
+
+    fn note(&mut self, time: i64, slot: Slot) -> bool {
+        let (place, bit) = (Place::of(time, slot.0), bit(slot.0));
+        let at = match self.entries.back() {
+            Some(newest) if newest.place == place => self.entries.len() - 1,
+            Some(newest) if newest.place < place => self.entries.len(),
+            _ => self.position(place),
         };
-        match self.times.get_mut(at) {
-            Some((t, slots)) if *t == time => slots.insert(slot.0),
+        match self.entries.get_mut(at) {
+            Some(entry) if entry.place == place => {
+                let is_new = entry.bits & bit == 0;
+                entry.bits |= bit;
+                is_new
+            }
             _ => {
-                let mut slots = Slots::Few(0);
-                slots.insert(slot.0);
-                self.push(at, time, slots);
+                self.entries.insert(at, Entry { place, bits: bit });
                 true
             }
         }
     }
 
-    /// Where `time` is or belongs. A late sample is mostly a few ticks late, so the newest are looked at first.
-    fn position(&self, time: i64) -> usize {
-        let near = self.times.len().saturating_sub(NEAR);
-        if self.times.get(near).is_none_or(|(t, _)| *t >= time) {
-            return self.times.partition_point(|(t, _)| *t < time);
+    /// Where `place` is or belongs. A late sample is mostly a few ticks late, so the newest are looked at first.
+    fn position(&self, place: Place) -> usize {
+        let near = self.entries.len().saturating_sub(NEAR);
+        if self.entries.get(near).is_none_or(|entry| entry.place >= place) {
+            return self.entries.partition_point(|entry| entry.place < place);
         }
-        let later = self.times.range(near..).rev().take_while(|(t, _)| *t >= time).count();
-        self.times.len() - later
+        let later = self.entries.range(near..).rev().take_while(|entry| entry.place >= place).count();
+        self.entries.len() - later
     }
 
-    /// Forgets times before `horizon`.
-    pub fn forget_before(&mut self, horizon: i64) {
-        while self.times.front().is_some_and(|(time, _)| *time < horizon) {
-            self.times.pop_front();
+    fn shrink(&mut self) {
+        while self.entries.len() > ENTRIES_MAX {
+            self.entries.pop_front();
         }
-    }
-
-    fn push(&mut self, at: usize, time: i64, slots: Slots) {
-        self.times.insert(at, (time, slots));
-        if self.times.len() > TIMES_MAX {
-            self.times.pop_front();
-        }
-    }
-}
-
-impl Slots {
-    /// Whether the slot was absent.
-    fn insert(&mut self, slot: u32) -> bool {
-        match self {
-            Self::Below(width) if slot < *width => false,
-            Self::Few(bits) if slot < 64 => {
-                let bit = 1 << slot;
-                let is_new = *bits & bit == 0;
-                *bits |= bit;
-                is_new
-            }
-            Self::Below(_) | Self::Few(_) => {
-                *self = Self::Many(self.words(slot));
-                self.insert(slot)
-            }
-            Self::Many(words) => {
-                let (word, bit) = ((slot / 64) as usize, 1_u64 << (slot % 64));
-                if words.len() <= word {
-                    let mut wider = std::mem::take(words).into_vec();
-                    wider.resize((word + 1).next_power_of_two(), 0);
-                    *words = wider.into();
-                }
-                let is_new = words[word] & bit == 0;
-                words[word] |= bit;
-                is_new
-            }
-        }
-    }
-
-    /// The set as words that reach `slot`.
-    fn words(&self, slot: u32) -> Box<[u64]> {
-        let reach = match self {
-            Self::Below(width) => slot.max(*width),
-            Self::Few(_) | Self::Many(_) => slot,
-        };
-        let mut words = vec![0_u64; (reach / 64) as usize + 1];
-        match self {
-            Self::Below(width) => (0..*width).for_each(|s| words[(s / 64) as usize] |= 1 << (s % 64)),
-            Self::Few(bits) => words[0] = *bits,
-            Self::Many(old) => words[..old.len()].copy_from_slice(old),
-        }
-        words.into()
     }
 }
 
@@ -172,17 +179,21 @@ mod tests {
 
     proptest! {
         #[test]
-        fn samples_of_the_newest_time_are_taken_at_once(mut slots in prop::collection::vec(0u32..150, 0..40), is_sorted: bool) {
+        fn samples_of_the_newest_time_are_taken_at_once(mut slots in prop::collection::vec(0u32..150, 1..40), is_sorted: bool) {
             if is_sorted {
                 slots.sort_unstable();
             }
             let mut seen = Seen::default();
             let is_unique = slots.iter().collect::<HashSet<_>>().len() == slots.len();
             prop_assert_eq!(seen.insert_newest(5, slots.iter().copied().map(Slot)), is_unique);
-            if slots.is_sorted_by(|a, b| a < b) && !slots.is_empty() {
+            if slots.is_sorted_by(|a, b| a < b) {
                 let rising: Vec<u16> = slots.iter().map(|slot| u16::try_from(*slot).unwrap()).collect();
                 let mut other = Seen::default();
-                prop_assert!(other.insert_rising(5, &rising) && !other.insert_rising(5, &rising));
+                let mask = slots.iter().filter(|slot| **slot < 64).fold(0, |mask, slot| mask | 1 << slot);
+                let fits = slots.iter().all(|slot| *slot < 64);
+                let is_new = if fits { other.insert_mask(5, mask) } else { other.insert_rising(5, &rising) };
+                prop_assert!(is_new);
+                prop_assert!(!other.insert_rising(5, &rising) && !other.insert_mask(5, mask));
                 for slot in 0..150 {
                     prop_assert_eq!(other.insert(5, Slot(slot)), !slots.contains(&slot));
                 }
@@ -195,7 +206,7 @@ mod tests {
         }
 
         #[test]
-        fn a_sample_is_new_exactly_once(samples in prop::collection::vec((0i64..20, 0u32..200, any::<bool>()), 1..300)) {
+        fn a_sample_is_new_exactly_once(samples in prop::collection::vec((0i64..20, 1u32..200, any::<bool>()), 1..300)) {
             let (mut seen, mut oracle) = (Seen::default(), HashSet::new());
             let mut newest = i64::MIN;
             for (time, slot, is_dense) in samples {

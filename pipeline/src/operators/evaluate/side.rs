@@ -34,6 +34,9 @@ pub(super) type Transitions = Vec<At<Arc<Transition>>>;
 pub(super) trait Judged: Clone {
     fn roster(&self) -> &Arc<Roster>;
 
+    /// Index and length of the roster.
+    fn place(&self) -> (u32, usize);
+
     /// Holds the record against what is watched of its machine.
     fn judge(&self, t: LogicalTime, watched: &mut Watched, out: &mut Transitions);
 
@@ -43,7 +46,8 @@ pub(super) trait Judged: Clone {
 
 /// The verdicts on one kind of input.
 pub(super) struct Side<R> {
-    machines: Vec<Option<Box<Watched>>>,
+    /// By machine index.
+    machines: Vec<Watched>,
     /// Bindings that are not yet in effect, by boundary and machine.
     coming: BTreeMap<(LogicalTime, u32), Vec<(Binding, isize)>>,
     /// Bindings of boundaries up to here are in effect.
@@ -105,7 +109,7 @@ impl<R: Judged> Side<R> {
 
     /// Takes a record. `known` is the frontier of the bindings: those of earlier boundaries have all come.
     pub(super) fn take(&mut self, known: LogicalTime, t: LogicalTime, item: &R, out: &mut Transitions) {
-        let needs = self.meet(t, item.roster());
+        let needs = self.meet(t, item.place());
         if self.waiting.is_empty() && needs.until < known {
             self.judge(needs, t, item, out);
         } else {
@@ -116,8 +120,9 @@ impl<R: Judged> Side<R> {
 
     /// See `Stage::warm`.
     pub(super) fn warm(&self, records: &[At<R>]) {
-        let machines = records.iter().filter_map(|at| self.machines.get(at.item.roster().index as usize)?.as_deref());
-        black_box(machines.fold(0, |read, watched| read ^ watched.touch()));
+        let machines = || records.iter().filter_map(|at| self.machines.get(at.item.place().0 as usize));
+        black_box(machines().fold(0, |read, watched| read ^ watched.known));
+        black_box(machines().fold(0, |read, watched| read ^ watched.touch()));
     }
 
     /// Judges what has waited, now that the bindings before `known` have come.
@@ -155,9 +160,9 @@ impl<R: Judged> Side<R> {
     }
 
     /// What must be known before the record is judged.
-    fn meet(&mut self, t: LogicalTime, roster: &Roster) -> Needs {
-        let watched = watched(&mut self.machines, roster.index);
-        let (known, width) = (watched.known, roster.series.len());
+    fn meet(&mut self, t: LogicalTime, (index, width): (u32, usize)) -> Needs {
+        let watched = watched(&mut self.machines, index);
+        let known = watched.known;
         if width <= known {
             return Needs { until: t.saturating_sub(LAG), fresh: None };
         }
@@ -168,13 +173,15 @@ impl<R: Judged> Side<R> {
 
     fn judge(&mut self, needs: Needs, t: LogicalTime, item: &R, out: &mut Transitions) {
         let before = out.len();
-        let index = item.roster().index;
+        let (index, _) = item.place();
         self.run_until(t, out);
         if let Some(first) = needs.fresh {
             self.apply_fresh(t, index, first, out);
         }
-        self.settle(t, item.roster(), out);
-        if let Some(Some(watched)) = self.machines.get_mut(index as usize) {
+        if !self.persisted.is_empty() {
+            self.settle(t, item.roster(), out);
+        }
+        if let Some(watched) = self.machines.get_mut(index as usize) {
             item.judge(t, watched, out);
             if watched.listens() {
                 item.hear(t, watched);
@@ -188,7 +195,7 @@ impl<R: Judged> Side<R> {
     fn run_until(&mut self, now: LogicalTime, out: &mut Transitions) {
         while let Some((due, index)) = self.silences.pop_due(now) {
             self.apply_until(due.saturating_sub(LAG), out);
-            let Some(Some(watched)) = self.machines.get_mut(index as usize) else { continue };
+            let Some(watched) = self.machines.get_mut(index as usize) else { continue };
             watched.silent(due, self.quiet_until, out);
             self.arm(index);
         }
@@ -197,7 +204,7 @@ impl<R: Judged> Side<R> {
 
     /// Sets the machine's timer to its next possible silence, unless an earlier one is set.
     fn arm(&mut self, index: u32) {
-        if let Some(Some(watched)) = self.machines.get_mut(index as usize)
+        if let Some(watched) = self.machines.get_mut(index as usize)
             && let Some(due) = watched.next_silence(self.quiet_until)
         {
             self.silences.set(due, index);
@@ -241,7 +248,7 @@ impl<R: Judged> Side<R> {
         for (binding, diff) in changes {
             if diff > 0 {
                 self.assert(t, binding, out);
-            } else if let Some(Some(watched)) = self.machines.get_mut(binding.series.index as usize) {
+            } else if let Some(watched) = self.machines.get_mut(binding.series.index as usize) {
                 let is_gone = watched.retract(t, &binding, out);
                 self.room.set(self.room.get() + usize::from(is_gone));
             }
@@ -274,7 +281,7 @@ impl<R: Judged> Side<R> {
     /// A rule that was removed while the hub was down has no binding, so nothing else would ever resolve its alerts: once the bindings
     /// of a machine's series are in effect, what none of them has claimed is resolved. Not in a replay, whose rules are those of then.
     fn settle(&mut self, t: LogicalTime, roster: &Roster, out: &mut Transitions) {
-        if t < self.live_from || self.persisted.is_empty() {
+        if t < self.live_from {
             return;
         }
         let Some(alerts) = self.persisted.get_mut(&roster.machine) else { return };
@@ -298,6 +305,10 @@ impl Judged for Bound {
         Bound::roster(self)
     }
 
+    fn place(&self) -> (u32, usize) {
+        (self.index(), self.width())
+    }
+
     fn judge(&self, t: LogicalTime, watched: &mut Watched, out: &mut Transitions) {
         if !self.batch.is_stale() {
             watched.batch(t, self, out);
@@ -314,6 +325,10 @@ impl Judged for MinuteUpdate {
         &self.rows.roster
     }
 
+    fn place(&self) -> (u32, usize) {
+        (self.rows.roster.index, self.rows.roster.series.len())
+    }
+
     fn judge(&self, t: LogicalTime, watched: &mut Watched, out: &mut Transitions) {
         if self.is_current {
             watched.minute(t, &self.rows, out);
@@ -325,10 +340,10 @@ impl Judged for MinuteUpdate {
     }
 }
 
-fn watched(machines: &mut Vec<Option<Box<Watched>>>, index: u32) -> &mut Watched {
+fn watched(machines: &mut Vec<Watched>, index: u32) -> &mut Watched {
     let index = index as usize;
     if machines.len() <= index {
-        machines.resize_with(index + 1, || None);
+        machines.resize_with(index + 1, Watched::default);
     }
-    machines[index].get_or_insert_with(Box::default)
+    &mut machines[index]
 }

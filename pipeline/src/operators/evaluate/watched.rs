@@ -30,14 +30,14 @@ pub(super) struct Watched {
 /// What each sample is held against.
 #[derive(Clone, Copy)]
 struct Hot {
-    slot: u32,
-    is_calm: bool,
     breach: Breach,
-    /// Several of its samples may share a time, and each may fire.
-    is_event: bool,
     newest: i64,
     /// The value that was judged last.
     value: f64,
+    slot: u32,
+    is_calm: bool,
+    /// Several of its samples may share a time, and each may fire.
+    is_event: bool,
 }
 
 struct Cold {
@@ -103,23 +103,17 @@ impl Watched {
         if self.hot.is_empty() {
             return;
         }
+        let (values, time) = (&bound.batch.values, bound.batch.newest());
+        if let Some(mask) = bound.mask().filter(|_| self.hot.len() < values.len()) {
+            // As many bits below a slot as values before its own.
+            let index = |slot: u32| (mask & ((1 << slot) - 1)).count_ones() as usize;
+            return self.frame((t, time), |slot| (slot < 64 && mask >> slot & 1 > 0).then(|| values[index(slot)]), out);
+        }
         if bound.is_dense() {
-            let (values, time) = (&bound.batch.values, bound.batch.newest());
-            for at in 0..self.hot.len() {
-                if let Some(value) = values.get(self.hot[at].slot as usize) {
-                    self.look(at, Look { t, value: *value, time }, out);
-                }
-            }
-            return;
+            return self.frame((t, time), |slot| values.get(slot as usize).copied(), out);
         }
         if let Some(list) = bound.rising().filter(|list| self.hot.len() < list.len()) {
-            let (values, time) = (&bound.batch.values, bound.batch.newest());
-            for at in 0..self.hot.len() {
-                if let Some(index) = position_of(self.hot[at].slot, list) {
-                    self.look(at, Look { t, value: values[index], time }, out);
-                }
-            }
-            return;
+            return self.frame((t, time), |slot| Some(values[position_of(slot, list)?]), out);
         }
         // Slots mostly rise within a batch, so the next watched one is found by walking along.
         let (mut next, mut before) = (0, 0);
@@ -136,6 +130,21 @@ impl Watched {
                 let (value, time) = (bound.batch.values[index], bound.batch.time(index));
                 self.look(next, Look { t, value, time }, out);
                 next += 1;
+            }
+        }
+    }
+
+    /// Judges values of one time, each series' own.
+    #[inline]
+    fn frame(
+        &mut self,
+        (t, time): (LogicalTime, Timestamp),
+        value: impl Fn(u32) -> Option<f64>,
+        out: &mut Transitions,
+    ) {
+        for at in 0..self.hot.len() {
+            if let Some(value) = value(self.hot[at].slot) {
+                self.look(at, Look { t, value, time }, out);
             }
         }
     }

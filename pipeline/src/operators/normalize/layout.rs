@@ -17,7 +17,7 @@ pub(super) const REFUSED: u32 = u32::MAX;
 pub(super) struct Layout {
     pub(super) bound: Arc<BoundLayout>,
     limits: Arc<Limits>,
-    has_refused: bool,
+    pub(super) has_refused: bool,
 }
 
 /// What the values of a layout mean and may be, position by position.
@@ -25,9 +25,8 @@ pub(super) struct Layout {
 struct Limits {
     /// Factor to base units; none when all are 1.
     scale: Option<Box<[f64]>>,
-    /// Both ends are valid.
-    min: Box<[f64]>,
-    max: Box<[f64]>,
+    /// Least and greatest valid value.
+    range: Box<[(f64, f64)]>,
 }
 
 /// Limits that layouts share: machines with one kind of collector have the same, and the one copy stays in the cache.
@@ -58,10 +57,9 @@ impl Layout {
         let slots = if is_identity { Slots::Identity } else { Slots::Map(slots.into()) };
         let limits = Limits {
             scale: (!is_plain).then(|| resolved.iter().map(|r| r.scale).collect()),
-            min: resolved.iter().map(|r| r.min).collect(),
-            max: resolved.iter().map(|r| r.max).collect(),
+            range: resolved.iter().map(|r| (r.min, r.max)).collect(),
         };
-        let bound = Arc::new(BoundLayout { roster, slots });
+        let bound = Arc::new(BoundLayout::new(roster, slots));
         Self { bound, limits: shared.share(limits), has_refused }
     }
 
@@ -70,26 +68,21 @@ impl Layout {
         if self.limits.scale.is_some() || self.has_refused {
             return false;
         }
-        let Limits { min, max, .. } = self.limits.as_ref();
-        // Without early exits, so that they vectorize. NaN fails both comparisons, infinity one.
+        let range = &self.limits.range;
+        // Without early exits, so that nothing waits for a comparison. NaN fails both, infinity one.
+        let fits = |fits: bool, value: &f64, (min, max): &(f64, f64)| fits & (value >= min) & (value <= max);
         match &batch.positions {
-            Positions::All => {
-                let limits = min.iter().zip(max);
-                batch
-                    .values
-                    .iter()
-                    .zip(limits)
-                    .fold(true, |fits, (value, (min, max))| fits & (value >= min) & (value <= max))
-            }
+            Positions::All => batch.values.iter().zip(range).fold(true, |all, (value, range)| fits(all, value, range)),
             Positions::List(list) => {
-                batch.values.iter().zip(list).fold(true, |fits, (value, position)| fits & self.fits(*position, *value))
+                let at = |position: &u16| &range[usize::from(*position)];
+                batch.values.iter().zip(list).fold(true, |all, (value, position)| fits(all, value, at(position)))
             }
         }
     }
 
     fn fits(&self, position: u16, value: f64) -> bool {
-        let position = usize::from(position);
-        (value >= self.limits.min[position]) & (value <= self.limits.max[position])
+        let (min, max) = self.limits.range[usize::from(position)];
+        (value >= min) & (value <= max)
     }
 
     /// The batch in base units, without what is refused; that leaves as dead letters.

@@ -31,7 +31,7 @@ use crate::counters::Counters;
 use crate::introspect::{Counted, Meter};
 use crate::operators::presence::Introduction;
 use crate::settings::{Settings, ticks};
-use crate::stage::{At, Records, Shared, SharedRecords};
+use crate::stage::{At, Records, Shared, SharedRecords, WARM};
 use layout::{Layout, REFUSED, SharedLimits};
 
 /// Layouts remembered per worker; beyond it the memory starts anew, which costs a rebuild each.
@@ -119,11 +119,28 @@ impl Names {
         let Some(layout) = self.layouts.get(&batch.layout.id) else {
             return;
         };
-        let index = layout.bound.roster.index;
-        self.last_t[index as usize] = t;
+        self.last_t[layout.bound.index() as usize] = t;
         let batch = if layout.takes_as_is(&batch) { batch } else { layout.mend(t, &batch, &self.counters, out) };
         // One without a valid value goes on too: its machine has been heard of.
         out.batches.push(At { t, item: Bound::new(batch, Arc::clone(&layout.bound)) });
+    }
+
+    /// See `Stage::warm`. What ingest has written comes from far, and is needed by every operator behind this one. Step by step, for
+    /// each record's next read depends on the one before it.
+    fn warm(&self, records: &[At<Record>]) {
+        const LINE: usize = 8;
+        let batches = || {
+            records.iter().filter_map(|at| match &at.item {
+                Record::Batch(batch) => Some(batch),
+                _ => None,
+            })
+        };
+        black_box(batches().fold(0, |read, batch| read ^ batch.values.len()));
+        let values = |batch: &Batch| batch.values.iter().step_by(LINE).fold(0, |read, value| read ^ value.to_bits());
+        black_box(batches().fold(0, |read, batch| read ^ batch.layout.id.0 ^ values(batch)));
+        let layouts = || batches().filter_map(|batch| self.layouts.get(&batch.layout.id));
+        black_box(layouts().fold(false, |read, layout| read ^ layout.has_refused));
+        black_box(layouts().fold(0, |read, layout| read ^ layout.bound.index()));
     }
 
     /// Maps a layout that is new here, extending its machine's roster by the series that are new.
@@ -299,10 +316,13 @@ pub fn normalize<'s>(records: Records<'s, Record>, mut names: Names) -> Normaliz
             input.for_each(|time, records| {
                 runtime::fault::strike("normalize");
                 out.batches.reserve(records.len());
-                warm(records);
-                for At { t, item } in records.drain(..) {
-                    names.advance(t, &mut out);
-                    names.apply(t, item, &mut out);
+                let mut records = records.drain(..);
+                while let Some(next) = records.as_slice().chunks(WARM).next() {
+                    names.warm(next);
+                    for At { t, item } in records.by_ref().take(WARM) {
+                        names.advance(t, &mut out);
+                        names.apply(t, item, &mut out);
+                    }
                 }
                 meter.gave(out.len());
                 if !out.batches.is_empty() {
@@ -316,16 +336,6 @@ pub fn normalize<'s>(records: Records<'s, Record>, mut names: Names) -> Normaliz
         }
     });
     Normalized { batches: batch_stream, outputs: output_stream, facts: fact_stream, introductions: introduction_stream }
-}
-
-/// See `Stage::warm`: what ingest has written comes from far, and is needed by every operator behind this one.
-fn warm(records: &[At<Record>]) {
-    const LINE: usize = 8;
-    let read = |record: &Record| match record {
-        Record::Batch(batch) => batch.values.iter().step_by(LINE).fold(0, |read, value| read ^ value.to_bits()),
-        _ => 0,
-    };
-    black_box(records.iter().fold(0, |all, at| all ^ read(&at.item)));
 }
 
 /// The four streams that `normalize` makes of one.
