@@ -11,7 +11,7 @@ use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
 
 use crate::control::facts::Fact;
 use crate::introspect::{Counted, Meter};
-use crate::stage::Records;
+use crate::stage::{At, Records};
 
 /// Boundaries are so far apart.
 pub const STEP: LogicalTime = 100_000;
@@ -40,19 +40,29 @@ pub fn coarsen<'s, D: Clone + 'static>(
     let mut output = OutputBuilder::<_, CapacityContainerBuilder<Vec<_>>>::from(output);
     let mut input = builder.new_input_connection(changes, pact, std::iter::empty());
     builder.build(move |mut capabilities| {
-        let mut held = capabilities.pop();
+        let (mut held, mut run) = (capabilities.pop(), Vec::new());
         move |frontiers| {
             let _running = meter.run();
             let mut output = output.activate();
+            // One message a boundary: a message for each record would cost more than the record, and leave its queue as long.
+            let mut send = |boundary: LogicalTime, run: &mut Vec<(D, LogicalTime, isize)>| {
+                if let Some(held) = held.as_ref().filter(|_| !run.is_empty()) {
+                    meter.gave(run.len());
+                    output.session(&held.delayed(&boundary)).give_container(run);
+                }
+            };
+            let (first, mut boundary) = (held.as_ref().map_or(0, |held| *held.time()), 0);
             input.for_each(|_, records| {
-                let Some(held) = held.as_ref() else { return };
-                meter.gave(records.len());
-                for record in records.drain(..) {
-                    let capability = held.delayed(&up(record.t).max(*held.time()));
-                    let (item, diff) = record.item;
-                    output.session(&capability).give((item, *capability.time(), diff));
+                for At { t, item: (item, diff) } in records.drain(..) {
+                    let next = up(t).max(first);
+                    if next != boundary {
+                        send(boundary, &mut run);
+                        boundary = next;
+                    }
+                    run.push((item, boundary, diff));
                 }
             });
+            send(boundary, &mut run);
             meter.reached(frontiers[0].frontier().first().copied());
             match frontiers[0].frontier().first() {
                 Some(now) => {

@@ -28,6 +28,9 @@ use crate::state::timers::Timers;
 /// do not have to wait for it.
 pub(super) const LAG: LogicalTime = 2_000_000;
 
+/// Places for records that wait which are kept when none does.
+const WAITING_KEPT: usize = 1_024;
+
 pub(super) type Transitions = Vec<At<Arc<Transition>>>;
 
 /// What a side judges.
@@ -129,6 +132,10 @@ impl<R: Judged> Side<R> {
     pub(super) fn release(&mut self, known: LogicalTime, out: &mut Transitions) {
         while let Some((needs, At { t, item })) = self.waiting.pop_front_if(|(needs, _)| needs.until < known) {
             self.judge(needs, t, &item, out);
+        }
+        if self.waiting.is_empty() {
+            // A fleet that comes at once waits at once, and never again.
+            self.waiting.shrink_to(WAITING_KEPT);
         }
     }
 
@@ -245,6 +252,7 @@ impl<R: Judged> Side<R> {
     fn apply(&mut self, t: LogicalTime, mut changes: Vec<(Binding, isize)>, out: &mut Transitions) {
         // Assertions first: an edited rule is then replaced and keeps its phase. Sorted, so that a replay does the same.
         changes.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+        let index = changes.first().map(|(binding, _)| binding.series.index as usize);
         for (binding, diff) in changes {
             if diff > 0 {
                 self.assert(t, binding, out);
@@ -252,6 +260,9 @@ impl<R: Judged> Side<R> {
                 let is_gone = watched.retract(t, &binding, out);
                 self.room.set(self.room.get() + usize::from(is_gone));
             }
+        }
+        if let Some(watched) = index.and_then(|index| self.machines.get_mut(index)) {
+            watched.fit();
         }
     }
 

@@ -46,7 +46,7 @@ struct Cold {
     key: Arc<SeriesKey>,
     phase: Phase,
     /// Bindings that hold it: two for a moment, while an edited rule or new tags replace the old.
-    bindings: usize,
+    bindings: u32,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -221,6 +221,12 @@ impl Watched {
         let phase = firing.map_or(Phase::Calm, |(since, cause)| Phase::Firing(since, cause));
         let (machine, key) = (series.machine.clone(), Arc::clone(&series.key));
         self.cold.insert(at, Cold { rule, machine, key, phase, bindings: 1 });
+    }
+
+    /// Gives back what the entries do not need: there are far more machines than changes of their rules.
+    pub(super) fn fit(&mut self) {
+        self.hot.shrink_to_fit();
+        self.cold.shrink_to_fit();
     }
 
     /// An edited rule that no longer asks about silence takes back what it said about it.

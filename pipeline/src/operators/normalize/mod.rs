@@ -11,11 +11,12 @@ mod layout;
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::hash::BuildHasher;
 use std::hint::black_box;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use hashbrown::HashMap;
+use hashbrown::{DefaultHashBuilder, HashMap, HashTable};
 use model::{
     Batch, Bound, LayoutId, LogicalTime, MachineId, MachineInfo, Output, Record, Roster, RuleSet, SeriesKey, Silence,
     SilenceSet,
@@ -60,6 +61,8 @@ pub struct Names {
     settings: Settings,
     worker: u32,
     machines: HashMap<MachineId, Machine>,
+    /// Of series.
+    hasher: DefaultHashBuilder,
     layouts: HashMap<LayoutId, Layout>,
     limits: SharedLimits,
     /// T of each machine's newest record, by index; its length is the next index.
@@ -72,7 +75,8 @@ pub struct Names {
 
 struct Machine {
     roster: Arc<Roster>,
-    slots: HashMap<SeriesKey, u32>,
+    /// By the hash of the series; the names themselves are in the roster.
+    slots: HashTable<u32>,
     tags: Arc<BTreeMap<String, String>>,
     /// Its layouts, the one bound last at the back.
     layouts: VecDeque<LayoutId>,
@@ -85,6 +89,7 @@ impl Names {
             // Workers are threads of one process.
             worker: u32::try_from(worker).unwrap_or(0),
             machines: HashMap::new(),
+            hasher: DefaultHashBuilder::default(),
             layouts: HashMap::new(),
             limits: SharedLimits::default(),
             last_t: Vec::new(),
@@ -150,20 +155,22 @@ impl Names {
         }
         let (catalogue, series_max) = (self.settings.catalogue, self.settings.series_per_machine_max);
         let resolved: Vec<_> = sent.series.iter().map(|key| catalogue.resolve(key)).collect();
+        let hasher = self.hasher.clone();
         let machine = self.known(&sent.machine, t);
         let mut series: Vec<Arc<SeriesKey>> = machine.roster.series.to_vec();
         let mut slots = Vec::with_capacity(resolved.len());
         let mut added = Vec::new();
         for item in &resolved {
-            let slot = match machine.slots.get(&item.key) {
+            let hash = hasher.hash_one(&item.key);
+            let slot = match machine.slots.find(hash, |slot| *series[*slot as usize] == item.key) {
                 Some(slot) => *slot,
                 None if series.len() >= series_max => REFUSED,
                 None => {
                     // Bounded by series_per_machine_max.
                     let slot = u32::try_from(series.len()).unwrap_or(REFUSED);
                     let key = Arc::new(item.key.clone());
-                    machine.slots.insert(item.key.clone(), slot);
                     series.push(Arc::clone(&key));
+                    machine.slots.insert_unique(hash, slot, |slot| hasher.hash_one(&series[*slot as usize]));
                     added.push((slot, key));
                     slot
                 }
@@ -205,7 +212,7 @@ impl Names {
             let index = u32::try_from(last_t.len()).expect("fewer than 2^32 machines in one run");
             last_t.push(t);
             let roster = Arc::new(Roster { machine: id.clone(), index, series: Box::new([]) });
-            Machine { roster, slots: HashMap::new(), tags: Arc::default(), layouts: VecDeque::new() }
+            Machine { roster, slots: HashTable::new(), tags: Arc::default(), layouts: VecDeque::new() }
         });
         last_t[machine.roster.index as usize] = t;
         machine
