@@ -2,6 +2,7 @@
 //!
 //! It neither deduplicates nor orders nor publishes anything, so it is a limit, not a competitor: what the graph's figures are a ratio of.
 
+use std::sync::Barrier;
 use std::time::Instant;
 
 use model::{Batch, Positions, Record};
@@ -23,23 +24,50 @@ struct Cell {
 const EMPTY: Cell =
     Cell { count: 0, sum: 0.0, min: f64::INFINITY, max: f64::NEG_INFINITY, last: 0.0, last_ms: i64::MIN };
 
+/// Seconds that the loop takes on as many threads, each with its part of the machines and arrays of its own.
+pub fn run_on(threads: usize, workload: &Workload) -> f64 {
+    let threads = threads.max(1);
+    let part = |number: usize| -> Vec<(usize, &Batch)> {
+        let frames = workload.records.iter().filter_map(|stamped| frame(&stamped.record));
+        let own = frames.filter(|(machine, _)| machine % threads == number);
+        own.map(|(machine, batch)| (machine / threads, batch)).collect()
+    };
+    let parts: Vec<_> = (0..threads).map(part).collect();
+    let start = Barrier::new(threads);
+    std::thread::scope(|scope| {
+        let together = || {
+            start.wait();
+        };
+        let run = |frames| scope.spawn(move || looped(workload.machines as usize, frames, together).0);
+        let running: Vec<_> = parts.into_iter().map(run).collect();
+        let walls = running.into_iter().map(|thread| thread.join().expect("a loop over arrays does not fail"));
+        walls.fold(0.0, f64::max)
+    })
+}
+
 /// Seconds that the loop takes, and the sum over all minutes, so that no compiler leaves the work out.
 pub fn run(workload: &Workload) -> (f64, f64) {
-    let frames: Vec<(usize, &Batch)> = workload.records.iter().filter_map(|stamped| frame(&stamped.record)).collect();
+    let frames = workload.records.iter().filter_map(|stamped| frame(&stamped.record)).collect();
+    looped(workload.machines as usize, frames, || {})
+}
+
+/// `ready` is called when all memory is there, before the clock starts.
+fn looped(machines: usize, frames: Vec<(usize, &Batch)>, ready: impl FnOnce()) -> (f64, f64) {
     let newest = frames.iter().map(|(_, batch)| ms(batch)).max().unwrap_or(0);
     let (minutes, hours) = (index(newest / 60_000) + 1, index(newest / 3_600_000) + 1);
-    let series = workload.machines as usize * WIDTH;
+    let series = machines * WIDTH;
     let mut minute_cells = vec![EMPTY; series * minutes];
     let mut hour_cells = vec![EMPTY; series * hours];
     let mut latest = vec![(i64::MIN, 0.0_f64, false); series];
     let thresholds: Vec<f64> = (0..SERIES_PER_MACHINE).map(|slot| threshold(slot).unwrap_or(f64::INFINITY)).collect();
     let mut changes = 0_u64;
+    ready();
     let started = Instant::now();
     for (machine, batch) in &frames {
         let at = ms(batch);
-        let first = (index(at / 60_000) * workload.machines as usize + machine) * WIDTH;
+        let first = (index(at / 60_000) * machines + machine) * WIDTH;
         let minute = &mut minute_cells[first..first + WIDTH];
-        let first = (index(at / 3_600_000) * workload.machines as usize + machine) * WIDTH;
+        let first = (index(at / 3_600_000) * machines + machine) * WIDTH;
         let hour = &mut hour_cells[first..first + WIDTH];
         let state = &mut latest[machine * WIDTH..(machine + 1) * WIDTH];
         let mut one = |slot: usize, value: f64| {

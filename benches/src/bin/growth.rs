@@ -1,6 +1,6 @@
 //! Growth: what a sample, a series and an idle second cost at 1 k, 10 k, 100 k and 1 M series, against a plain loop over arrays of as many.
 //!
-//! CPU of the workers' threads, so the making of the frames is not in it. `growth [SERIES_MAX] [ROUNDS]`.
+//! CPU of the workers' threads, so the making of the frames is not in it. What a series costs when it is first heard of is told apart. `growth [SERIES_MAX] [ROUNDS]`.
 
 use std::error::Error;
 use std::sync::Arc;
@@ -29,24 +29,37 @@ fn main() -> Result<(), Box<dyn Error>> {
     for series in [1_000_u64, 10_000, 100_000, 1_000_000].into_iter().filter(|series| *series <= series_max) {
         let machines = u32::try_from(series.div_ceil(60))?;
         let layouts = fleet::layouts(machines)?;
-        let (mut sample, mut plain, mut bytes, mut idle) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let (mut sample, mut plain, mut bytes, mut idle, mut new) =
+            (Vec::new(), Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for _ in 0..rounds {
             plain.push(plain_loop(machines, SAMPLES / (u64::from(machines) * 60)));
             let cost = measure(machines, &layouts)?;
-            sample.push(cost.0);
-            bytes.push(cost.1);
-            idle.push(cost.2);
+            sample.push(cost.sample_ns);
+            bytes.push(cost.bytes);
+            idle.push(cost.idle_us);
+            new.push(cost.new_us);
         }
         let name = |what| format!("growth: {series} series, {what}");
         Figure::new(name("a sample"), median(sample), "ns CPU").against(median(plain)).print();
+        Figure::new(name("a new series"), median(new), "us CPU").print();
         Figure::new(name("a series"), median(bytes), "B").print();
         Figure::new(name("an idle second"), median(idle), "us CPU").print();
     }
     Ok(())
 }
 
-/// Nanoseconds a sample, bytes a series, microseconds an idle second.
-fn measure(machines: u32, layouts: &[Arc<Layout>]) -> Result<(f64, f64, f64), Box<dyn Error>> {
+/// Of one size.
+struct Cost {
+    /// Nanoseconds of a sample, from each machine's second frame on.
+    sample_ns: f64,
+    /// Microseconds of a series' first frame.
+    new_us: f64,
+    bytes: f64,
+    /// Microseconds of a second in which nothing comes.
+    idle_us: f64,
+}
+
+fn measure(machines: u32, layouts: &[Arc<Layout>]) -> Result<Cost, Box<dyn Error>> {
     let per_tick = u64::from(machines) * 60;
     // At least a minute and its lateness, so that windows close at every size.
     let seconds = (SAMPLES / per_tick * INTERVAL_S).clamp(100, 24 * 3_600);
@@ -58,15 +71,19 @@ fn measure(machines: u32, layouts: &[Arc<Layout>]) -> Result<(f64, f64, f64), Bo
         horizon: Duration::from_secs(600),
         workers: 1,
     };
+    let first = Load { seconds: INTERVAL_S, ..load }.run(layouts, Box::new(|_| {}))?;
+    let (first_cpu_s, first_samples) = (first.cpu_s, first.samples);
+    first.stop()?;
     let before = ALLOCATOR.allocated();
     let mut loaded = load.run(layouts, Box::new(|_| {}))?;
     let bytes = ALLOCATOR.allocated().saturating_sub(before);
     #[expect(clippy::cast_precision_loss, reason = "far below 2^53")]
-    let (samples, bytes) = (loaded.samples as f64, bytes as f64 / per_tick as f64);
-    let sample_ns = loaded.cpu_s * 1e9 / samples;
+    let (samples, series) = ((loaded.samples - first_samples) as f64, per_tick as f64);
+    let (sample_ns, new_us) = ((loaded.cpu_s - first_cpu_s) * 1e9 / samples, first_cpu_s * 1e6 / series);
     let idle_us = loaded.idle_us(HEARTBEATS)?;
     loaded.stop()?;
-    Ok((sample_ns, bytes, idle_us))
+    #[expect(clippy::cast_precision_loss, reason = "far below 2^53")]
+    Ok(Cost { sample_ns, new_us, bytes: bytes as f64 / series, idle_us })
 }
 
 #[derive(Clone, Copy)]

@@ -1,5 +1,5 @@
 //! `replay FILE [WORKERS] [RUNS] [--unwatched|--events]`: `sysmonstm bench replay` without the rest of the hub, quick to build while tuning
-//! the graph. The second line is a plain loop over arrays in the same run, and the graph's best as a part of its best. `--unwatched` leaves introspection out, `--events` takes all of timely's events, to measure what that costs.
+//! the graph. The second line is a plain loop over arrays in the same run, on as many threads, the graph's best as a part of its best, and what the threads gain the loop over one. `--unwatched` leaves introspection out, `--events` takes all of timely's events, to measure what that costs.
 
 use std::path::PathBuf;
 
@@ -25,8 +25,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let workload = benches::workload::load(&PathBuf::from(file))?;
     let report = benches::replay::measure_with(&workload, &settings, runs, 0.0)?;
     println!("{}", serde_json::to_string(&report)?);
-    let loops = (0..runs.max(1)).map(|_| benches::baseline::run(&workload).0).fold(f64::INFINITY, f64::min);
+    let best =
+        |threads| (0..runs.max(1)).map(|_| benches::baseline::run_on(threads, &workload)).fold(f64::INFINITY, f64::min);
+    let (one, loops) = (best(1), best(workers));
     let graph = report.walls.iter().copied().fold(f64::INFINITY, f64::min);
-    println!("{}", serde_json::json!({ "plain_loop_s": loops, "ratio": loops / graph }));
+    println!(
+        "{}",
+        serde_json::json!({ "plain_loop_s": loops, "ratio": loops / graph, "plain_loop_gain": one / loops })
+    );
     Ok(())
 }
