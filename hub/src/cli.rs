@@ -131,8 +131,10 @@ enum BenchCommand {
 
 #[derive(Debug, Subcommand)]
 enum DbCommand {
-    /// Apply the SQL schema
+    /// Apply the SQL schema to the database of TIMESCALE_URL
     Migrate,
+    /// Copy the embedded history of the data folder into the database of TIMESCALE_URL; a run that was cut off goes on
+    Import,
 }
 
 /// Runs the command that `args` names (the first one is the program) in an environment.
@@ -160,6 +162,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>, variables: Vec<(String, Str
         Command::DeadLetters { url, limit } => run_dead_letters(url, limit, &sources),
         Command::Bench(BenchCommand::Replay { file, workers, runs }) => run_replay(&file, workers, runs),
         Command::Db(DbCommand::Migrate) => configured(&sources, |config| db::migrate(&config)),
+        Command::Db(DbCommand::Import) => configured(&sources, |config| db::import(&config)),
     };
     exit.into()
 }

@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result};
 use runtime::clock::SystemClock;
-use sinks::postgres;
+use sinks::postgres::{self, Imported};
 
 use crate::config::Config;
 use crate::exit::Exit;
@@ -20,6 +20,31 @@ pub fn migrate(config: &Config) -> Exit {
         print(format_args!("{}\n{found}\napplied: {applied}\n", settings.url));
         Ok(())
     })
+}
+
+/// Copies the embedded history to the server, and says how far it is.
+#[must_use]
+pub fn import(config: &Config) -> Exit {
+    run(async {
+        let settings = server::settings(config)?;
+        print(format_args!("from {} to {}\n", config.data_dir.display(), settings.url));
+        let told = |so_far: &Imported| print(progress(so_far));
+        let imported = postgres::import(&config.data_dir, &settings, &SystemClock::shared(), told).await;
+        let imported = imported.context("import the embedded history")?;
+        if 0 < imported.machines_before {
+            print(format_args!("{} machines were there from an earlier run\n", imported.machines_before));
+        }
+        print(format_args!(
+            "done: {} samples, {} windows, {} alerts, {} dead letters\n",
+            imported.samples, imported.windows, imported.alerts, imported.dead_letters
+        ));
+        Ok(())
+    })
+}
+
+fn progress(so_far: &Imported) -> String {
+    let Imported { machines, machines_total, samples, windows, .. } = so_far;
+    format!("machine {machines} of {machines_total}: {samples} samples, {windows} windows so far\n")
 }
 
 fn run(command: impl Future<Output = Result<()>>) -> Exit {

@@ -18,7 +18,7 @@ use pipeline::{Feed, Settings, SinkPort, SinkSpec};
 use runtime::clock::ManualClock;
 use runtime::metrics::Registry;
 use sinks::sink::{Group, Sink, WriteBatch};
-use sinks::sqlite::{SqliteHistory, SqliteSettings, SqliteSink, open};
+use sinks::sqlite::{SqliteSettings, open};
 use testkit::eventually::eventually_blocking;
 
 const SOON: Duration = Duration::from_secs(60);
@@ -77,7 +77,7 @@ fn oracle(records: &[Stamped], width: Width) -> Rows {
     windows.iter().map(|(key, row)| (key.clone(), text(row))).collect()
 }
 
-async fn stored(history: &SqliteHistory, tier: Tier) -> Rows {
+async fn stored(history: &impl History, tier: Tier) -> Rows {
     let (from, to) = (Timestamp::EPOCH, Timestamp::from_logical(BASE * 2));
     let machine = MachineId::parse("a").unwrap();
     let query = RangeQuery { machine, metrics: Vec::new(), from, to, tier, points_max: 200_000 };
@@ -131,15 +131,17 @@ fn through_the_graph(records: &[Stamped], end: LogicalTime) -> BTreeMap<LogicalT
     by_time
 }
 
-async fn maintain(sink: &mut SqliteSink) {
+async fn maintain(sink: &mut impl Sink) {
     while sink.maintain().await.unwrap() {}
 }
 
 /// Writes everything in slices, with upkeep between them, and lets the store come to rest.
-async fn store(outputs: BTreeMap<LogicalTime, Vec<Output>>, seed: u64) -> (Rows, Rows) {
-    let (dir, clock) = (testkit::servers::private_dir().unwrap(), ManualClock::at(i64::try_from(BASE).unwrap()));
-    let settings = SqliteSettings { gather_batches: 10, ..SqliteSettings::new(dir.path()) };
-    let (mut sink, history) = open(settings, clock.shared(), &Registry::new()).unwrap();
+async fn store(
+    outputs: BTreeMap<LogicalTime, Vec<Output>>,
+    seed: u64,
+    (mut sink, history): (impl Sink, impl History),
+    clock: &ManualClock,
+) -> (Rows, Rows) {
     let mut rng = Rng::with_seed(seed);
     let (mut groups, mut clock_t) = (Vec::new(), BASE);
     for (t, outputs) in outputs {
@@ -168,16 +170,37 @@ async fn store(outputs: BTreeMap<LogicalTime, Vec<Output>>, seed: u64) -> (Rows,
     (stored(&history, Tier::Minute).await, stored(&history, Tier::Hour).await)
 }
 
+fn clock() -> ManualClock {
+    ManualClock::at(i64::try_from(BASE).unwrap())
+}
+
 #[tokio::test]
 async fn after_repair_the_rows_are_those_of_every_sample_whatever_the_graph_said_in_between() {
     for seed in 0..12 {
-        let records = arrivals(&mut Rng::with_seed(seed));
-        let end = records.last().unwrap().t + 3_600 * SECOND;
-        let outputs = through_the_graph(&records, end);
-        let repairs = outputs.values().flatten().filter(|output| matches!(output, Output::Repair(_))).count();
-        assert!(repairs > 5, "seed {seed} puts something on the list");
-        let (minutes, hours) = store(outputs, seed).await;
-        assert_eq!(minutes, oracle(&records, Width::Minute), "minutes of seed {seed}");
-        assert_eq!(hours, oracle(&records, Width::Hour), "hours of seed {seed}");
+        let (dir, clock) = (testkit::servers::private_dir().unwrap(), clock());
+        let settings = SqliteSettings { gather_batches: 10, ..SqliteSettings::new(dir.path()) };
+        check(seed, open(settings, clock.shared(), &Registry::new()).unwrap(), &clock).await;
     }
+}
+
+#[cfg(feature = "integration")]
+#[tokio::test]
+async fn and_so_they_are_on_postgresql() {
+    for seed in 20..24 {
+        let (database, clock) = (testkit::postgres::Database::of_the_run().await.unwrap(), clock());
+        let url = sinks::postgres::PostgresUrl::parse(database.url()).unwrap();
+        let settings = sinks::postgres::PostgresSettings::new(url, "hub");
+        check(seed, sinks::postgres::open(settings, clock.shared(), &Registry::new()), &clock).await;
+    }
+}
+
+async fn check(seed: u64, ends: (impl Sink, impl History), clock: &ManualClock) {
+    let records = arrivals(&mut Rng::with_seed(seed));
+    let end = records.last().unwrap().t + 3_600 * SECOND;
+    let outputs = through_the_graph(&records, end);
+    let repairs = outputs.values().flatten().filter(|output| matches!(output, Output::Repair(_))).count();
+    assert!(repairs > 5, "seed {seed} puts something on the list");
+    let (minutes, hours) = store(outputs, seed, ends, clock).await;
+    assert_eq!(minutes, oracle(&records, Width::Minute), "minutes of seed {seed}");
+    assert_eq!(hours, oracle(&records, Width::Hour), "hours of seed {seed}");
 }

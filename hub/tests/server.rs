@@ -95,3 +95,31 @@ async fn db_migrate_prepares_a_database_once_and_says_what_it_found() {
     let (code, text) = migrate("postgres://me:s3cret@127.0.0.1:1/x");
     assert!(code == Some(1) && !text.contains("s3cret"), "{text}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_embedded_history_moves_to_a_server() {
+    let (dir, database) = (private_dir().unwrap(), Database::of_the_run().await.unwrap());
+    let path = "/api/machines/web-1/history?metric=app.queue&from=now-1h&tier=raw&max_points=1000";
+    let mut hub = Program::hub(dir.path());
+    let mut machine = measured("web-1");
+    let mut push = machine.connect(&hub.grpc).await.unwrap();
+    machine.deliver(&mut push).await.unwrap();
+    hub.eventually(path, |body| points(body) == 120);
+    assert_eq!(hub.terminate().code(), Some(0));
+    // As if it had long left the journal.
+    std::fs::remove_dir_all(dir.path().join("journal")).unwrap();
+    let mut hub = Program::hub_with(dir.path(), &[("TIMESCALE_URL", database.url())]);
+    // The import wants a hub that has followed the graph on this server.
+    let mut other = measured("web-2");
+    let mut push = other.connect(&hub.grpc).await.unwrap();
+    other.deliver(&mut push).await.unwrap();
+    hub.eventually(&path.replace("web-1", "web-2"), |body| points(body) == 120);
+    assert_eq!(points(&hub.json(path)), 0);
+    let mut import = std::process::Command::new(env!("CARGO_BIN_EXE_sysmonstm"));
+    import.args(["db", "import", "--data-dir"]).arg(dir.path()).env_clear().env("TIMESCALE_URL", database.url());
+    let output = import.output().unwrap();
+    let text = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+    assert!(output.status.success() && text.contains("machine 1 of") && text.contains("done: 240 samples"), "{text}");
+    hub.eventually(path, |body| points(body) == 120);
+    assert_eq!(hub.terminate().code(), Some(0));
+}

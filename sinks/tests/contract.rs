@@ -373,3 +373,62 @@ suite!(postgres, subject::Postgres);
 async fn postgres_holds_what_sqlite_holds() {
     assert_eq!(wanted::<subject::Postgres>().await, wanted::<Sqlite>().await);
 }
+
+/// The server dies in the middle of a write, stays away, and comes back with what it had made durable.
+#[cfg(feature = "integration")]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_is_killed_under_load_has_the_whole_when_it_is_back() {
+    use testkit::postgres_server::{PrivateServer, Stop};
+
+    let (server, spill) = (PrivateServer::start().unwrap(), tempfile::tempdir().unwrap());
+    let subject = subject::Postgres::at(&server.url()).await;
+    let groups = workload();
+    let rig = Rig::start(subject.open_sink().await, &spill, Mode::Works);
+    for (round, groups) in groups.chunks(10).enumerate() {
+        rig.push(&groups[..5]);
+        // A restart keeps what waits, a crash does not even end its connections properly.
+        server.stop(if round.is_multiple_of(2) { Stop::Immediate } else { Stop::Fast }).unwrap();
+        rig.push(&groups[5..]);
+        rig.wait_for("it is told", |status| !status.health.is_up).await;
+        server.restart().unwrap();
+        rig.wait_for("it is back", |status| status.health.is_up).await;
+    }
+    let status = rig.complete().await;
+    assert_eq!((status.lost, status.cursors.map(|cursors| cursors.oldest())), (0, Some(TIMES)));
+    assert_eq!(subject::Postgres::contents(&subject.open().await).await, wanted::<Sqlite>().await);
+}
+
+/// Events of one moment have no order of their own.
+#[cfg(feature = "integration")]
+fn unordered(contents: &str) -> String {
+    let sorted = |line: &str| {
+        let mut words: Vec<&str> = line.split([' ', ',', '[', ']']).collect();
+        words.sort_unstable();
+        words.join(" ")
+    };
+    let lines = contents.lines().map(|line| if line.starts_with("p Raw") { sorted(line) } else { line.to_owned() });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+/// Whatever the import meets that the journal brought before it, each sample and row ends up once.
+#[cfg(feature = "integration")]
+#[tokio::test]
+async fn an_imported_history_is_the_one_it_was_made_from() {
+    let (from, to) = (Sqlite::new().await, subject::Postgres::new().await);
+    let groups = workload();
+    let mut embedded = from.open().await;
+    Sqlite::sink(&mut embedded).write(batch(&groups, TIMES)).await.unwrap();
+    Sqlite::sink(&mut embedded).flush().await.unwrap();
+    let too_early = to.import(from.dir()).await.unwrap_err().to_string();
+    assert!(too_early.contains("start it once with TIMESCALE_URL"), "{too_early}");
+    let mut server = to.open().await;
+    // What a replay brings: the newest third.
+    subject::Postgres::sink(&mut server).write(batch(&groups[30..], TIMES)).await.unwrap();
+    let imported = to.import(from.dir()).await.unwrap();
+    assert!(imported.machines == 3 && 0 < imported.samples && 0 < imported.windows, "{imported:?}");
+    let wanted = unordered(&Sqlite::contents(&embedded).await);
+    assert_eq!(unordered(&subject::Postgres::contents(&server).await), wanted);
+    let again = to.import(from.dir()).await.unwrap();
+    assert_eq!((again.machines_before, again.samples, again.alerts, again.dead_letters), (3, 0, 0, 0));
+    assert_eq!(unordered(&subject::Postgres::contents(&server).await), wanted);
+}

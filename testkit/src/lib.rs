@@ -5,6 +5,7 @@
 
 pub mod eventually;
 pub mod postgres;
+pub mod postgres_server;
 pub mod servers;
 
 pub use eventually::{TimedOut, eventually, eventually_blocking};

@@ -50,10 +50,11 @@ impl Database {
         let name: String = client.query_one(draw, &[]).await?.get(0);
         client.batch_execute(&format!("CREATE SCHEMA {name}")).await?;
         // Extensions put their functions into `public`.
-        Ok(Self { url: format!("{server}?options=-c%20search_path%3D{name}%2Cpublic") })
+        let options = format!("options=-c%20search_path%3D{name}%2Cpublic");
+        Ok(Self { url: format!("{server}?application_name={name}&{options}") })
     }
 
-    /// With it a client's unqualified names are those of the namespace.
+    /// With it a client's unqualified names are those of the namespace, whose name is the application's too.
     pub fn url(&self) -> &str {
         &self.url
     }

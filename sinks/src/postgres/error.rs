@@ -22,6 +22,8 @@ pub(super) enum Failure {
     Late(u64),
     #[error("another hub with this data folder's identity writes into this database")]
     Displaced,
+    #[error("the hub of this data folder has not run with this database yet")]
+    TooEarly,
     #[error("the database has schema {found}, this program knows {known}")]
     Newer { found: i32, known: i32 },
 }
@@ -53,6 +55,9 @@ pub(super) fn sink_error(action: &'static str, failure: Failure) -> SinkError {
     let advice = match &failure {
         Failure::Newer { .. } => Some("run the newer program that migrated it, or give this one another database"),
         Failure::Displaced => Some("stop the other hub, or give it a data folder of its own (not a copy of this one)"),
+        Failure::TooEarly => {
+            Some("start it once with TIMESCALE_URL, so that its journal comes first, then import; it may go on running")
+        }
         Failure::Sql(error) => error.code().and_then(|code| advice(code.code())),
         Failure::Json(_) | Failure::Content(_) => {
             Some("this is a fault of the program: please report it with this line")
@@ -92,7 +97,7 @@ pub(super) fn query_error(failure: Failure, within_ms: u64) -> QueryError {
             None | Some("57P01" | "57P02" | "57P03" | "53300") => QueryError::Unavailable(words(&failure)),
             Some(_) => QueryError::Failed(words(&failure)),
         },
-        Failure::Json(_) | Failure::Content(_) | Failure::Displaced | Failure::Newer { .. } => {
+        Failure::Json(_) | Failure::Content(_) | Failure::Displaced | Failure::TooEarly | Failure::Newer { .. } => {
             QueryError::Failed(words(&failure))
         }
     }

@@ -9,6 +9,7 @@ mod error;
 mod fleet;
 mod frames;
 mod ids;
+mod import;
 mod mirror;
 mod partitions;
 mod pool;
@@ -32,6 +33,7 @@ use runtime::metrics::Registry;
 
 use crate::error::SinkError;
 pub use config::{InvalidUrl, PostgresSettings, PostgresUrl};
+pub use import::{Imported, import};
 pub use mirror::Mirrors;
 use pool::Pool;
 pub use read::PostgresHistory;
@@ -57,18 +59,7 @@ impl Shared {
 
 /// Makes both ends. Connects to nothing yet.
 pub fn open(settings: PostgresSettings, clock: SharedClock, registry: &Registry) -> (PostgresSink, PostgresHistory) {
-    let meters = Meters {
-        unchanged: registry.counter(
-            "sinks_alerts_unchanged_total",
-            "Alert transitions that found nothing to change.",
-            &[("sink", error::NAME)],
-        ),
-        refused: registry.counter(
-            "sinks_rows_refused_total",
-            "Rows that the server refused: they are in its dead letters.",
-            &[("sink", error::NAME)],
-        ),
-    };
+    let meters = Meters::new(registry);
     let pool = Pool::new(settings.url.clone(), settings.readers, settings.query_within);
     let shared = Arc::new(Shared { pool, settings, clock, server: Mutex::default() });
     (PostgresSink::new(Arc::clone(&shared), meters), PostgresHistory::new(shared))

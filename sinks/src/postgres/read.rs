@@ -131,7 +131,7 @@ async fn range(session: &Session, query: &RangeQuery) -> Result<RangeAnswer, Fai
     }
 }
 
-fn series_key(metric: &str, labels: &str) -> Result<SeriesKey, Failure> {
+pub(super) fn series_key(metric: &str, labels: &str) -> Result<SeriesKey, Failure> {
     let labels: Labels =
         serde_json::from_str(labels).map_err(|error| Failure::Content(format!("read labels: {error}")))?;
     SeriesKey::parse(metric, labels).map_err(|error| Failure::Content(error.to_string()))

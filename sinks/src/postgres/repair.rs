@@ -94,7 +94,7 @@ async fn repair_minute(session: &Session, request: &Request) -> Result<(), Failu
 }
 
 /// A machine's samples of a range by series, in order of time and writing.
-async fn samples(
+pub(super) async fn samples(
     session: &Session,
     machine: i32,
     (from, to): (Timestamp, Timestamp),

@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use model::{FleetMinute, LogicalTime, MachineId, Output, RejectReason, Timestamp, Width};
-use runtime::metrics::Counter;
+use runtime::metrics::{Counter, Registry};
 use tracing::{error, warn};
 
 use super::error::{Failure, is_refusal, message};
@@ -27,6 +27,16 @@ pub(super) struct Meters {
     pub(super) unchanged: Counter,
     /// Rows that the server refused.
     pub(super) refused: Counter,
+}
+
+impl Meters {
+    pub(super) fn new(registry: &Registry) -> Self {
+        let counter = |name, help| registry.counter(name, help, &[("sink", super::error::NAME)]);
+        Self {
+            unchanged: counter("sinks_alerts_unchanged_total", "Alert transitions that found nothing to change."),
+            refused: counter("sinks_rows_refused_total", "Rows that the server refused: they are in its dead letters."),
+        }
+    }
 }
 
 /// How a batch is written.

@@ -6,6 +6,7 @@
 mod chunk;
 mod config;
 mod expire;
+pub(crate) mod export;
 mod fleet;
 mod gather;
 mod open;

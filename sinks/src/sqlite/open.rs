@@ -12,7 +12,7 @@ use tracing::{error, warn};
 use crate::error::SinkError;
 
 pub(super) const NAME: &str = "history";
-const FILE: &str = "history.db";
+pub(super) const FILE: &str = "history.db";
 /// Lies beside the file when it turned out to be damaged while it was in use.
 const MARK: &str = "history.db.damaged";
 

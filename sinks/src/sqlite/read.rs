@@ -149,7 +149,11 @@ fn machine_row(sql: &Connection, machine: &MachineId) -> rusqlite::Result<Option
 }
 
 /// The machine's series of these metrics, with their row ids.
-fn series_rows(sql: &Connection, machine: i64, metrics: &[String]) -> Result<Vec<(i64, Arc<SeriesKey>)>, ReadError> {
+pub(super) fn series_rows(
+    sql: &Connection,
+    machine: i64,
+    metrics: &[String],
+) -> Result<Vec<(i64, Arc<SeriesKey>)>, ReadError> {
     let mut select =
         sql.prepare_cached("SELECT id, metric, labels FROM series WHERE machine_id = ?1 ORDER BY metric, labels")?;
     let mut rows = select.query([machine])?;
@@ -296,7 +300,7 @@ fn push_window(row: &Row<'_>, points: &mut SeriesPoints) -> rusqlite::Result<()>
     Ok(())
 }
 
-fn alerts(sql: &Connection, text: &str, parameters: impl rusqlite::Params) -> Result<Vec<Alert>, ReadError> {
+pub(super) fn alerts(sql: &Connection, text: &str, parameters: impl rusqlite::Params) -> Result<Vec<Alert>, ReadError> {
     let mut select = sql.prepare_cached(text)?;
     let mut rows = select.query(parameters)?;
     let mut alerts = Vec::new();
@@ -333,7 +337,7 @@ fn standing(row: &Row<'_>) -> rusqlite::Result<Option<Standing>> {
     Ok(word.and_then(|word| Standing::parse(&word, silence.as_deref())))
 }
 
-fn dead_letter(row: &Row<'_>) -> Result<Rejected, ReadError> {
+pub(super) fn dead_letter(row: &Row<'_>) -> Result<Rejected, ReadError> {
     let (machine, reason): (String, String) = (row.get(0)?, row.get(1)?);
     let unknown =
         || ReadError::Content(format!("dead letter has an unknown reason {reason}: a newer program wrote it"));

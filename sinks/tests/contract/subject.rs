@@ -7,7 +7,9 @@ use model::{Change, LogicalTime, Output, Severity, Timestamp, Width};
 use runtime::clock::ManualClock;
 use runtime::metrics::Registry;
 #[cfg(feature = "integration")]
-use sinks::postgres::{PostgresHistory, PostgresSettings, PostgresSink, PostgresUrl};
+use sinks::error::SinkError;
+#[cfg(feature = "integration")]
+use sinks::postgres::{Imported, PostgresHistory, PostgresSettings, PostgresSink, PostgresUrl};
 use sinks::sink::{Group, Sink};
 use sinks::sqlite::{SqliteHistory, SqliteSettings, SqliteSink, open};
 use tempfile::TempDir;
@@ -50,6 +52,13 @@ pub(crate) struct Sqlite {
     dir: TempDir,
 }
 
+#[cfg(feature = "integration")]
+impl Sqlite {
+    pub(crate) fn dir(&self) -> &std::path::Path {
+        self.dir.path()
+    }
+}
+
 impl Subject for Sqlite {
     type Sink = SqliteSink;
     type Reader = SqliteHistory;
@@ -75,6 +84,26 @@ pub(crate) struct Postgres {
 }
 
 #[cfg(feature = "integration")]
+impl Postgres {
+    /// On another server.
+    pub(crate) async fn at(server: &str) -> Self {
+        let database = testkit::postgres::Database::on(server).await.unwrap();
+        Self { url: PostgresUrl::parse(database.url()).unwrap() }
+    }
+
+    /// What a data folder holds.
+    pub(crate) async fn import(&self, dir: &std::path::Path) -> Result<Imported, SinkError> {
+        let clock = ManualClock::at(at(100_000).micros()).shared();
+        sinks::postgres::import(dir, &self.settings(), &clock, |_| {}).await
+    }
+
+    fn settings(&self) -> PostgresSettings {
+        let week = std::time::Duration::from_secs(7 * 86_400);
+        PostgresSettings { raw_kept: week, hour_kept: week, ..PostgresSettings::new(self.url.clone(), "hub") }
+    }
+}
+
+#[cfg(feature = "integration")]
 impl Subject for Postgres {
     type Sink = PostgresSink;
     type Reader = PostgresHistory;
@@ -85,11 +114,8 @@ impl Subject for Postgres {
     }
 
     async fn open(&self) -> (PostgresSink, PostgresHistory) {
-        let week = std::time::Duration::from_secs(7 * 86_400);
-        let settings =
-            PostgresSettings { raw_kept: week, hour_kept: week, ..PostgresSettings::new(self.url.clone(), "hub") };
         let clock = ManualClock::at(at(100_000).micros()).shared();
-        let (mut sink, history) = sinks::postgres::open(settings, clock, &Registry::new());
+        let (mut sink, history) = sinks::postgres::open(self.settings(), clock, &Registry::new());
         // Makes the tables, for those who read before anything is written.
         sink.connect().await.unwrap();
         (sink, history)
