@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
+use synthetic::command::Outcome;
 
 use crate::config::{Config, Sources};
 use crate::exit::Exit;
@@ -66,8 +67,9 @@ enum Command {
     Collector(collector::program::Flags),
     /// The public relay (not built yet)
     Edge,
-    /// Synthetic transactions and load (not built yet)
-    Synth,
+    /// Made-up load for a hub, timed and compared with what the hub has
+    #[command(subcommand)]
+    Synth(synthetic::options::Command),
     /// Threshold rules as a file
     #[command(subcommand)]
     Rules(RulesCommand),
@@ -154,7 +156,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>, variables: Vec<(String, Str
         Command::Hub => configured(&sources, |config| serve(Role::Hub, config)),
         Command::Collector(flags) => return run_collector(flags, &sources),
         Command::Edge => not_built("edge"),
-        Command::Synth => not_built("synth"),
+        Command::Synth(command) => run_synth(&command),
         Command::Rules(command) => run_rules(&command, &sources),
         Command::Config(ConfigCommand::Check) => configured(&sources, check_config),
         Command::Config(ConfigCommand::Print) => print_config(&sources),
@@ -279,6 +281,14 @@ fn run_replay(file: &Path, workers: u16, runs: u16) -> Exit {
             complain(format_args!("{error:#}"));
             Exit::Failed
         }
+    }
+}
+
+fn run_synth(command: &synthetic::options::Command) -> Exit {
+    match synthetic::command::main(command, &mut std::io::stdout()) {
+        Outcome::Fine => Exit::Fine,
+        Outcome::Failed => Exit::Failed,
+        Outcome::Usage => Exit::Usage,
     }
 }
 

@@ -30,7 +30,7 @@ const RULE: &str = "# ours\n[[rule]]\nname = \"busy\"\nmetric = \"CPU_PERCENT\"\
 fn each_end_has_its_exit_code() {
     let folder = private_dir().unwrap();
     let broken = file(folder.path(), "broken.toml", "[[rule]]\nname = 3\n");
-    let cases: [(&[&str], i32); 12] = [
+    let cases: [(&[&str], i32); 13] = [
         (&["--version"], 0),
         (&["help"], 0),
         (&["config", "check"], 0),
@@ -38,7 +38,8 @@ fn each_end_has_its_exit_code() {
         (&["no-such-command"], 2),
         (&["bench", "replay"], 2),
         (&["edge"], 64),
-        (&["synth"], 64),
+        (&["synth"], 2),
+        (&["synth", "run", "--late", "2"], 2),
         (&["db", "migrate"], 64),
         (&["config", "check", "--log-format", "yaml"], 78),
         (&["rules", "validate", &broken], 78),

@@ -20,6 +20,7 @@ pub mod record;
 pub mod rule;
 pub mod series;
 pub mod silence;
+pub mod synthetic;
 pub mod time;
 pub mod window;
 

@@ -122,6 +122,23 @@ impl Program {
         body
     }
 
+    /// Its HTTP address.
+    pub(crate) fn http(&self) -> &str {
+        &self.http
+    }
+
+    /// Stops it as a whole, and lets it go on after this time.
+    pub(crate) fn pause_for(&self, time: std::time::Duration) {
+        let signal = |name: &str| {
+            let id = self.child.id().to_string();
+            assert!(Command::new("kill").args([name, &id]).status().unwrap().success());
+        };
+        signal("-STOP");
+        #[expect(clippy::disallowed_methods, reason = "the length of the pause is what the test is about")]
+        std::thread::sleep(time);
+        signal("-CONT");
+    }
+
     /// Exit code of a command that asks this hub.
     pub(crate) fn ask(&self, command: &str) -> Option<i32> {
         let mut program = Command::new(env!("CARGO_BIN_EXE_sysmonstm"));

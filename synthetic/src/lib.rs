@@ -1,0 +1,23 @@
+//! Synthetic: load that is made up, sent to a hub as collectors send theirs, and followed to the other end.
+//!
+//! `plan` and `schedule` say what is sent when, from a seed alone; `lane` and `link` send it over gRPC and hear what the hub says; `latency` and
+//! `measure` time it; `truth` knows what the hub must have afterwards, `verify` asks it; `report` tells. `command` is `sysmonstm synth`.
+
+pub mod command;
+pub mod domain;
+pub mod http;
+mod lane;
+pub mod latency;
+mod link;
+pub mod measure;
+pub mod options;
+pub mod plan;
+mod progress;
+pub mod report;
+pub mod run;
+pub mod schedule;
+mod search;
+pub mod truth;
+pub mod verify;
+mod watch;
+mod wire;
