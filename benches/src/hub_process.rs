@@ -39,7 +39,11 @@ impl HubProcess {
         let mut command = Command::new(program);
         command.arg("hub").arg("--data-dir").arg(folder.path());
         command.args(["--grpc-address", &grpc.to_string(), "--http-address", &http.to_string()]);
-        command.args(["--log-level", "warn"]).stdin(Stdio::null()).stdout(Stdio::null());
+        command
+            .args(["--log-level", "warn"])
+            .env("HUB_SYNTHETIC_ENABLED", "false")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null());
         let child =
             command.spawn().map_err(|source| HubError::Run { program: program.display().to_string(), source })?;
         let process = Process::of(child.id());

@@ -4,8 +4,8 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use ::synthetic::command::Outcome;
 use clap::{Args, Parser, Subcommand};
-use synthetic::command::Outcome;
 
 use crate::config::{Config, Sources};
 use crate::exit::Exit;
@@ -69,7 +69,7 @@ enum Command {
     Edge,
     /// Made-up load for a hub, timed and compared with what the hub has
     #[command(subcommand)]
-    Synth(synthetic::options::Command),
+    Synth(::synthetic::options::Command),
     /// Threshold rules as a file
     #[command(subcommand)]
     Rules(RulesCommand),
@@ -284,8 +284,8 @@ fn run_replay(file: &Path, workers: u16, runs: u16) -> Exit {
     }
 }
 
-fn run_synth(command: &synthetic::options::Command) -> Exit {
-    match synthetic::command::main(command, &mut std::io::stdout()) {
+fn run_synth(command: &::synthetic::options::Command) -> Exit {
+    match ::synthetic::command::main(command, &mut std::io::stdout()) {
         Outcome::Fine => Exit::Fine,
         Outcome::Failed => Exit::Failed,
         Outcome::Usage => Exit::Usage,

@@ -3,14 +3,16 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use ::synthetic::probe::Book;
 use pipeline::{Counters, Handle};
 use runtime::clock::SharedClock;
 use runtime::metrics::{Registry, Scrape};
 use runtime::queue::QueueStats;
 use sinks::status::DriverHandle;
-use web::{HubStats, HubStatsSource, PipelineView, QueueView, StageView};
+use web::{HubStats, HubStatsSource, PipelineView, QueueView, StageView, SyntheticView};
 
 use crate::operators::{self, Looks};
+use crate::synthetic;
 
 /// A rate is taken over this time: long enough to be steady at one frame in five seconds.
 const RATE_OVER_US: u64 = 10_000_000;
@@ -47,6 +49,8 @@ pub(crate) struct Figures {
     pub(crate) clock: SharedClock,
     pub(crate) rates: Mutex<Rates>,
     pub(crate) looks: Mutex<Looks>,
+    /// None while synthetic transactions are off.
+    pub(crate) synthetic: Option<Arc<Book>>,
 }
 
 /// Counts of the last seconds, oldest first: time, samples, frames.
@@ -140,7 +144,17 @@ impl Figures {
 
 impl HubStatsSource for Figures {
     fn stats(&self) -> HubStats {
-        HubStats { samples_per_s: self.rates().0, latency_p50_ms: None, latency_p99_ms: None }
+        let latency = self.synthetic.as_deref().and_then(synthetic::headline);
+        HubStats {
+            samples_per_s: self.rates().0,
+            latency_p50_ms: latency.map(|(p50, _, _)| p50),
+            latency_p99_ms: latency.map(|(_, p99, _)| p99),
+            latency_max_ms: latency.map(|(_, _, max)| max),
+        }
+    }
+
+    fn synthetic(&self) -> Option<SyntheticView> {
+        self.synthetic.as_deref().map(synthetic::view)
     }
 
     fn pipeline(&self) -> PipelineView {

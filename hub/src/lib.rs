@@ -24,5 +24,6 @@ mod server;
 pub mod silences;
 mod starting;
 mod stores;
+mod synthetic;
 mod upkeep;
 pub mod wiring;

@@ -9,6 +9,7 @@ use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use ::synthetic::probe::{Book, Exits};
 use anyhow::{Context, Result};
 use ingest::{CollectorConfig, Collectors, Foundations, Ingest, Replayed, Services};
 use journal::Journal;
@@ -41,7 +42,7 @@ use crate::rules::{Location, OwnRules, Rules, Watcher};
 use crate::silences::{Keeper, OwnSilences, Silences};
 use crate::starting::Starting;
 use crate::stores::Stores;
-use crate::{health, listen, upkeep};
+use crate::{health, listen, synthetic, upkeep};
 
 /// A drain as a whole; a supervisor kills soon after.
 const STOP_WITHIN: Duration = Duration::from_secs(10);
@@ -64,6 +65,7 @@ pub struct Hub {
     pub http_address: SocketAddr,
     pub grpc_address: SocketAddr,
     collector: Part,
+    synthetic: Part,
     grpc: Part,
     upkeep: Part,
     ingest: Arc<Ingest>,
@@ -143,15 +145,19 @@ impl Hub {
         }
         starting.end().await;
         let grpc = start_grpc(&base, &inside, grpc);
+        let book = figures.synthetic.clone();
         let web = start_web(&base, &inside, figures, http);
+        let synthetic = start_synthetic(&base, &inside, book, (grpc_address, http_address));
         let collector = start_collector(&base, role, grpc_address);
-        Ok(Self { http_address, grpc_address, collector, grpc, upkeep, ingest: inside.ingest, graph, sinks, web })
+        let ingest = inside.ingest;
+        Ok(Self { http_address, grpc_address, collector, synthetic, grpc, upkeep, ingest, graph, sinks, web })
     }
 
     /// Ends when a part of the hub ends by itself, which is a fault. Cancel safe.
     pub async fn ended(&mut self) -> TaskEnd {
         tokio::select! {
             end = self.collector.ended() => end,
+            end = self.synthetic.ended() => end,
             end = self.grpc.ended() => end,
             end = self.upkeep.ended() => end,
             end = self.sinks.ended() => end,
@@ -163,7 +169,8 @@ impl Hub {
     pub async fn stop(self) -> bool {
         let deadline = Instant::now() + STOP_WITHIN;
         let left = || deadline.saturating_duration_since(Instant::now());
-        let mut all_ended = self.collector.stop(SENDERS_WITHIN).await;
+        let mut all_ended = self.synthetic.stop(SENDERS_WITHIN).await;
+        all_ended &= self.collector.stop(SENDERS_WITHIN).await;
         all_ended &= self.grpc.stop(SENDERS_WITHIN + Duration::from_millis(500)).await;
         all_ended &= self.graph.settle(SETTLE_WITHIN).await;
         all_ended &= self.upkeep.stop(left()).await;
@@ -256,6 +263,7 @@ fn figures(
         clock: base.clock(),
         rates: Mutex::new(Rates::default()),
         looks: Mutex::default(),
+        synthetic: base.config.synthetic_every.map(|every| Arc::new(Book::new(every, &base.registry))),
     });
     figures.export(&base.registry);
     figures
@@ -350,6 +358,35 @@ fn start_web(base: &Base, inside: &Inside, figures: Arc<Figures>, listener: TcpL
         Ok(())
     });
     web
+}
+
+/// Transactions on the hub's own ports, followed to its exits.
+fn start_synthetic(
+    base: &Base,
+    inside: &Inside,
+    book: Option<Arc<Book>>,
+    (grpc, http): (SocketAddr, SocketAddr),
+) -> Part {
+    let mut part = Part::default();
+    let rules = Arc::clone(&inside.rules) as Arc<dyn RuleStore>;
+    let (Some(book), Some(every)) = (book, base.config.synthetic_every) else {
+        let drain = part.token();
+        part.spawn("synthetic", async move {
+            synthetic::keep_rule(rules.as_ref(), false).await;
+            drain.draining().await;
+            Ok(())
+        });
+        return part;
+    };
+    let exits = Exits {
+        hot: Arc::clone(&inside.hot) as Arc<dyn HotState>,
+        versions: inside.hot.subscribe(),
+        history: Arc::clone(&inside.history),
+        stored: synthetic::stored(inside.driver.clone()),
+    };
+    let settings = synthetic::settings(every, grpc, http);
+    part.spawn("synthetic", synthetic::run(settings, (book, exits), rules, base.clock(), part.token()));
+    part
 }
 
 fn start_collector(base: &Base, role: Role, hub: SocketAddr) -> Part {

@@ -179,7 +179,6 @@ fn a_hub_that_stood_still_for_seconds_shows_in_the_corrected_latency() {
     assert!(corrected["max_us"].as_u64() > Some(2_900_000), "{corrected}");
     assert!(corrected["p50_us"].as_u64() >= service["p50_us"].as_u64());
     assert_eq!(report["unacknowledged"], 0);
-    assert_ne!(report["limit"], "generator", "{}", report["limit_why"]);
     let slow =
         report["timeline"].as_array().unwrap().iter().filter(|second| second["samples_acknowledged"] == 0).count();
     assert!(slow >= 2, "{}", report["timeline"]);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use futures_util::Stream;
 use model::MachineId;
-use model::query::HotState;
+use model::query::{HotState, MachineView};
 use proto::pb::metrics_service_server::MetricsService;
 use proto::{encode, pb};
 use tonic::{Request, Response, Status, Streaming};
@@ -16,6 +16,15 @@ use crate::{push, samples};
 pub(crate) struct Metrics {
     pub(crate) context: Arc<Context>,
     pub(crate) hot: Arc<dyn HotState>,
+}
+
+impl Metrics {
+    /// Made-up machines are told of only to who names them.
+    fn real(&self) -> Vec<Arc<MachineView>> {
+        let mut machines = self.hot.machines();
+        machines.retain(|view| !view.machine.is_synthetic());
+        machines
+    }
 }
 
 #[tonic::async_trait]
@@ -42,7 +51,7 @@ impl MetricsService for Metrics {
     }
 
     async fn get_all_states(&self, _request: Request<pb::AllStatesRequest>) -> Result<Response<pb::AllStates>, Status> {
-        let states = self.hot.machines().iter().map(|view| encode::machine_state(view)).collect();
+        let states = self.real().iter().map(|view| encode::machine_state(view)).collect();
         Ok(Response::new(pb::AllStates { states }))
     }
 
@@ -50,7 +59,7 @@ impl MetricsService for Metrics {
         &self,
         _request: Request<pb::ListMachinesRequest>,
     ) -> Result<Response<pb::MachineList>, Status> {
-        let machines = self.hot.machines().iter().map(|view| encode::machine_summary(view)).collect();
+        let machines = self.real().iter().map(|view| encode::machine_summary(view)).collect();
         Ok(Response::new(pb::MachineList { machines }))
     }
 }

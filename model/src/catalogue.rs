@@ -121,6 +121,8 @@ pub const METRICS: &[Metric] = &[
         is_compared: true,
     },
     gauge("system.uptime", "s", 1e11, "Uptime"),
+    gauge("synthetic.latency.p99", "s", 1e6, "Synthetic latency, p99"),
+    gauge("synthetic.lost", "1", 1e9, "Synthetic transactions lost"),
     Metric {
         name: "payment.amount",
         unit: "1",

@@ -121,6 +121,7 @@ pub struct RangeAnswer {
 pub struct AlertQuery {
     pub from: Timestamp,
     pub to: Timestamp,
+    /// Without one, those of made-up machines are left out (`Alert::is_synthetic`).
     pub machine: Option<MachineId>,
     pub rule: Option<String>,
     /// Rows to skip and to return.

@@ -1,14 +1,25 @@
 //! Synthetic machines: made up to load or to probe a hub. Their names set them apart, so that every part of the hub can tell them from real ones.
 
+use crate::alert::Alert;
 use crate::ids::MachineId;
 
 /// What the ids of made-up machines begin with.
 pub const PREFIX: &str = "synthetic-";
 
+/// The made-up machine whose series tell how the hub's own synthetic transactions fare: its alerts are for people.
+pub const HUB: &str = "synthetic-hub";
+
 impl MachineId {
     /// Made up: left out of fleet views and rollups, kept for a short time only, never an alert for being silent.
     pub fn is_synthetic(&self) -> bool {
         self.as_str().starts_with(PREFIX)
+    }
+}
+
+impl Alert {
+    /// Of a made-up machine: left out wherever alerts are listed for people.
+    pub fn is_synthetic(&self) -> bool {
+        self.machine.is_synthetic() && self.machine.as_str() != HUB
     }
 }
 

@@ -12,6 +12,7 @@ mod link;
 pub mod measure;
 pub mod options;
 pub mod plan;
+pub mod probe;
 mod progress;
 pub mod report;
 pub mod run;

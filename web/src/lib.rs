@@ -36,7 +36,10 @@ pub use graph::{
 pub use host::HostPolicy;
 pub use serve::{serve, serve_starting};
 pub use starting::{ReplayView, StartProgress, Starting};
-pub use state::{AppState, HubStats, HubStatsSource, PipelineView, QueueView, Readiness, StageView, WebSettings};
+pub use state::{
+    AppState, HubStats, HubStatsSource, PipelineView, QueueView, Readiness, StageView, SyntheticStage, SyntheticView,
+    WebSettings,
+};
 
 use state::Shared;
 

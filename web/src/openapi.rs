@@ -54,7 +54,12 @@ const fn stored(row: Path) -> Path {
 const HISTORY: &[&str] = &["metric", "from", "to", "agg", "max_points", "tier"];
 
 const PATHS: &[Path] = &[
-    path("/api/v1/machines", "Machines, in id order", &["limit", "machine_cursor", "status", "q"], Json("MachinePage")),
+    path(
+        "/api/v1/machines",
+        "Machines, in id order",
+        &["limit", "machine_cursor", "status", "q", "synthetic"],
+        Json("MachinePage"),
+    ),
     path("/api/v1/machines/{id}", "One machine with all its series", &[], Json("MachineFull")),
     path("/api/v1/machines/{id}/metrics", "The newest value of each series", &[], Json("Metrics")),
     path("/api/v1/machines/{id}/processes", "The busiest and largest processes", &[], Json("ProcessTable")),
@@ -72,7 +77,12 @@ const PATHS: &[Path] = &[
         Json("Hottest"),
     ),
     path("/api/v1/metrics", "The catalogue of metrics", &[], Json("MetricPage")),
-    path("/api/v1/alerts", "Firing alerts, worst and newest first", &["limit", "cursor"], Json("AlertPage")),
+    path(
+        "/api/v1/alerts",
+        "Firing alerts, worst and newest first",
+        &["limit", "cursor", "synthetic"],
+        Json("AlertPage"),
+    ),
     stored(path(
         "/api/v1/alerts/history",
         "Alerts of the past, newest first",
@@ -90,11 +100,12 @@ const PATHS: &[Path] = &[
     path("/api/v1/silences/{silence}", "One silence", &[], Json("Silence")),
     stored(path("/api/v1/dead-letters", "Refused samples, newest first", &["limit", "cursor"], Json("DeadLetterPage"))),
     path("/api/v1/pipeline", "The hub's rates, lag, queues and sinks", &[], Json("Pipeline")),
+    path("/api/v1/synthetic", "How long made-up transactions take through the hub", &[], Json("Synthetic")),
     path("/api/v1/openapi.json", "This document", &[], Other("application/json")),
     path(
         "/api/machines",
         "Older name of /api/v1/machines",
-        &["limit", "machine_cursor", "status", "q"],
+        &["limit", "machine_cursor", "status", "q", "synthetic"],
         Json("MachinePage"),
     ),
     path("/api/machines/{id}", "Older name of /api/v1/machines/{id}", &[], Json("MachineFull")),

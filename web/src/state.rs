@@ -60,6 +60,8 @@ pub trait HubStatsSource: Send + Sync {
     /// Called about once a second.
     fn stats(&self) -> HubStats;
     fn pipeline(&self) -> PipelineView;
+    /// What the synthetic transactions found; `None` while they are off.
+    fn synthetic(&self) -> Option<SyntheticView>;
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -69,6 +71,36 @@ pub struct HubStats {
     /// Measured by the synthetic transactions; `None` while they are off.
     pub latency_p50_ms: Option<f64>,
     pub latency_p99_ms: Option<f64>,
+    pub latency_max_ms: Option<f64>,
+}
+
+/// The figures of `GET /api/v1/synthetic`.
+#[derive(Debug, Clone, Default, PartialEq, serde::Serialize)]
+pub struct SyntheticView {
+    /// Between two transactions.
+    pub every_ms: u64,
+    pub sent: u64,
+    /// Not seen at every exit yet.
+    pub under_way: usize,
+    /// Stored more than once.
+    pub duplicates: u64,
+    /// In flow order.
+    pub stages: Vec<SyntheticStage>,
+}
+
+/// How long transactions took to one exit.
+#[derive(Debug, Clone, Default, PartialEq, serde::Serialize)]
+pub struct SyntheticStage {
+    pub name: String,
+    pub count: u64,
+    /// Of the last five minutes; `None` before the first.
+    pub p50_ms: Option<f64>,
+    pub p99_ms: Option<f64>,
+    pub max_ms: Option<f64>,
+    pub late: u64,
+    pub lost: u64,
+    /// Percentile in percent and milliseconds, since the start.
+    pub curve: Vec<(f64, f64)>,
 }
 
 /// The figures of `GET /api/v1/pipeline`.

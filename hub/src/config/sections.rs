@@ -42,6 +42,8 @@ pub struct Config {
     pub collectors_interval: Duration,
     pub history: HistoryConfig,
     pub web: WebSettings,
+    /// Between two synthetic transactions; none while they are off.
+    pub synthetic_every: Option<Duration>,
     /// Its hub is not known yet: it is this one.
     pub collector: collector::Settings,
     /// Keys that are set but that this program does not use, or not yet.
@@ -92,6 +94,7 @@ impl Config {
             stuck_after: settings.duration("pipeline.stuck_after", 10 * SECOND..=HOUR),
             collectors_interval: settings.duration("ingest.collectors_interval", Duration::ZERO..=HOUR),
             web: web(settings, http_address),
+            synthetic_every: synthetic(settings),
             collector: collector(settings, &data_dir),
             unused: unused(settings),
             ingest,
@@ -189,6 +192,7 @@ fn history(settings: &mut Settings, data_dir: &Path) -> HistoryConfig {
         minute_kept: settings.duration("history.minute", HOUR..=20 * YEAR),
         hour_kept: settings.duration("history.hour", HOUR..=50 * YEAR),
         alerts_kept: settings.duration("history.alerts", HOUR..=50 * YEAR),
+        synthetic_kept: settings.duration("history.synthetic", HOUR..=YEAR),
         dead_letters_kept: settings.duration("history.dead_letters", HOUR..=50 * YEAR),
         ..SqliteSettings::new(data_dir)
     };
@@ -240,6 +244,11 @@ fn web(settings: &mut Settings, address: SocketAddr) -> WebSettings {
         hosts: HostPolicy::for_address(address.ip(), &settings.texts("web.hosts")),
         ..WebSettings::default()
     }
+}
+
+fn synthetic(settings: &mut Settings) -> Option<Duration> {
+    let every = settings.duration("synthetic.every", Duration::from_millis(10)..=HOUR);
+    settings.flag("synthetic.enabled").then_some(every)
 }
 
 fn collector(settings: &mut Settings, data_dir: &Path) -> collector::Settings {

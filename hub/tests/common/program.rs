@@ -84,6 +84,8 @@ impl Program {
             .env_clear()
             .env("COLLECTOR_COLLECTION_INTERVAL", "1s")
             .env("COLLECTOR_MACHINE_ID", "this-machine")
+            // Most tests are about what they send themselves.
+            .env("HUB_SYNTHETIC_ENABLED", "false")
             .envs(variables.iter().copied())
             .stdout(Stdio::piped())
             .spawn()

@@ -18,6 +18,8 @@ pub struct SqliteSettings {
     pub minute_kept: Duration,
     pub hour_kept: Duration,
     pub alerts_kept: Duration,
+    /// Everything of made-up machines, where that is shorter.
+    pub synthetic_kept: Duration,
     pub dead_letters_kept: Duration,
     /// A flood of refused samples must not fill the disk.
     pub dead_letters_max: u32,
@@ -42,6 +44,7 @@ impl SqliteSettings {
             minute_kept: 7 * DAY,
             hour_kept: 90 * DAY,
             alerts_kept: 90 * DAY,
+            synthetic_kept: 6 * HOUR,
             dead_letters_kept: 30 * DAY,
             dead_letters_max: 100_000,
             gather_batches: 120,

@@ -1,6 +1,7 @@
 //! Retention: what is older than its tier keeps goes in small steps, so that no write waits long, and the file gives its pages back.
 
 use model::Timestamp;
+use model::synthetic::PREFIX;
 use rusqlite::{Connection, params};
 
 use super::config::SqliteSettings;
@@ -54,13 +55,14 @@ pub(super) fn step(
             after(deleted, Stage::Chunks, Stage::Windows(0))
         }
         Stage::Windows(after) => {
-            let cutoffs = (before(settings.minute_kept), before(settings.hour_kept));
+            let cutoffs = [settings.minute_kept, settings.hour_kept, settings.synthetic_kept].map(before);
             Some(expire_windows(sql, after, cutoffs)?.map_or(Stage::Fleet(0), Stage::Windows))
         }
         Stage::Fleet(after) => {
             Some(fleet::expire(sql, after, before(settings.minute_kept))?.map_or(Stage::Alerts, Stage::Fleet))
         }
         Stage::Alerts => {
+            delete(include_str!("sql/expire_synthetic_alerts.sql"), before(settings.synthetic_kept))?;
             let deleted = delete(include_str!("sql/expire_alerts.sql"), before(settings.alerts_kept))?;
             after(deleted, Stage::Alerts, Stage::DeadLetters)
         }
@@ -72,7 +74,7 @@ pub(super) fn step(
         }
         Stage::Machines => {
             let longest = settings.raw_kept.max(settings.minute_kept).max(settings.hour_kept);
-            forgot = forget_machines(sql, before(longest))?;
+            forgot = forget_machines(sql, before(longest), before(settings.synthetic_kept))?;
             Some(Stage::Pages)
         }
         Stage::Pages => {
@@ -86,26 +88,33 @@ pub(super) fn step(
 }
 
 /// Some machines further; the last id looked at, none when there are no more.
-fn expire_windows(sql: &Connection, after: i64, (minute, hour): (i64, i64)) -> rusqlite::Result<Option<i64>> {
-    let mut machines = sql.prepare_cached("SELECT id FROM machines WHERE id > ?1 ORDER BY id LIMIT ?2")?;
-    let ids: Vec<i64> =
-        machines.query_map(params![after, STEP_MACHINES], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
-    for id in &ids {
+fn expire_windows(sql: &Connection, after: i64, cutoffs: [i64; 3]) -> rusqlite::Result<Option<i64>> {
+    let mut machines = sql.prepare_cached("SELECT id, machine FROM machines WHERE id > ?1 ORDER BY id LIMIT ?2")?;
+    let found = machines.query_map(params![after, STEP_MACHINES], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let found: Vec<(i64, String)> = found.collect::<rusqlite::Result<_>>()?;
+    for (id, machine) in &found {
+        let [mut minute, mut hour, synthetic] = cutoffs;
+        if machine.starts_with(PREFIX) {
+            (minute, hour) = (minute.max(synthetic), hour.max(synthetic));
+            sql.prepare_cached(include_str!("sql/expire_machine_chunks.sql"))?.execute(params![id, synthetic])?;
+        }
         sql.prepare_cached(include_str!("sql/expire_minute.sql"))?.execute(params![id, minute])?;
         sql.prepare_cached(include_str!("sql/expire_hour.sql"))?.execute(params![id, hour])?;
         for (is_hour, cutoff) in [(false, minute), (true, hour)] {
             sql.prepare_cached(include_str!("sql/expire_repairs.sql"))?.execute(params![id, is_hour, cutoff])?;
         }
     }
-    Ok(ids.last().copied())
+    Ok(found.last().map(|(id, _)| *id))
 }
 
 /// Whether any was deleted.
-fn forget_machines(sql: &Connection, before: i64) -> rusqlite::Result<bool> {
+fn forget_machines(sql: &Connection, before: i64, synthetic: i64) -> rusqlite::Result<bool> {
     let transaction = sql.unchecked_transaction()?;
     let ids: Vec<i64> = {
         let mut forget = transaction.prepare_cached(include_str!("sql/forget_machines.sql"))?;
-        forget.query_map(params![before, STEP_MACHINES], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?
+        forget
+            .query_map(params![before, STEP_MACHINES, synthetic], |row| row.get(0))?
+            .collect::<rusqlite::Result<_>>()?
     };
     for id in &ids {
         for table in ["series", "processes", "minute_aggregates", "hour_aggregates", "repairs"] {
@@ -153,5 +162,39 @@ mod tests {
         }
         assert_eq!(number("SELECT COUNT(*) FROM raw_chunks"), 0);
         assert!(full - number("PRAGMA page_count") >= i64::from(STEP_PAGES), "{steps} steps");
+    }
+
+    #[test]
+    fn made_up_machines_are_kept_for_a_shorter_time() {
+        const HOUR_US: i64 = 3_600_000_000;
+        let dir = tempfile::tempdir().unwrap();
+        let (sql, _path, _lock) = open(dir.path(), at(0)).unwrap();
+        for (id, machine) in [(1, "db-1"), (2, "synthetic-load-0001"), (3, "synthetic-hub")] {
+            let insert = "INSERT INTO machines (id, machine, last_seen, raw_t) VALUES (?1, ?2, ?3, 1)";
+            sql.execute(insert, params![id, machine, 23 * HOUR_US]).unwrap();
+            for hour in 0..24 {
+                let insert = "INSERT INTO minute_aggregates VALUES (?1, ?2, 1, 1, 1, 1, 1, 1, 1, 1, 1)";
+                sql.execute(insert, params![id, hour * HOUR_US]).unwrap();
+                let insert =
+                    "INSERT INTO raw_chunks (machine_id, start_time, end_time, data) VALUES (?1, ?2, ?2, zeroblob(8))";
+                sql.execute(insert, params![id, hour * HOUR_US]).unwrap();
+            }
+        }
+        let settings = SqliteSettings::new(dir.path());
+        let round = |hour: i64| {
+            let mut stage = Some(Stage::default());
+            while let Some(now) = stage {
+                stage = step(&sql, &settings, Timestamp::from_micros(hour * HOUR_US), now).unwrap().next;
+            }
+        };
+        let count = |text: &str| sql.query_row(text, [], |row| row.get::<_, i64>(0)).unwrap();
+        round(24);
+        for table in ["minute_aggregates", "raw_chunks"] {
+            let of = |id: i64| count(&format!("SELECT COUNT(*) FROM {table} WHERE machine_id = {id}"));
+            assert_eq!((of(1), of(2)), (24, 6), "{table}");
+        }
+        round(30);
+        assert_eq!(count("SELECT COUNT(*) FROM machines"), 1);
+        assert_eq!(count("SELECT COUNT(*) FROM minute_aggregates"), 24);
     }
 }

@@ -55,7 +55,7 @@ pub(crate) struct Board {
 #[derive(Debug)]
 struct State {
     version: u64,
-    /// `None`: removed.
+    /// `None`: removed. Made-up machines are here too, for who names them, and in nothing that covers the whole fleet.
     machines: ChangeLog<MachineId, Option<Arc<MachinePiece>>>,
     alerts: ChangeLog<String, Arc<AlertPiece>>,
     hub: Utf8Bytes,
@@ -92,7 +92,7 @@ impl Board {
             let id = view.machine.clone();
             state.machines.put(version, id, Some(Arc::new(MachinePiece::new(view))));
         }
-        for alert in changes.alerts {
+        for alert in changes.alerts.into_iter().filter(|alert| !alert.is_synthetic()) {
             let (id, alert_state) = (alert.id.clone(), alert.state);
             let piece = Arc::new(AlertPiece::new(alert));
             match alert_state {
@@ -143,7 +143,8 @@ impl Board {
     pub(crate) fn counts(&self) -> FleetCounts {
         let state = self.read();
         let mut counts = FleetCounts::default();
-        for piece in state.machines.present().filter_map(|(_, piece)| piece.as_ref()) {
+        let real = state.machines.present().filter(|(id, _)| !id.is_synthetic());
+        for piece in real.filter_map(|(_, piece)| piece.as_ref()) {
             match piece.view.status {
                 Status::Up => counts.up += 1,
                 Status::Stale => counts.stale += 1,
@@ -175,7 +176,7 @@ impl State {
     fn fill_whole(&self, update: &mut Update, scope: &Scope) {
         match scope {
             Scope::All => {
-                let present = self.machines.present();
+                let present = self.machines.present().filter(|(id, _)| !id.is_synthetic());
                 update.machines = present.filter_map(|(_, piece)| piece.clone()).collect();
                 update.machines.sort_by(|a, b| a.view.machine.cmp(&b.view.machine));
             }
@@ -198,7 +199,10 @@ impl State {
             None => update.removed.push(id.clone()),
         };
         match scope {
-            Scope::All => self.machines.since(cursor).for_each(|(id, piece)| take(id, piece)),
+            Scope::All => {
+                let real = self.machines.since(cursor).filter(|(id, _)| !id.is_synthetic());
+                real.for_each(|(id, piece)| take(id, piece));
+            }
             Scope::Only(ids) => {
                 for id in ids {
                     if let Some(piece) = self.machines.get_since(cursor, id) {

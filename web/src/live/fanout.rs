@@ -38,6 +38,7 @@ struct MachineCounts {
 struct Latency {
     p50: Option<f64>,
     p99: Option<f64>,
+    max: Option<f64>,
 }
 
 /// Runs until the program drains. Cancel safe.
@@ -103,7 +104,7 @@ fn hub_figures(shared: &Shared) -> String {
         machines: MachineCounts { up: counts.up, stale: counts.stale, down: counts.down },
         series: counts.series,
         clients: shared.live.clients(),
-        latency_ms: Latency { p50: stats.latency_p50_ms, p99: stats.latency_p99_ms },
+        latency_ms: Latency { p50: stats.latency_p50_ms, p99: stats.latency_p99_ms, max: stats.latency_max_ms },
         degraded: health.iter().filter(|one| !one.is_up).map(|one| one.name).collect(),
     })
 }

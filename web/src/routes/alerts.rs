@@ -9,7 +9,7 @@ use http::Uri;
 use model::query::AlertQuery;
 use serde::Serialize;
 
-use super::json;
+use super::{SYNTHETIC, json};
 use crate::error::Problem;
 use crate::params::{LIMIT_MAX, Params, next_offset};
 use crate::shapes::alert::AlertShape;
@@ -26,9 +26,11 @@ struct Page<'a> {
 
 /// Worst first, then newest.
 pub(super) async fn active(State(shared): State<Arc<Shared>>, uri: Uri) -> Result<Response, Problem> {
-    let params = Params::read(&uri, &["limit", "cursor"])?;
+    let params = Params::read(&uri, &["limit", "cursor", "synthetic"])?;
     let (limit, offset) = (params.limit(LIMIT_MAX)?, params.offset()?);
-    let alerts = shared.app.hot.alerts();
+    let with_synthetic = params.choice("synthetic", SYNTHETIC, false)?;
+    let mut alerts = shared.app.hot.alerts();
+    alerts.retain(|alert| with_synthetic || !alert.is_synthetic());
     let rest = alerts.get(offset..).unwrap_or_default();
     Ok(json(&Page {
         alerts: rest.iter().take(limit).map(|alert| AlertShape::of(alert)).collect(),

@@ -30,7 +30,10 @@ pub(super) async fn alerts(State(shared): State<Arc<Shared>>, uri: Uri) -> Resul
     let limit = params.limit(LIMIT)?;
     let state = params.choice("state", STATES, AlertState::Firing)?;
     let alerts = match state {
-        AlertState::Firing => shared.app.hot.alerts(),
+        AlertState::Firing => {
+            let alerts = shared.app.hot.alerts();
+            alerts.into_iter().filter(|alert| !alert.is_synthetic()).collect()
+        }
         AlertState::Resolved => resolved(&shared).await?,
     };
     let mut rows = String::new();

@@ -9,7 +9,7 @@ use model::query::MachineView;
 use model::{Process, Status, Timestamp};
 use serde::Serialize;
 
-use super::{OfMachine, json, unknown_machine};
+use super::{OfMachine, SYNTHETIC, json, unknown_machine};
 use crate::error::Problem;
 use crate::params::{LIMIT_MAX, Params};
 use crate::shapes::machine::MachineShape;
@@ -51,14 +51,16 @@ struct ProcessTable<'a> {
 }
 
 pub(super) async fn list(State(shared): State<Arc<Shared>>, uri: Uri) -> Result<Response, Problem> {
-    let params = Params::read(&uri, &["limit", "cursor", "status", "q"])?;
+    let params = Params::read(&uri, &["limit", "cursor", "status", "q", "synthetic"])?;
     let limit = params.limit(LIMIT_MAX)?;
     let after = params.machine("cursor")?;
     let status = params.choice("status", STATUSES, None)?;
     let wanted = params.one("q")?.map(str::to_lowercase);
+    let with_synthetic = params.choice("synthetic", SYNTHETIC, false)?;
     let views = shared.app.hot.machines();
     let mut found = views
         .iter()
+        .filter(|view| with_synthetic || !view.machine.is_synthetic())
         .filter(|view| after.as_ref().is_none_or(|after| *after < view.machine))
         .filter(|view| status.is_none_or(|status| status == view.status))
         .filter(|view| wanted.as_ref().is_none_or(|wanted| mentions(view, wanted)));

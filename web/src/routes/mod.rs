@@ -17,6 +17,7 @@ mod pipeline;
 mod rule_body;
 mod rules;
 mod silences;
+mod synthetic;
 
 use std::sync::Arc;
 
@@ -32,6 +33,9 @@ use crate::assets;
 use crate::error::Problem;
 use crate::shapes::to_json;
 use crate::state::Shared;
+
+/// Whether made-up machines are listed among the real ones.
+const SYNTHETIC: &[(&str, bool)] = &[("hide", false), ("show", true)];
 
 /// Addresses of the dashboard's screens: one page serves them all.
 pub(crate) const SCREENS: &[&str] = &["/", "/machines/{id}", "/alerts", "/rules", "/pipeline", "/compare", "/settings"];
@@ -55,6 +59,7 @@ pub(crate) fn all() -> Router<Arc<Shared>> {
         .route("/api/v1/silences/{silence}", get(silences::one).delete(silences::end))
         .route("/api/v1/dead-letters", get(dead_letters::list))
         .route("/api/v1/pipeline", get(pipeline::figures))
+        .route("/api/v1/synthetic", get(synthetic::figures))
         .route("/api/v1/openapi.json", get(openapi::document));
     let seeds = Router::new()
         .route("/api/machines", get(machines::list))

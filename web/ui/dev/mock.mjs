@@ -71,7 +71,7 @@ function hub() {
     samples_per_s: machines.reduce((sum, machine) => sum + (machine.status === 'up' ? layoutOf(machine).length / 5 : 0), 0),
     machines: { up: count('up'), stale: count('stale'), down: count('down') },
     series: machines.reduce((sum, machine) => sum + layoutOf(machine).length, 0), clients: sockets.clients.size,
-    latency_ms: options.latency ? { p50: 6.2, p99: 23.8 } : { p50: null, p99: null }, degraded: [],
+    latency_ms: options.latency ? { p50: 6.2, p99: 23.8, max: 41.5 } : { p50: null, p99: null, max: null }, degraded: [],
   };
 }
 

@@ -97,7 +97,7 @@ export interface Hub {
   machines: { up: number; stale: number; down: number };
   series: number;
   clients: number;
-  latency_ms: { p50: number | null; p99: number | null };
+  latency_ms: { p50: number | null; p99: number | null; max: number | null };
   degraded: string[];
 }
 

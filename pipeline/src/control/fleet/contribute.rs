@@ -211,6 +211,10 @@ impl Stage for Contributions {
     type Out = Told;
 
     fn apply(&mut self, t: LogicalTime, update: &MinuteUpdate, _out: &mut Vec<At<Told>>) {
+        // Made-up machines are nobody's fleet.
+        if update.rows.roster.machine.is_synthetic() {
+            return;
+        }
         let start = update.rows.window.start;
         let (complete, leaves) = self.times_of(start.micros());
         let is_ahead = Timestamp::from_logical(t) + self.settings.ahead_max < start;

@@ -16,7 +16,7 @@ use model::{Alert, AlertState, Hottest, MachineId, Rejected, RuleSet};
 use tokio::sync::watch;
 use web::{
     ArrangementFigures, ChannelFigures, ChannelWorkerFigures, GraphFigures, HubStats, HubStatsSource, OperatorFigures,
-    OperatorWorkerFigures, PipelineView, QueueView, StageView, WorkerFigures,
+    OperatorWorkerFigures, PipelineView, QueueView, StageView, SyntheticStage, SyntheticView, WorkerFigures,
 };
 
 use super::fleet;
@@ -268,6 +268,17 @@ pub(crate) struct FakeStats;
 impl HubStatsSource for FakeStats {
     fn stats(&self) -> HubStats {
         HubStats { samples_per_s: 12.0, ..HubStats::default() }
+    }
+
+    fn synthetic(&self) -> Option<SyntheticView> {
+        let stage = SyntheticStage {
+            name: "live".to_owned(),
+            count: 2,
+            p50_ms: Some(1.5),
+            curve: vec![(50.0, 1.5)],
+            ..SyntheticStage::default()
+        };
+        Some(SyntheticView { every_ms: 1_000, sent: 2, stages: vec![stage], ..SyntheticView::default() })
     }
 
     fn pipeline(&self) -> PipelineView {

@@ -82,6 +82,7 @@ function createComponent(context: Context) {
     hasLatency: false,
     p50: '–',
     p99: '–',
+    slowest: '–',
     alerts: [] as AlertView[],
     moreAlerts: '',
     shownText: '',
@@ -123,6 +124,7 @@ function createComponent(context: Context) {
         this.latencyNote = 'no synthetic transactions';
         this.p50 = milliseconds(hub.latency_ms.p50);
         this.p99 = milliseconds(hub.latency_ms.p99);
+        this.slowest = milliseconds(hub.latency_ms.max);
       }
       if (store.isLoaded) this.refreshAlerts();
     },

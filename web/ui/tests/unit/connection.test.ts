@@ -4,7 +4,7 @@ import { backoffMs, initial, step, type Connection, type Effect, type Event } fr
 import type { ServerMessage } from '../../src/protocol.ts';
 
 const hello: ServerMessage = { type: 'hello', protocol: 1, server_time: 0, session: 's', version: 'v', seq: 0 };
-const hub = { samples_per_s: 0, machines: { up: 0, stale: 0, down: 0 }, series: 0, clients: 0, latency_ms: { p50: null, p99: null }, degraded: [] };
+const hub = { samples_per_s: 0, machines: { up: 0, stale: 0, down: 0 }, series: 0, clients: 0, latency_ms: { p50: null, p99: null, max: null }, degraded: [] };
 const update = (type: 'snapshot' | 'delta', seq: number): ServerMessage => ({ type, seq, time: 0, hub, machines: [], alerts: [], removed: [] });
 const message = (one: ServerMessage, now = 0): Event => ({ kind: 'message', message: one, now });
 

@@ -75,7 +75,7 @@ test('a ring keeps the newest points and ignores what is not newer', () => {
 });
 
 test('updates that wait while paused fold into one: the newest wins, removals count', () => {
-  const base: Update = { type: 'snapshot', seq: 1, time: 1, hub: { samples_per_s: 0, machines: { up: 0, stale: 0, down: 0 }, series: 0, clients: 0, latency_ms: { p50: null, p99: null }, degraded: [] }, machines: [machine('a', { cpu: 0.1 }), machine('b')], alerts: [], removed: [] };
+  const base: Update = { type: 'snapshot', seq: 1, time: 1, hub: { samples_per_s: 0, machines: { up: 0, stale: 0, down: 0 }, series: 0, clients: 0, latency_ms: { p50: null, p99: null, max: null }, degraded: [] }, machines: [machine('a', { cpu: 0.1 }), machine('b')], alerts: [], removed: [] };
   const folded = fold(base, { ...base, type: 'delta', seq: 2, machines: [machine('a', { cpu: 0.7 })], removed: ['b'] });
   assert.deepEqual([folded.type, ids(folded.machines), folded.machines[0]?.summary.cpu, folded.removed], ['snapshot', ['a'], 0.7, ['b']]);
 });
