@@ -1,9 +1,12 @@
 # Every target is one line that also works by hand; the logic and its reasons are in scripts/.
-.PHONY: run test test-long integration ci fmt lint bench doc ui ui-dev
+.PHONY: run demo test test-long integration ci fmt lint bench doc ui ui-dev
 .DEFAULT_GOAL := run
 
 run:            # the dashboard, the hub and this machine's collector on http://localhost:8000
 	@scripts/run.sh
+
+demo:           # five minutes of a hub's life in both domains, told on http://localhost:8000; docs/DEMO.md
+	@scripts/demo.sh
 
 test:           # everything, from nothing: installs what it needs, builds, runs all tests
 	@scripts/test.sh

@@ -156,7 +156,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>, variables: Vec<(String, Str
         Command::Hub => configured(&sources, |config| serve(Role::Hub, config)),
         Command::Collector(flags) => return run_collector(flags, &sources),
         Command::Edge => not_built("edge"),
-        Command::Synth(command) => run_synth(&command),
+        Command::Synth(command) => run_synth(&command, &sources),
         Command::Rules(command) => run_rules(&command, &sources),
         Command::Config(ConfigCommand::Check) => configured(&sources, check_config),
         Command::Config(ConfigCommand::Print) => print_config(&sources),
@@ -284,8 +284,11 @@ fn run_replay(file: &Path, workers: u16, runs: u16) -> Exit {
     }
 }
 
-fn run_synth(command: &::synthetic::options::Command) -> Exit {
-    match ::synthetic::command::main(command, &mut std::io::stdout()) {
+fn run_synth(command: &::synthetic::options::Command, sources: &Sources) -> Exit {
+    // Only where it is said: the hub may be another machine's.
+    let given = sources.flags.iter().find(|(_, key, _)| *key == "data_dir");
+    let data_dir = given.map(|(_, _, folder)| Path::new(folder));
+    match ::synthetic::command::main(command, data_dir, &mut std::io::stdout()) {
         Outcome::Fine => Exit::Fine,
         Outcome::Failed => Exit::Failed,
         Outcome::Usage => Exit::Usage,

@@ -183,3 +183,25 @@ fn a_hub_that_stood_still_for_seconds_shows_in_the_corrected_latency() {
         report["timeline"].as_array().unwrap().iter().filter(|second| second["samples_acknowledged"] == 0).count();
     assert!(slow >= 2, "{}", report["timeline"]);
 }
+
+#[test]
+fn every_payment_counts_once_whatever_goes_wrong_on_the_way() {
+    let dir = private_dir().unwrap();
+    let rules = concat!(env!("CARGO_MANIFEST_DIR"), "/../synthetic/rules/demo.toml");
+    let mut hub = Program::start("hub", dir.path(), &["--rules", rules]);
+    let report = dir.path().join("report.json");
+    let load =
+        ["run", "--domain", "payments", "--machines", "3", "--interval", "100ms", "--duration", "4s", "--verify"];
+    let files = ["--json", report.to_str().unwrap(), "--visible", "--name", "eu"];
+    let output = synth(&hub, &[&load[..], &EVERY_FAULT, &files].concat());
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output));
+    let report = json(&report);
+    // Three samples a payment; what was sent twice is one payment all the same.
+    let payments = report["counts"]["frames_acknowledged"].as_u64().unwrap();
+    assert_eq!(report["verification"]["samples"].as_u64(), Some(payments * 3), "{}", report["verification"]);
+    assert!(report["counts"]["duplicates"].as_u64() > Some(0));
+    let machines = hub.json("/api/v1/machines?q=kind:card");
+    assert_eq!(machines["machines"][0]["id"], "eu-card-network");
+    assert_eq!(hub.terminate().code(), Some(0));
+    assert_eq!(hub.errors(), Vec::<Value>::new());
+}

@@ -132,6 +132,15 @@ pub const METRICS: &[Metric] = &[
         display: "Payment",
         is_compared: true,
     },
+    Metric {
+        name: "payment.latency",
+        unit: "s",
+        kind: Kind::Event,
+        min: 0.0,
+        max: 1e6,
+        display: "Payment time",
+        is_compared: true,
+    },
     // 1 where it failed, 0 where it did not: its mean is the failure ratio, which a rule with the input `minute_mean` looks at.
     Metric {
         name: "payment.failed",

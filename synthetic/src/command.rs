@@ -6,10 +6,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use clap::ValueEnum;
 use runtime::clock::{SharedClock, SystemClock};
 use serde_json::json;
 use tokio::time::sleep;
 
+use crate::demo;
 use crate::http::Hub;
 use crate::options::{BadOptions, Command, RunOptions};
 use crate::progress;
@@ -34,10 +36,12 @@ pub enum Outcome {
 }
 
 /// Runs a command to its end. What it has to say goes to `out`, progress and problems to stderr.
-pub fn main(command: &Command, out: &mut dyn Write) -> Outcome {
+///
+/// `data_dir` is the hub's folder where it is this machine's: the demo takes the history in it away for a while.
+pub fn main(command: &Command, data_dir: Option<&Path>, out: &mut dyn Write) -> Outcome {
     let threads = match command {
         Command::Run(options) => usize::from(options.threads),
-        Command::Verify { .. } => 1,
+        Command::Verify { .. } | Command::Demo { .. } => 1,
     };
     let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build() {
         Ok(runtime) => runtime,
@@ -46,7 +50,7 @@ pub fn main(command: &Command, out: &mut dyn Write) -> Outcome {
             return Outcome::Failed;
         }
     };
-    let ended = runtime.block_on(run(command, out));
+    let ended = runtime.block_on(run(command, data_dir, out));
     // A question that hangs must not hold up the end.
     runtime.shutdown_background();
     ended.unwrap_or_else(|error| {
@@ -55,13 +59,17 @@ pub fn main(command: &Command, out: &mut dyn Write) -> Outcome {
     })
 }
 
-async fn run(command: &Command, out: &mut dyn Write) -> Result<Outcome> {
+async fn run(command: &Command, data_dir: Option<&Path>, out: &mut dyn Write) -> Result<Outcome> {
     match command {
         Command::Run(options) => {
             let report = perform(options).await?;
             write_files(options, &report)?;
             out.write_all(table::render(&report).as_bytes()).context("write the report")?;
             Ok(if report.is_fine() { Outcome::Fine } else { Outcome::Failed })
+        }
+        Command::Demo { hub, grpc } => {
+            let left = demo::play(hub, grpc, data_dir).await?;
+            Ok(if left.unacknowledged == 0 { Outcome::Fine } else { Outcome::Failed })
         }
         Command::Verify { file, hub, within } => {
             let text = std::fs::read_to_string(file).with_context(|| format!("read {}", file.display()))?;
@@ -90,7 +98,11 @@ pub async fn perform(options: &RunOptions) -> Result<Report> {
     if options.search.find_limit {
         return search(options, &load, &prefix, &clock).await;
     }
-    let rule = if options.keeps_truth() { Some(make_rule(&hub, &prefix).await?) } else { None };
+    let rule = if options.keeps_truth() && load.domain.breach_at().is_some() {
+        Some(make_rule(&hub, &prefix).await?)
+    } else {
+        None
+    };
     let ended = run_and_compare(options, &load, &prefix, &clock, rule.clone()).await;
     if let (Some(rule), None) = (rule, &options.check.expect) {
         let deleted = hub.ask(move |hub| hub.delete(&format!("/api/v1/rules/{rule}"))).await;
@@ -156,9 +168,9 @@ async fn once(options: &RunOptions, load: &Load, prefix: &str, clock: &SharedClo
 fn setting(options: &RunOptions, load: &Load, prefix: &str) -> Setting {
     let fleet = &load.fleet;
     Setting {
-        domain: "machines".to_owned(),
+        domain: options.domain.to_possible_value().map_or_else(String::new, |name| name.get_name().to_owned()),
         machines: fleet.schedule.machines,
-        series: options.series as usize,
+        series: load.domain.face(0).map_or(0, |face| face.series.len()),
         interval_ms: fleet.schedule.interval_us as f64 / 1e3,
         duration_s: fleet.span_us as f64 / 1e6,
         seed: fleet.schedule.seed,

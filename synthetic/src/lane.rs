@@ -264,13 +264,12 @@ impl Lane {
     }
 
     fn encode(&mut self, batch: &[UnderWay], now_us: u64) -> Bytes {
-        let time_ms = |planned: &Planned| self.course.wall_ms(planned.time_us);
         if let Some(template) = &self.course.template {
             let stamps: Vec<Stamp> = batch
                 .iter()
                 .map(|frame| Stamp {
                     sequence: frame.sequence,
-                    time_ms: time_ms(&frame.planned),
+                    time_ms: self.course.wall_ms(frame.planned.time_us),
                     number: frame.planned.number,
                 })
                 .collect();
@@ -278,11 +277,11 @@ impl Lane {
         }
         let mut frames = Vec::with_capacity(batch.len());
         for frame in batch {
-            self.course.domain.fill(self.machine, frame.planned.number, &mut self.values);
+            self.course.fill(self.machine, &frame.planned, &mut self.values);
             frames.push(pb::Frame {
                 sequence: frame.sequence,
                 layout: wire::LAYOUT,
-                time_ms: time_ms(&frame.planned),
+                time_ms: self.values.time_ms,
                 age_ms: age_ms(&frame.planned, now_us),
                 present: bitmap(&self.values),
                 values: std::mem::take(&mut self.values.values),
@@ -320,12 +319,12 @@ impl Lane {
 
     fn keep(&mut self, frame: &UnderWay) {
         let Some(truth) = &mut self.truth else { return };
-        self.course.domain.fill(self.machine, frame.planned.number, &mut self.values);
+        self.course.fill(self.machine, &frame.planned, &mut self.values);
         let breach_at = self.course.domain.breach_at();
         let is_breach = breach_at.and_then(|at| self.values.each().find(|(position, _)| *position == at));
         truth.keep(Kept {
             number: frame.planned.number,
-            time_ms: self.course.wall_ms(frame.planned.time_us),
+            time_ms: self.values.time_ms,
             age_ms: age_ms(&frame.planned, frame.on_wire_us),
             values: &mut self.values.each(),
             is_breach: is_breach.map(|(_, level)| level > 0.5),

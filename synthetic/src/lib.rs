@@ -4,6 +4,7 @@
 //! `measure` time it; `truth` knows what the hub must have afterwards, `verify` asks it; `report` tells. `command` is `sysmonstm synth`.
 
 pub mod command;
+mod demo;
 pub mod domain;
 pub mod http;
 mod lane;
@@ -18,6 +19,7 @@ pub mod report;
 pub mod run;
 pub mod schedule;
 mod search;
+pub mod story;
 pub mod truth;
 pub mod verify;
 mod watch;

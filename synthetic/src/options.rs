@@ -9,9 +9,11 @@ use runtime::config::parse_duration;
 
 use crate::domain::Domain;
 use crate::domain::machines::Machines;
+use crate::domain::payments::Payments;
 use crate::plan::{Faults, NUMBERS_PER_TICK, burst_gap_us};
 use crate::run::{Fleet, Load};
 use crate::schedule::{Schedule, mix};
+use crate::story::Story;
 
 /// Two samples of a machine within a millisecond would be one to the hub.
 const INTERVAL_MIN_US: f64 = 1_000.0;
@@ -20,6 +22,15 @@ const INTERVAL_MIN_US: f64 = 1_000.0;
 pub enum Command {
     /// Send a made-up fleet's load to a hub, time it, and say what came of it
     Run(Box<RunOptions>),
+    /// Play five minutes of both domains, with a narrator
+    Demo {
+        /// The hub's HTTP address
+        #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8000")]
+        hub: String,
+        /// The hub's gRPC address
+        #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:50051")]
+        grpc: String,
+    },
     /// Compare a hub's history with what an earlier run wrote down by --expect
     Verify {
         /// The file
@@ -37,6 +48,8 @@ pub enum Command {
 pub enum DomainName {
     /// A fleet of hosts
     Machines,
+    /// Payment processors: a card network, a wallet, a bank's API
+    Payments,
 }
 
 #[derive(Debug, Clone, Args)]
@@ -164,6 +177,7 @@ impl FaultOptions {
             late: self.late,
             late_by_us: micros(self.late_by),
             duplicate: self.duplicates,
+            repeats_only: false,
             shuffle: self.shuffle,
             disconnect: self.disconnects,
             replay: self.replays,
@@ -239,13 +253,19 @@ impl RunOptions {
         if self.duration.is_zero() || Duration::from_secs(30 * 86_400) < self.duration {
             problems.push("--duration is out of range; write 1s to 30d".to_owned());
         }
-        let domain: Option<Arc<dyn Domain>> = match Machines::new(prefix, self.series as usize, self.seed) {
-            Ok(machines) => Some(Arc::new(machines)),
-            Err(error) => {
-                problems.push(error.to_string());
-                None
-            }
+        let domain: Option<Arc<dyn Domain>> = match self.domain {
+            DomainName::Machines => match Machines::new(prefix, self.series as usize, self.seed) {
+                Ok(machines) => Some(Arc::new(machines)),
+                Err(error) => {
+                    problems.push(error.to_string());
+                    None
+                }
+            },
+            DomainName::Payments => Some(Arc::new(Payments::new(prefix, self.seed, Story::calm()))),
         };
+        if self.pre_encoded && domain.as_ref().is_some_and(|domain| domain.number_at() != Some(0)) {
+            problems.push("--pre-encoded is for --domain machines".to_owned());
+        }
         if let Some(Err(error)) = domain.as_ref().map(|domain| domain.face(0).map(|face| face.name)) {
             problems.push(format!("--name: {error}"));
         }
@@ -254,7 +274,11 @@ impl RunOptions {
         }
         match domain {
             Some(domain) if problems.is_empty() => Ok(Load {
-                fleet: Fleet { schedule, faults: self.faults.faults(), span_us: micros(self.duration) },
+                fleet: Fleet {
+                    schedule,
+                    faults: Faults { repeats_only: domain.has_events(), ..self.faults.faults() },
+                    span_us: micros(self.duration),
+                },
                 domain,
                 grpc: self.grpc.clone(),
                 settle: self.settle,

@@ -22,6 +22,8 @@ pub struct Faults {
     pub late_by_us: u64,
     /// Sent twice: in turn as the same frame again and as a new frame with the same content.
     pub duplicate: f64,
+    /// Duplicates are the same frame again, never a new one: of events that would be another event.
+    pub repeats_only: bool,
     /// Sent after the frame that was measured after it.
     pub shuffle: f64,
     /// The stream breaks.
@@ -176,7 +178,7 @@ impl Plan {
     fn duplicate(&mut self, number: u64, time_us: u64, due_us: u64) {
         let due_us = due_us + self.schedule.interval_us / 3;
         self.duplicates += 1;
-        if self.duplicates.is_multiple_of(2) {
+        if self.duplicates.is_multiple_of(2) || self.faults.repeats_only {
             self.push(Deed::Again { due_us });
         } else {
             self.frame(number, time_us, due_us, Kind::Duplicate);
@@ -221,6 +223,7 @@ mod tests {
             late: rate,
             late_by_us: 5_000_000,
             duplicate: rate,
+            repeats_only: false,
             shuffle: rate,
             disconnect: rate,
             replay: rate / 4.0,

@@ -9,11 +9,11 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tonic::Status;
 
-use crate::domain::{Domain, Values};
+use crate::domain::{Domain, Moment, Values};
 use crate::lane::Lane;
 use crate::link::Connections;
 use crate::measure::Board;
-use crate::plan::{Faults, Plan};
+use crate::plan::{Faults, Plan, Planned};
 use crate::schedule::{Schedule, mix};
 use crate::truth::{MachineTruth, Truth};
 use crate::wire::Template;
@@ -110,7 +110,7 @@ impl Course {
             .map_err(|error| RunError::Address(load.grpc.clone(), error))?;
         let template = load.is_pre_encoded.then(|| {
             let mut values = Values::default();
-            load.domain.fill(0, 0, &mut values);
+            load.domain.fill(0, 0, Moment { wall_ms: began_wall_ms, time_us: 0 }, &mut values);
             Template::new(&values.values)
         });
         Ok(Arc::new(Self {
@@ -140,6 +140,12 @@ impl Course {
 
     pub(crate) fn wall_ms(&self, time_us: u64) -> i64 {
         self.began_wall_ms + i64::try_from(time_us / 1_000).unwrap_or(i64::MAX)
+    }
+
+    /// What the machine's frame of this number holds.
+    pub(crate) fn fill(&self, machine: u32, planned: &Planned, values: &mut Values) {
+        let at = Moment { wall_ms: self.wall_ms(planned.time_us), time_us: planned.time_us };
+        self.domain.fill(machine, planned.number, at, values);
     }
 
     /// Runs every machine to its end. Dropping it stops them all.

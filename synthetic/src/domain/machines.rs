@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use model::{InvalidName, Labels, SeriesKey};
 
-use super::{Domain, Face, Values};
+use super::{Domain, Face, Moment, Values};
 use crate::plan::NUMBERS_PER_TICK;
 use crate::schedule::mix;
+use crate::story::Story;
 
 /// Tells the number of its frame.
 pub const SEQUENCE: &str = "synthetic.sequence";
@@ -34,6 +35,7 @@ const KINDS: [(&str, u32, &str, f64); 13] = [
     ("system.uptime", 1, "", 1.0),
 ];
 const STEP: f64 = 1.0 / 1_024.0;
+const ROLES: [&str; 4] = ["web", "db", "cache", "batch"];
 
 /// A fleet of hosts.
 #[derive(Debug, Clone)]
@@ -42,6 +44,7 @@ pub struct Machines {
     prefix: String,
     series: Vec<SeriesKey>,
     steps: Vec<f64>,
+    story: Option<Story>,
 }
 
 impl Machines {
@@ -61,24 +64,52 @@ impl Machines {
             keys.push(SeriesKey::parse(metric, labels)?);
             steps.push(step);
         }
-        Ok(Self { seed, prefix: prefix.to_owned(), series: keys, steps })
+        Ok(Self { seed, prefix: prefix.to_owned(), series: keys, steps, story: None })
+    }
+
+    /// Hosts of the story: with names by what they do, and calm values but for what the story says.
+    #[must_use]
+    pub fn telling(self, story: Story) -> Self {
+        Self { story: Some(story), ..self }
+    }
+
+    /// Slow waves, so that a chart is worth looking at; another one for each machine and series.
+    fn fill_story(&self, story: Story, machine: u32, at: Moment, values: &mut Vec<f64>) {
+        let seconds = at.time_us as f64 / 1e6;
+        let mut disk = story.disk_of_machine(machine, at.time_us);
+        for (position, step) in self.steps.iter().enumerate().skip(2) {
+            let own = mix(u64::from(machine) << 32 | position as u64);
+            let (level, phase) = (150.0 + (own % 400) as f64, (own >> 32) as f64);
+            let wave = (seconds / 40.0 + phase).sin() * 60.0 + (seconds / 7.0 + phase).sin() * 15.0;
+            let is_disk = self.series[position].metric.as_ref() == "system.filesystem.utilization";
+            let told = if is_disk { disk.take() } else { None };
+            values.push(told.unwrap_or((level + wave).round() * step));
+        }
     }
 }
 
 impl Domain for Machines {
     fn face(&self, machine: u32) -> Result<Face, InvalidName> {
-        let role = ["web", "db", "cache", "batch"][machine as usize % 4];
+        let role = ROLES[machine as usize % ROLES.len()];
+        let name = match self.story {
+            Some(_) => format!("{}{role}-{:02}", self.prefix, machine as usize / ROLES.len() + 1),
+            None => format!("{}{machine:04}", self.prefix),
+        };
         let tags =
             BTreeMap::from([("role".to_owned(), role.to_owned()), ("origin".to_owned(), "synthetic".to_owned())]);
-        Ok(Face { name: format!("{}{machine:04}", self.prefix), tags, series: self.series.clone() })
+        Ok(Face { name, tags, series: self.series.clone() })
     }
 
-    fn fill(&self, machine: u32, number: u64, out: &mut Values) {
+    fn fill(&self, machine: u32, number: u64, at: Moment, out: &mut Values) {
         out.clear();
+        out.time_ms = at.wall_ms;
         let span = number / NUMBERS_PER_TICK / BREACH_TICKS + u64::from(machine);
         let is_breach = span % BREACH_EVERY == BREACH_EVERY - 1;
         out.values.push(number as f64);
         out.values.push(if is_breach { 1.0 } else { 0.0 });
+        if let Some(story) = self.story {
+            return self.fill_story(story, machine, at, &mut out.values);
+        }
         let mut state = mix(self.seed ^ mix(u64::from(machine) << 40 ^ number)) | 1;
         out.values.extend(self.steps[2..].iter().map(|step| {
             // xorshift: two numbers of ten bits a sample must cost next to nothing.
@@ -106,6 +137,8 @@ impl Domain for Machines {
 mod tests {
     use super::*;
 
+    const AT: Moment = Moment { wall_ms: 1_763_742_612_345, time_us: 0 };
+
     #[test]
     fn a_machine_has_as_many_series_as_asked_for_and_no_name_twice() {
         for count in [0, 2, 3, 60, 200] {
@@ -115,7 +148,7 @@ mod tests {
             keys.sort();
             keys.dedup();
             let mut values = Values::default();
-            machines.fill(7, 3, &mut values);
+            machines.fill(7, 3, AT, &mut values);
             assert_eq!((keys.len(), values.values.len()), (count.max(2), count.max(2)), "{count}");
         }
     }
@@ -127,7 +160,7 @@ mod tests {
         let (mut forward, mut backward) = (vec![0.0; 60], vec![0.0; 60]);
         let mut values = Values::default();
         for number in 0..2_000 {
-            machines.fill(0, number, &mut values);
+            machines.fill(0, number, AT, &mut values);
             for (position, value) in values.each() {
                 let metric = model::Catalogue::standard().find(&face.series[position].metric);
                 assert!(metric.is_none_or(|metric| (metric.min..=metric.max).contains(&value)), "{position}: {value}");
@@ -135,7 +168,7 @@ mod tests {
             }
         }
         for number in (0..2_000).rev() {
-            machines.fill(0, number, &mut values);
+            machines.fill(0, number, AT, &mut values);
             values.each().for_each(|(position, value)| backward[position] += value);
         }
         assert!(forward.iter().zip(&backward).all(|(f, b)| f.to_bits() == b.to_bits()));
@@ -147,11 +180,26 @@ mod tests {
         let mut values = Values::default();
         for machine in 0..10 {
             let mut levels = (0..30).map(|tick| {
-                machines.fill(machine, tick * NUMBERS_PER_TICK, &mut values);
+                machines.fill(machine, tick * NUMBERS_PER_TICK, AT, &mut values);
                 values.values[1] > 0.5
             });
             let first = levels.next().unwrap();
             assert!(levels.any(|level| level != first));
         }
+    }
+
+    #[test]
+    fn the_story_fills_one_disk_and_leaves_the_others_alone() {
+        let machines = Machines::new("shop-", 24, 1).unwrap().telling(Story::demo());
+        assert_eq!(machines.face(1).unwrap().name, "shop-db-01");
+        let disk = |machine: u32, second: u64| {
+            let mut values = Values::default();
+            machines.fill(machine, 0, Moment { time_us: second * 1_000_000, ..AT }, &mut values);
+            let series = machines.face(machine).unwrap().series;
+            let disks = values.each().filter(|(at, _)| series[*at].metric.as_ref() == "system.filesystem.utilization");
+            disks.map(|(_, value)| value).fold(0.0, f64::max)
+        };
+        assert!(disk(1, 10) < 0.85 && disk(1, 110) > 0.9 && disk(1, 270) < 0.85);
+        assert!((0..300).step_by(10).all(|second| disk(2, second) < 0.85));
     }
 }

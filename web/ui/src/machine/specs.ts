@@ -96,6 +96,18 @@ export const PANELS: readonly PanelSpec[] = [
   },
   { id: 'temperature', title: 'Temperature', kind: 'celsius', shape: 'plot', fromZero: false, series: [{ metric: 'system.temperature', by: 'sensor' }] },
   {
+    id: 'payments', title: 'Payments, EUR', kind: 'count', shape: 'plot',
+    series: [{ metric: 'payment.amount', by: 'merchant' }],
+  },
+  {
+    id: 'payments-failed', title: 'Failed payments', kind: 'ratio', shape: 'plot', yMax: 1,
+    series: [{ metric: 'payment.failed', by: 'merchant' }],
+  },
+  {
+    id: 'payments-latency', title: 'Payment time', kind: 'seconds', shape: 'plot',
+    series: [{ metric: 'payment.latency', by: 'merchant' }],
+  },
+  {
     id: 'counts', title: 'Connections, processes, files', kind: 'count', shape: 'plot',
     series: [
       { metric: 'system.network.connection.count', name: 'connections', fill: 'soft', color: 0 },
