@@ -40,7 +40,7 @@ fn each_end_has_its_exit_code() {
         (&["edge"], 64),
         (&["synth"], 2),
         (&["synth", "run", "--late", "2"], 2),
-        (&["db", "migrate"], 64),
+        (&["db", "migrate"], 1),
         (&["config", "check", "--log-format", "yaml"], 78),
         (&["rules", "validate", &broken], 78),
         (&["health", "--url", "http://127.0.0.1:1"], 1),
