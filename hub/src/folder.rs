@@ -1,7 +1,7 @@
 //! Folder: the data folder, checked before anything is opened in it, so that a wrong one is said in plain words.
 
 use std::fs::{self, File};
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, ErrorKind};
 use std::path::Path;
 
 use anyhow::{Context, Result, anyhow};
@@ -22,20 +22,6 @@ pub(crate) fn prepare(path: &Path) -> Result<()> {
     let probe = path.join(".write-test");
     File::create(&probe).map_err(|error| unusable(path, "be written to", &error))?;
     fs::remove_file(&probe).with_context(|| format!("remove {}", probe.display()))
-}
-
-/// A file's new content, whole or not at all; returns when it is durable.
-pub(crate) fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
-    let beside = path.with_extension("json.new");
-    let mut file = File::create(&beside)?;
-    file.write_all(content)?;
-    file.sync_all()?;
-    fs::rename(&beside, path)?;
-    match path.parent() {
-        // The name is durable when its folder is.
-        Some(folder) => File::open(folder)?.sync_all(),
-        None => Ok(()),
-    }
 }
 
 fn unusable(path: &Path, action: &str, error: &io::Error) -> anyhow::Error {

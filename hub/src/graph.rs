@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use ingest::Replayed;
 use journal::Journal;
 use model::{Egress, LogicalTime, Output};
-use pipeline::{Feed, Gate, Handle, QueuePort, Running, SinkSpec};
+use pipeline::{Feed, Gate, Handle, QueuePort, Running, SinkPort, SinkSpec};
 use runtime::queue::{self, QueueStats, Receiver, Sender, WhenFull};
 use tokio::time::{interval, timeout};
 
@@ -34,23 +34,48 @@ pub(crate) struct Outlets {
     /// For the history's server, where there is one.
     pub(crate) server: Option<Receiver<Egress>>,
     pub(crate) hot: Receiver<Egress>,
+    /// Of each bus in use.
+    pub(crate) buses: Vec<BusOutlets>,
+}
+
+pub(crate) struct BusOutlets {
+    /// Windows and presence.
+    pub(crate) news: Receiver<Egress>,
+    pub(crate) alerts: Receiver<Egress>,
+}
+
+/// Names of a bus' queues.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct BusNames {
+    pub(crate) news: &'static str,
+    pub(crate) alerts: &'static str,
+}
+
+/// The graph's ends of its queues.
+#[derive(Default)]
+struct Ports {
+    specs: Vec<SinkSpec>,
+    senders: Vec<Sender<Egress>>,
 }
 
 impl Graph {
     /// # Errors
     /// When the system gives no threads.
     pub(crate) fn start(base: &Base, stores: &Stores) -> Result<(Self, Outlets)> {
-        // Timely must not wait, so the queues take what they are given, and the gate closes instead.
-        let (to_history, history) =
-            queue::bounded("history", base.config.history.queue_messages_max, WhenFull::Overshoot);
-        let (to_hot, hot) = queue::bounded("hot", HOT_MESSAGES_MAX, WhenFull::Overshoot);
-        let server = stores
-            .server
-            .as_ref()
-            .map(|_| queue::bounded("server", base.config.history.queue_messages_max, WhenFull::Overshoot));
-        let (to_server, server) = server.unzip();
-        let stats: Vec<QueueStats> =
-            [Some(&history), Some(&hot), server.as_ref()].into_iter().flatten().map(Receiver::stats).collect();
+        let mut ports = Ports::default();
+        let history_max = base.config.history.queue_messages_max;
+        // With a server the data folder keeps what a start must know although the server is away.
+        let embedded = if stores.server.is_some() { is_state } else { is_stored };
+        let history = ports.open("history", (Feed::History, embedded), history_max);
+        let hot = ports.open("hot", (Feed::Live, is_shown), HOT_MESSAGES_MAX);
+        let server = stores.server.as_ref();
+        let server = server.map(|_| ports.open("server", (Feed::History, is_stored), history_max));
+        let buses = stores.buses().into_iter().map(|names| BusOutlets {
+            news: ports.open(names.news, (Feed::Live, is_news), HOT_MESSAGES_MAX),
+            alerts: ports.open(names.alerts, (Feed::Live, is_alert), HOT_MESSAGES_MAX),
+        });
+        let outlets = Outlets { buses: buses.collect(), history, server, hot };
+        let stats = outlets.stats();
         let gate: Gate = Arc::new(move || !stats.iter().any(QueueStats::is_full));
         let now = u64::try_from(base.clock.now_us()).unwrap_or(0);
         let mut settings = base.config.pipeline.clone();
@@ -58,15 +83,8 @@ impl Graph {
         // Collectors have not been able to send since the journal's end, however long ago that was.
         settings.live_from = now.max(stores.journal.newest_t().map_or(0, |newest| newest + 1));
         settings.firing.clone_from(&stores.known.alerts);
-        // With a server the data folder keeps what a start must know although the server is away.
-        let embedded = if to_server.is_some() { is_state } else { is_stored };
-        let mut sinks = vec![
-            spec("history", Feed::History, to_history.clone(), embedded),
-            spec("hot", Feed::Live, to_hot.clone(), is_shown),
-        ];
-        sinks.extend(to_server.iter().map(|to_server| spec("server", Feed::History, to_server.clone(), is_stored)));
-        let (handle, running) = pipeline::start(&settings, &sinks, gate).context("start the dataflow")?;
-        for sender in [Some(to_history), Some(to_hot), to_server].into_iter().flatten() {
+        let (handle, running) = pipeline::start(&settings, &ports.specs, gate).context("start the dataflow")?;
+        for sender in ports.senders {
             let graph = Arc::downgrade(&handle);
             sender.on_space(Arc::new(move || {
                 if let Some(graph) = graph.upgrade() {
@@ -74,8 +92,7 @@ impl Graph {
                 }
             }));
         }
-        let graph = Self { handle, running: Some(running) };
-        Ok((graph, Outlets { history, server, hot }))
+        Ok((Self { handle, running: Some(running) }, outlets))
     }
 
     /// Gives the graph what the journal holds from `from_t` on, and the journal back.
@@ -128,8 +145,28 @@ impl Drop for Graph {
     }
 }
 
-fn spec(name: &'static str, feed: Feed, queue: Sender<Egress>, wants: fn(&Output) -> bool) -> SinkSpec {
-    SinkSpec { name, feed, port: Box::new(move |_worker| Box::new(QueuePort::new(queue.clone(), wants))) }
+impl Ports {
+    /// Timely must not wait, so a queue takes what it is given, and the gate closes instead.
+    fn open(
+        &mut self,
+        name: &'static str,
+        (feed, wants): (Feed, fn(&Output) -> bool),
+        messages_max: usize,
+    ) -> Receiver<Egress> {
+        let (sender, receiver) = queue::bounded(name, messages_max, WhenFull::Overshoot);
+        self.senders.push(sender.clone());
+        let port = Box::new(move |_worker| -> Box<dyn SinkPort> { Box::new(QueuePort::new(sender.clone(), wants)) });
+        self.specs.push(SinkSpec { name, feed, port });
+        receiver
+    }
+}
+
+impl Outlets {
+    pub(crate) fn stats(&self) -> Vec<QueueStats> {
+        let buses = self.buses.iter().flat_map(|bus| [&bus.news, &bus.alerts]);
+        let all = [&self.history, &self.hot].into_iter().chain(&self.server).chain(buses);
+        all.map(Receiver::stats).collect()
+    }
 }
 
 /// What the history has a place for.
@@ -167,4 +204,14 @@ fn is_shown(output: &Output) -> bool {
         | Output::Hottest(_) => true,
         Output::Minute(_) | Output::Hour(_) | Output::Rejected(_) | Output::Repair(_) | Output::Fleet(_) => false,
     }
+}
+
+/// What a bus is told of windows and machines, the newest of each.
+fn is_news(output: &Output) -> bool {
+    matches!(output, Output::Minute(_) | Output::Hour(_) | Output::Presence(_))
+}
+
+/// What a bus is told of at least once.
+fn is_alert(output: &Output) -> bool {
+    matches!(output, Output::Transition(_))
 }

@@ -4,6 +4,7 @@
 //! `config` reads the settings, `rules` the threshold rules, `silences` what nobody wants to hear of, `wiring` puts the system together, `cli` chooses what to run.
 
 mod base;
+mod buses;
 pub mod cli;
 pub mod client;
 pub mod config;

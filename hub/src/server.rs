@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
 use model::LogicalTime;
+use runtime::file::replace;
 use runtime::telemetry::error_chain;
 use sinks::postgres::{self, PostgresHistory, PostgresSettings, PostgresSink};
 use sinks::sink::{Cursors, Sink};
@@ -85,8 +86,7 @@ fn identity(data_dir: &Path) -> Result<String> {
         Ok(_) => Err(anyhow!("{} is empty; delete it to get a new identity", path.display())),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             let drawn = format!("{:016x}", fastrand::u64(..));
-            folder::replace(&path, format!("{drawn}\n").as_bytes())
-                .with_context(|| format!("write {}", path.display()))?;
+            replace(&path, format!("{drawn}\n").as_bytes()).with_context(|| format!("write {}", path.display()))?;
             Ok(drawn)
         }
         Err(error) => Err(error).with_context(|| format!("read {}", path.display())),

@@ -33,6 +33,7 @@ use tracing::{info, warn};
 use web::AppState;
 
 use crate::base::Base;
+use crate::buses::{self, BusHandles};
 use crate::config::Config;
 use crate::figures::{Figures, Rates};
 use crate::graph::Graph;
@@ -82,6 +83,7 @@ struct Inside {
     driver: DriverHandle,
     /// Of the store in the data folder, where the history is on a server, and what the server is.
     state: Option<(DriverHandle, PostgresHistory)>,
+    buses: Vec<BusHandles>,
     rules: Arc<Rules>,
     silences: Arc<Silences>,
     ingest: Arc<Ingest>,
@@ -104,9 +106,8 @@ impl Hub {
         let mut keeper = Keeper::new(OwnSilences::of(&base.config)?, base.clock());
         let hot = hot_store(&base, &stores);
         let (graph, outlets) = Graph::start(&base, &stores)?;
-        let mut queues = vec![outlets.history.stats(), outlets.hot.stats()];
-        queues.extend(outlets.server.iter().map(Receiver::stats));
-        let Stores { journal, sink, history, spill, mut server, recovery, t_floor, .. } = stores;
+        let queues = outlets.stats();
+        let Stores { journal, sink, history, spill, mut server, redis, recovery, t_floor, .. } = stores;
         if let Some(server) = &mut server {
             server.sink.mirror(Mirrors { rules: watcher.rules(), silences: keeper.silences() });
         }
@@ -121,6 +122,7 @@ impl Hub {
             }
             None => (Arc::new(history) as Arc<dyn History>, embedded, None),
         };
+        let buses = buses::start(&base, &mut sinks, &hot, (redis, outlets.buses));
         let watchdog = start_watchdog(&base, &graph);
         let replayed = graph.replay(journal, recovery.from_t, &starting.progress).await?;
         let newest_t = replayed.1.newest_t;
@@ -136,13 +138,14 @@ impl Hub {
         let figures = figures(&base, &graph, &driver, &ingest, queues);
         let collectors = Arc::new(Collectors::new(base.config.ingest.limits.machines_max, ingest.meters().clone()));
         let (rules, silences) = (watcher.rules(), keeper.silences());
-        let inside = Inside { hot, history, driver, state, rules, silences, ingest, collectors };
+        let inside = Inside { hot, history, driver, state, buses, rules, silences, ingest, collectors };
         let upkeep = start_upkeep(&base, &inside, &graph, (watchdog, watcher, keeper, keep_from));
         if let Some(newest_t) = newest_t {
             // Until then a machine could be unknown to a hub that says it is ready. Not before the sequencer runs: new series wait for
             // its next seal (ADR 0008).
             inside.hot.caught_up(newest_t).await;
         }
+        inside.buses.iter().for_each(|bus| bus.news.open());
         starting.end().await;
         let grpc = start_grpc(&base, &inside, grpc);
         let book = figures.synthetic.clone();
@@ -294,6 +297,7 @@ fn start_upkeep(base: &Base, inside: &Inside, graph: &Graph, kept: (Part, Watche
     let handle = Arc::clone(&graph.handle);
     let mut drivers = vec![inside.driver.clone()];
     drivers.extend(inside.state.iter().map(|(driver, _)| driver.clone()));
+    drivers.extend(inside.buses.iter().map(|bus| bus.alerts.clone()));
     let keeping = upkeep::keep_journal(keep_from, drivers, handle, base.reach(), upkeep.token());
     upkeep.spawn("journal retention", keeping);
     upkeep
@@ -329,13 +333,14 @@ fn start_grpc(base: &Base, inside: &Inside, listener: TcpListener) -> Part {
 fn start_web(base: &Base, inside: &Inside, figures: Arc<Figures>, listener: TcpListener) -> Part {
     let mut web = Part::default();
     let (journal, hot, driver) = (inside.ingest.state(), Arc::clone(&inside.hot), inside.driver.clone());
-    let state = inside.state.clone();
+    let (state, buses) = (inside.state.clone(), inside.buses.clone());
     let readiness = move || -> Vec<Health> {
         let mut health = vec![journal.health(), hot.health(), driver.health()];
         if let Some((state, server)) = &state {
             health[2].detail = server.server();
             health.push(state.health());
         }
+        health.extend(buses.iter().flat_map(|bus| [bus.news.health(), bus.alerts.health()]));
         health
     };
     let state = AppState {

@@ -64,6 +64,7 @@ struct Times {
     maintain: Instant,
     /// Not before: the pause after the spill's disk was full.
     spill: Instant,
+    spilled: Instant,
     /// Set when the input ended: the end of all patience.
     end: Option<Instant>,
 }
@@ -81,6 +82,7 @@ impl<S: Sink> Driver<S> {
             idle_commit: now + settings.idle_commit_after,
             maintain: now + settings.maintain_every,
             spill: now,
+            spilled: now,
             end: None,
         };
         let mut staging = Staging::default();
@@ -124,7 +126,7 @@ impl<S: Sink> Driver<S> {
                 () = sleep_until(wake_at) => {}
             }
             let is_over_bound = self.settings.memory_bytes_max < self.staging.sealed_bytes();
-            if is_over_bound && self.times.spill <= Instant::now() {
+            if (is_over_bound || self.is_held_up()) && self.times.spill <= Instant::now() {
                 self.spill_all().await?;
             }
             self.publish();
@@ -288,7 +290,13 @@ impl<S: Sink> Driver<S> {
         Ok(())
     }
 
-    /// Everything in memory goes to the spill, oldest first.
+    /// Whether the store has been away for so long that what waits for it is better on disk than in the journal's keeping.
+    fn is_held_up(&self) -> bool {
+        let Some(after) = self.settings.spill_after else { return false };
+        !self.circuit.health().is_up && self.times.spilled + after <= Instant::now()
+    }
+
+    /// Everything in memory goes to the spill, oldest first; of nothing how far it reaches.
     async fn spill_all(&mut self) -> Result<(), BoxError> {
         let mut groups: Vec<Group> = self.unsaved.drain(..).collect();
         if let Some((batch, Origin::Memory)) = &self.failed {
@@ -304,8 +312,8 @@ impl<S: Sink> Driver<S> {
         }
         let rest = self.staging.take(usize::MAX);
         groups.extend(rest.groups);
-        self.times.commit = None;
-        if groups.is_empty() {
+        (self.times.commit, self.times.spilled) = (None, Instant::now());
+        if groups.is_empty() && (self.settings.spill_after.is_none() || rest.upto <= self.spill().durable()) {
             return Ok(());
         }
         let (groups, appended) = with_spill(&self.spill, move |spill| {

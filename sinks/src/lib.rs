@@ -2,13 +2,19 @@
 //!
 //! `memory` shows the latest values, `sqlite` keeps history, `postgres` keeps it on a server. Both are fed by a queue of `model::Egress` that they always drain:
 //! a slow or dead store slows nobody. `sink` is the contract of a store that loses nothing, `driver` the one loop that writes to it.
+//! `relay` tells the latest values to `redis`; `bus` carries events to other programs.
 //! Invariants: S-1 writing twice equals writing once, S-2 a cursor never passes an unwritten row or an undurable time.
 
+pub mod bus;
 mod circuit;
 pub mod driver;
 pub mod error;
 pub mod memory;
+pub mod outbox;
+pub mod payload;
 pub mod postgres;
+pub mod redis;
+pub mod relay;
 mod roster;
 mod samples;
 mod settings;

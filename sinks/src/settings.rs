@@ -17,6 +17,9 @@ pub struct DriverSettings {
     pub idle_commit_after: Duration,
     /// Outputs held in memory while the store is slow; beyond that they go to the spill.
     pub memory_bytes_max: usize,
+    /// While the store is away, what waits in memory goes to the spill this often, if it is little: then the journal need not keep it. None:
+    /// only when there is more than `memory_bytes_max`.
+    pub spill_after: Option<Duration>,
     /// How long the end of the program may wait for the store.
     pub flush_within: Duration,
     pub maintain_every: Duration,
@@ -30,6 +33,7 @@ impl Default for DriverSettings {
             commit_after: Duration::from_millis(200),
             idle_commit_after: Duration::from_secs(30),
             memory_bytes_max: 64 << 20,
+            spill_after: None,
             flush_within: Duration::from_secs(5),
             maintain_every: Duration::from_secs(60),
             patience: Patience::default(),

@@ -104,12 +104,12 @@ impl Spill {
         if self.stored < self.newest() { self.journal.bytes() } else { 0 }
     }
 
-    /// Takes groups that reach to `upto`. On an error it says how many of them it has taken: those are on disk or kept in memory.
+    /// Takes groups that reach to `upto`; of none it notes only that. On an error it says how many of them it has taken: those are on disk or kept in memory.
     pub(crate) fn append(&mut self, groups: &[Group], upto: LogicalTime) -> Result<(), (usize, JournalError)> {
         // What an earlier full disk left in memory goes first; while it cannot, nothing more is taken.
         self.commit().map_err(|error| (0, error))?;
         let mut taken = 0;
-        while taken < groups.len() {
+        while taken < groups.len() || self.newest() < upto {
             let count = record_len(&groups[taken..]);
             let record = &groups[taken..taken + count];
             let is_last = taken + count == groups.len();
@@ -263,6 +263,16 @@ mod tests {
         assert_eq!((spill.backlog_bytes(), spill.lost_records), (0, 0));
         drop(spill);
         assert_eq!(open(&dir).durable(), 0, "all was stored: a replay is not to be held against it");
+    }
+
+    #[test]
+    fn how_far_nothing_reaches_is_kept_too() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut spill = open(&dir);
+        spill.append(&[], 5).unwrap();
+        spill.append(&[], 5).unwrap();
+        spill.append(&[group(7)], 8).unwrap();
+        assert_eq!((spill.durable(), rest(&mut spill)), (8, vec![(5, 0), (8, 1)]));
     }
 
     #[test]

@@ -1,11 +1,14 @@
 //! Testkit: what tests of several crates share. A dev-dependency only: no program links it.
 //!
-//! Waiting goes through [`eventually`], live services and private folders come from [`servers`].
+//! Waiting goes through [`eventually`], live services and private folders come from [`servers`] and [`redis`], JSON is held against its
+//! description by [`schema`].
 //! `tests/tidy.rs` checks the house rules of the whole workspace.
 
 pub mod eventually;
 pub mod postgres;
 pub mod postgres_server;
+pub mod redis;
+pub mod schema;
 pub mod servers;
 
 pub use eventually::{TimedOut, eventually, eventually_blocking};

@@ -11,12 +11,12 @@ use std::path::PathBuf;
 use runtime::config::{EnvNames, Layers, Problems, Settings};
 
 pub use address::parse_address;
-pub use sections::{Config, HistoryConfig, LogConfig, ServerConfig};
+pub use sections::{Config, HistoryConfig, LogConfig, OutboxConfig, RedisConfig, ServerConfig};
 
 /// Every key with its default; also what `config print` of an untouched hub shows.
 pub const DEFAULTS: &str = include_str!("../../default.toml");
 
-/// Keys without a default: services of later releases, whose names are taken already, and the address of the hub, which only a
+/// Keys without a default: Redis, services of later releases, whose names are taken already, and the address of the hub, which only a
 /// collector of its own needs.
 pub const OPTIONAL: &[&str] = &["redis.url", "timescale.url", "edge.url", "collector.aggregator_url"];
 
@@ -160,7 +160,21 @@ mod tests {
 
     #[test]
     fn services_that_are_not_used_yet_are_known_by_name() {
-        let config = sources(&[("REDIS_URL", "redis://cache")], &[]).load().unwrap();
-        assert_eq!(config.unused, ["redis.url"]);
+        let config = sources(&[("EDGE_URL", "https://edge")], &[]).load().unwrap();
+        assert_eq!(config.unused, ["edge.url"]);
+    }
+
+    #[test]
+    fn redis_is_used_when_its_url_is_set_and_a_wrong_one_is_refused_without_its_password() {
+        assert!(sources(&[], &[]).load().unwrap().redis.is_none());
+        let url = "rediss://hub:hunter2@cache:7000";
+        let config = sources(&[("REDIS_URL", url), ("HUB_REDIS_PREFIX", "eu:")], &[]).load().unwrap();
+        assert!(config.unused.is_empty());
+        let shown = format!("{:?}", config.redis.unwrap());
+        assert!(shown.contains("cache:7000") && !shown.contains("hunter2"), "{shown}");
+        let print = sources(&[("REDIS_URL", url)], &[]).settings().unwrap().print();
+        assert!(print.contains("rediss://hub:***@cache:7000"), "{print}");
+        let problems = problems_of(&sources(&[("REDIS_URL", "http://:hunter2@cache")], &[]));
+        assert!(problems.contains("redis://HOST:6379") && !problems.contains("hunter2"), "{problems}");
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use collector::AllowList;
@@ -11,6 +12,7 @@ use runtime::config::Settings;
 use runtime::telemetry::LogFormat;
 use sinks::driver::DriverSettings;
 use sinks::postgres::{PostgresSettings, PostgresUrl};
+use sinks::redis::{RedisAddress, RedisSettings, parse_prefix};
 use sinks::spill::SpillSettings;
 use sinks::sqlite::SqliteSettings;
 use web::{HostPolicy, WebSettings};
@@ -41,6 +43,8 @@ pub struct Config {
     /// Zero lets each collector keep its own.
     pub collectors_interval: Duration,
     pub history: HistoryConfig,
+    /// None: Redis is not used.
+    pub redis: Option<RedisConfig>,
     pub web: WebSettings,
     /// Between two synthetic transactions; none while they are off.
     pub synthetic_every: Option<Duration>,
@@ -73,6 +77,20 @@ pub struct ServerConfig {
     pub spill: SpillSettings,
 }
 
+#[derive(Debug, Clone)]
+pub struct RedisConfig {
+    pub server: Arc<RedisSettings>,
+    pub outbox: OutboxConfig,
+}
+
+/// Where a bus' alerts wait.
+#[derive(Debug, Clone)]
+pub struct OutboxConfig {
+    /// Has the outbox' cursor and its spill.
+    pub dir: PathBuf,
+    pub quota_bytes: u64,
+}
+
 impl Config {
     /// Reads every section; what is wrong stays in the settings.
     pub fn read(settings: &mut Settings) -> Self {
@@ -93,6 +111,7 @@ impl Config {
             pipeline: pipeline(settings, ingest.limits.series_per_machine_max),
             stuck_after: settings.duration("pipeline.stuck_after", 10 * SECOND..=HOUR),
             collectors_interval: settings.duration("ingest.collectors_interval", Duration::ZERO..=HOUR),
+            redis: redis(settings, &data_dir),
             web: web(settings, http_address),
             synthetic_every: synthetic(settings),
             collector: collector(settings, &data_dir),
@@ -236,6 +255,27 @@ fn server(settings: &mut Settings, data_dir: &Path, store: &SqliteSettings) -> O
     })
 }
 
+fn redis(settings: &mut Settings, data_dir: &Path) -> Option<RedisConfig> {
+    let keys = match settings.optional_text("redis.prefix") {
+        Some(_) => settings.parsed("redis.prefix", parse_prefix),
+        None => None,
+    };
+    let ca_file = settings.optional_text("redis.ca_file").map(PathBuf::from);
+    let quota_bytes = settings.size_bytes("redis.outbox_quota", MIB..=TIB);
+    let address = match RedisAddress::parse(&settings.optional_text("redis.url")?) {
+        Ok(address) => address,
+        // Without the value, which may hold a password.
+        Err(problem) => {
+            settings.reject("redis.url", format!("cannot be used: {problem}"));
+            return None;
+        }
+    };
+    let server = RedisSettings::new(address);
+    let server = RedisSettings { keys: keys.unwrap_or_else(|| server.keys.clone()), ca_file, ..server };
+    let outbox = OutboxConfig { dir: data_dir.join("outbox-redis"), quota_bytes };
+    Some(RedisConfig { server: Arc::new(server), outbox })
+}
+
 fn web(settings: &mut Settings, address: SocketAddr) -> WebSettings {
     WebSettings {
         clients_max: settings.count("web.clients_max", 1..=1_000_000),
@@ -307,7 +347,8 @@ fn tags(settings: &mut Settings) -> BTreeMap<String, String> {
 
 /// Services of later releases, and what has no meaning inside `sysmonstm up`.
 fn unused(settings: &mut Settings) -> Vec<&'static str> {
-    let keys = super::OPTIONAL.iter().copied().filter(|key| *key != "timescale.url");
+    let used = ["redis.url", "timescale.url"];
+    let keys = super::OPTIONAL.iter().copied().filter(|key| !used.contains(key));
     keys.filter(|key| settings.optional_text(key).is_some()).collect()
 }
 

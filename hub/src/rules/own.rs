@@ -14,7 +14,6 @@ use model::rule::{Rule, RuleSet};
 use super::LoadError;
 use super::file::{FILE_BYTES_MAX, RULES_MAX, in_base_units};
 use crate::config::Config;
-use crate::folder;
 
 const FILE_NAME: &str = "rules.json";
 
@@ -88,7 +87,7 @@ impl OwnRules {
         if FILE_BYTES_MAX < text.len() as u64 {
             return Err(RuleError::TooMany("1 MiB of rules of its own"));
         }
-        folder::replace(&self.path, &text)
+        runtime::file::replace(&self.path, &text)
             .map_err(|error| RuleError::Store(format!("{}: {error}", self.path.display())))
     }
 

@@ -16,7 +16,6 @@ use model::{Timestamp, ids};
 
 use super::LoadError;
 use crate::config::Config;
-use crate::folder;
 
 const FILE_NAME: &str = "silences.json";
 /// A thousand silences as people write them are a quarter of it.
@@ -140,7 +139,7 @@ impl OwnSilences {
         if FILE_BYTES_MAX < text.len() as u64 {
             return Err(SilenceError::TooMany("1 MiB of silences"));
         }
-        folder::replace(&self.path, &text)
+        runtime::file::replace(&self.path, &text)
             .map_err(|error| SilenceError::Store(format!("{}: {error}", self.path.display())))
     }
 

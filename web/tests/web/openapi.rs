@@ -2,7 +2,7 @@
 
 use model::query::{FleetAnswer, RangeAnswer, Tier};
 use model::{AlertState, Hottest, HottestOf, MachineId, Timestamp};
-use serde_json::Value;
+use testkit::schema::{check, resolve};
 
 use crate::common::{Hub, fleet};
 
@@ -56,58 +56,4 @@ async fn every_path_answers_as_described() {
         &document["components"]["responses"]["Problem"]["content"]["application/problem+json"]["schema"],
     );
     check(&document, schema, &problem, "problem");
-}
-
-/// Follows a `$ref` inside the document.
-fn resolve<'a>(document: &'a Value, schema: &'a Value) -> &'a Value {
-    match schema["$ref"].as_str() {
-        Some(reference) => {
-            document.pointer(reference.trim_start_matches('#')).unwrap_or_else(|| panic!("{reference} leads nowhere"))
-        }
-        None => schema,
-    }
-}
-
-/// As much of JSON Schema as the document uses.
-fn check(document: &Value, schema: &Value, value: &Value, at: &str) {
-    let schema = resolve(document, schema);
-    if let Some(options) = schema["oneOf"].as_array() {
-        let is_null = |option: &&Value| option["type"] == "null";
-        let chosen = options.iter().find(|option| is_null(option) == value.is_null()).unwrap();
-        return check(document, chosen, value, at);
-    }
-    let types: Vec<&str> = match &schema["type"] {
-        Value::Array(types) => types.iter().filter_map(Value::as_str).collect(),
-        one => one.as_str().into_iter().collect(),
-    };
-    assert!(types.iter().any(|name| is_of(value, name)), "{at}: {value} is none of {types:?}");
-    if let Some(words) = schema["enum"].as_array() {
-        assert!(words.contains(value), "{at}: {value} is none of {words:?}");
-    }
-    for (index, item) in value.as_array().into_iter().flatten().enumerate() {
-        check(document, &schema["items"], item, &format!("{at}[{index}]"));
-    }
-    let Some(fields) = value.as_object() else { return };
-    for required in schema["required"].as_array().into_iter().flatten() {
-        assert!(fields.contains_key(required.as_str().unwrap()), "{at}: {required} is missing");
-    }
-    for (name, field) in fields {
-        let known = schema["properties"].get(name);
-        let described = known.unwrap_or(&schema["additionalProperties"]);
-        assert!(described.is_object(), "{at}: {name} is not described");
-        check(document, described, field, &format!("{at}.{name}"));
-    }
-}
-
-fn is_of(value: &Value, name: &str) -> bool {
-    match name {
-        "null" => value.is_null(),
-        "boolean" => value.is_boolean(),
-        "string" => value.is_string(),
-        "integer" => value.is_i64() || value.is_u64(),
-        "number" => value.is_number(),
-        "array" => value.is_array(),
-        "object" => value.is_object(),
-        other => panic!("type {other} is not known to this test"),
-    }
 }
