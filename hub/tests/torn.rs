@@ -191,15 +191,26 @@ fn check_raw(hub: &Program, machines: &[Machine], end_ms: i64) {
 }
 
 /// Puts the edited rules in place, and ends when they are what every later sample is judged by.
-async fn edit_rules(hub: &Program, dir: &Path) {
+fn edit_rules(hub: &Program, dir: &Path) {
     std::fs::write(dir.join("rules.toml"), after()).unwrap();
     hub.eventually("/api/v1/rules", |body| body.to_string().contains("0.8"));
-    in_force().await;
+    in_force(dir);
 }
 
-/// Two seconds of logical time after an edit or the first start, and what the graph's clock may be behind (ADR 0008).
-async fn in_force() {
-    sleep_until(Instant::now() + Duration::from_millis(3_500)).await;
+/// Ends when rules that the hub has told of are in force: two seconds of logical time later, and a boundary (ADR 0008). Logical time is the
+/// wall clock's, or the journal's own where that is ahead; the history's cursor follows it.
+fn in_force(dir: &Path) {
+    const LAG_US: i64 = 2_100_000;
+    let until = cursor(dir).max(now_ms() * 1_000) + LAG_US;
+    eventually_blocking(SOON, || cursor(dir), |cursor| until <= *cursor).unwrap();
+}
+
+/// The logical time that the history has got to; 0 before it was made.
+fn cursor(dir: &Path) -> i64 {
+    let database = Connection::open_with_flags(dir.join("history.db"), OpenFlags::SQLITE_OPEN_READ_ONLY);
+    let read =
+        |database: Connection| database.query_row("SELECT coalesce(max(t), 0) FROM sink_cursor", [], |row| row.get(0));
+    database.and_then(read).unwrap_or(0)
 }
 
 /// Where in the newest segment that begins of which nobody was told that it is kept.
@@ -238,9 +249,9 @@ async fn in_peace(machines: Vec<Machine>, end_ms: i64) -> Tables {
     let dir = private_dir().unwrap();
     std::fs::write(dir.path().join("rules.toml"), BEFORE).unwrap();
     let mut hub = Program::hub_with(dir.path(), &SETTINGS);
-    in_force().await;
+    in_force(dir.path());
     let machines = push_under(&mut hub, machines, FRAMES / 2, None).await;
-    edit_rules(&hub, dir.path()).await;
+    edit_rules(&hub, dir.path());
     let machines = push_under(&mut hub, machines, FRAMES, None).await;
     let minutes = oracle(&machines, MINUTE_MS, i64::MAX);
     let hours = oracle(&machines, HOUR_MS, end_ms.div_euclid(HOUR_MS) * HOUR_MS);
@@ -273,7 +284,7 @@ async fn rounds(kills: usize, seed: u64) {
     let mut machines = machines;
     // The journal has the rules from here on, and a restart takes them from there.
     let mut first = Program::hub_with(dir.path(), &SETTINGS);
-    in_force().await;
+    in_force(dir.path());
     first.kill();
     for (frames, kills) in [(FRAMES / 2, kills.div_ceil(2)), (FRAMES, kills / 2)] {
         for _ in 0..kills {
@@ -291,7 +302,7 @@ async fn rounds(kills: usize, seed: u64) {
         machines = push_under(&mut hub, machines, frames, None).await;
         assert!(machines.iter().all(|machine| machine.acknowledged == frames as u64));
         if frames < FRAMES {
-            edit_rules(&hub, dir.path()).await;
+            edit_rules(&hub, dir.path());
             hub.kill();
         } else {
             check_raw(&hub, &machines, end_ms);
