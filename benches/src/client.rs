@@ -1,13 +1,19 @@
 //! Client: collectors' Push streams over real gRPC, as many as asked for, without a collector behind them.
+//!
+//! Each stream's answers are read by a task of its own, whatever its owner waits for: answers that nobody reads fill the window that the
+//! streams of a connection share, and then the hub can answer none of them. Every wait has a deadline.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use model::{InvalidName, Timestamp};
 use proto::pb::metrics_service_client::MetricsServiceClient;
 use proto::pb::push_request::Message;
 use proto::{encode, pb};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::Endpoint;
 use tonic::{Status, Streaming};
@@ -18,6 +24,8 @@ const LAYOUT: u32 = 1;
 /// A hub's default is 128 streams a connection.
 const STREAMS_PER_CONNECTION: u32 = 50;
 const REQUESTS_MAX: usize = 16;
+/// A hub that does not answer for so long stands still.
+const WAIT_MAX: Duration = Duration::from_secs(30);
 
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
@@ -27,6 +35,8 @@ pub enum ClientError {
     Ended(#[from] Status),
     #[error("the hub closed the stream")]
     Closed,
+    #[error("the hub did not {what} within {} s", WAIT_MAX.as_secs())]
+    Late { what: &'static str },
     #[error("the hub refused samples: {0:?}")]
     Refused(Vec<pb::Rejection>),
     #[error(transparent)]
@@ -38,10 +48,18 @@ pub struct Stream {
     pub machine: u32,
     /// Of the newest frame sent.
     pub sequence: u64,
+    requests: mpsc::Sender<pb::PushRequest>,
+    heard: watch::Receiver<Heard>,
+    /// Ends with the stream, and says why it did.
+    reader: JoinHandle<ClientError>,
+}
+
+/// What the hub said last.
+#[derive(Debug, Clone, Copy, Default)]
+struct Heard {
+    answers: u64,
     acknowledged: u64,
     credit: u64,
-    requests: mpsc::Sender<pb::PushRequest>,
-    answers: Streaming<pb::PushResponse>,
 }
 
 /// Opens a stream for each of `machines` and sends its layout.
@@ -56,15 +74,18 @@ pub async fn connect(hub: SocketAddr, machines: u32) -> Result<Vec<Stream>, Clie
             channel = Endpoint::from_shared(format!("http://{hub}"))?.connect().await?;
         }
         let (requests, waiting) = mpsc::channel(REQUESTS_MAX);
-        let answers = MetricsServiceClient::new(channel.clone()).push(ReceiverStream::new(waiting)).await?;
-        let stream =
-            Stream { machine, sequence: 0, acknowledged: 0, credit: 1, requests, answers: answers.into_inner() };
+        let mut client = MetricsServiceClient::new(channel.clone());
+        let answers = timeout(WAIT_MAX, client.push(ReceiverStream::new(waiting))).await;
+        let answers = answers.map_err(|_elapsed| ClientError::Late { what: "open a stream" })??;
+        let (hears, heard) = watch::channel(Heard::default());
+        let reader = tokio::spawn(read(answers.into_inner(), hears));
+        let stream = Stream { machine, sequence: 0, requests, heard, reader };
         stream.hello().await?;
         streams.push(stream);
     }
     // Each hello is journalled: those of all machines share fsyncs.
     for stream in &mut streams {
-        stream.listen().await?;
+        stream.until("answer a hello", |heard| 0 < heard.answers).await?;
         stream.request(Message::Layout(encode::layout(LAYOUT, &fleet::series()?))).await?;
     }
     Ok(streams)
@@ -108,17 +129,14 @@ impl Stream {
     /// # Errors
     /// When the hub has ended the stream or refused something.
     pub async fn acknowledged(&mut self, sequence: u64) -> Result<(), ClientError> {
-        while self.acknowledged < sequence {
-            self.listen().await?;
-        }
-        Ok(())
+        self.until("acknowledge", |heard| sequence <= heard.acknowledged).await
     }
 
     async fn keep_to_credit(&mut self, frames: u64) -> Result<(), ClientError> {
-        while self.acknowledged < self.sequence && self.acknowledged + self.credit < self.sequence + frames {
-            self.listen().await?;
-        }
-        Ok(())
+        let sequence = self.sequence;
+        let may_send =
+            |heard: &Heard| sequence <= heard.acknowledged || sequence + frames <= heard.acknowledged + heard.credit;
+        self.until("give credit", may_send).await
     }
 
     fn frame(&mut self, values: Vec<f64>, at: Timestamp) -> pb::Frame {
@@ -129,16 +147,42 @@ impl Stream {
 
     async fn request(&self, message: Message) -> Result<(), ClientError> {
         let request = pb::PushRequest { message: Some(message) };
-        self.requests.send(request).await.map_err(|_closed| ClientError::Closed)
+        let sent = timeout(WAIT_MAX, self.requests.send(request)).await;
+        sent.map_err(|_elapsed| ClientError::Late { what: "take a request" })?.map_err(|_closed| ClientError::Closed)
     }
 
-    async fn listen(&mut self) -> Result<(), ClientError> {
-        let answer = self.answers.message().await?.ok_or(ClientError::Closed)?;
-        if !answer.rejections.is_empty() {
-            return Err(ClientError::Refused(answer.rejections));
+    /// Waits for the hub to have said this.
+    async fn until(&mut self, what: &'static str, is_so: impl Fn(&Heard) -> bool) -> Result<(), ClientError> {
+        let waited = timeout(WAIT_MAX, self.heard.wait_for(is_so)).await.map(|heard| heard.is_ok());
+        match waited {
+            Ok(true) => Ok(()),
+            Ok(false) => Err((&mut self.reader).await.unwrap_or(ClientError::Closed)),
+            Err(_elapsed) => Err(ClientError::Late { what }),
         }
-        self.acknowledged = answer.acknowledged;
-        self.credit = u64::from(answer.credit);
-        Ok(())
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        self.reader.abort();
+    }
+}
+
+/// Reads a stream's answers to its end.
+async fn read(mut answers: Streaming<pb::PushResponse>, hears: watch::Sender<Heard>) -> ClientError {
+    loop {
+        let answer = match answers.message().await {
+            Ok(Some(answer)) => answer,
+            Ok(None) => return ClientError::Closed,
+            Err(status) => return status.into(),
+        };
+        if !answer.rejections.is_empty() {
+            return ClientError::Refused(answer.rejections);
+        }
+        hears.send_modify(|heard| {
+            heard.answers += 1;
+            heard.acknowledged = answer.acknowledged;
+            heard.credit = u64::from(answer.credit);
+        });
     }
 }
