@@ -181,6 +181,7 @@ impl SinkPort for HistoryFigures {
             Output::Transition(_)
             | Output::Samples(_)
             | Output::Standing(_)
+            | Output::Group(_)
             | Output::Presence(_)
             | Output::Machine(_)
             | Output::Processes(_)

@@ -171,7 +171,7 @@ impl Outlets {
 
 /// What the history has a place for.
 fn is_stored(output: &Output) -> bool {
-    !matches!(output, Output::Hottest(_))
+    !matches!(output, Output::Hottest(_) | Output::Group(_))
 }
 
 /// What a start must know, and what people look for first when the server is away.
@@ -188,7 +188,8 @@ fn is_state(output: &Output) -> bool {
         | Output::Hour(_)
         | Output::Repair(_)
         | Output::Fleet(_)
-        | Output::Hottest(_) => false,
+        | Output::Hottest(_)
+        | Output::Group(_) => false,
     }
 }
 
@@ -198,6 +199,7 @@ fn is_shown(output: &Output) -> bool {
         Output::Samples(_)
         | Output::Transition(_)
         | Output::Standing(_)
+        | Output::Group(_)
         | Output::Presence(_)
         | Output::Machine(_)
         | Output::Processes(_)

@@ -15,7 +15,7 @@ use ingest::{CollectorConfig, Collectors, Foundations, Ingest, Replayed, Service
 use journal::Journal;
 use model::command::{CollectorControl, RuleStore, SilenceStore};
 use model::query::{Health, History, HotState};
-use model::{Egress, LogicalTime, Record, RuleSet};
+use model::{Egress, LogicalTime, Record};
 use runtime::clock::SharedClock;
 use runtime::drain::TaskEnd;
 use runtime::metrics::Registry;
@@ -126,11 +126,10 @@ impl Hub {
         let watchdog = start_watchdog(&base, &graph);
         let replayed = graph.replay(journal, recovery.from_t, &starting.progress).await?;
         let newest_t = replayed.1.newest_t;
-        let rules_known = replayed.1.state.rules().cloned();
         let silences_news = keeper.news(replayed.1.state.silences().map(AsRef::as_ref));
         let keep_from = Arc::new(AtomicU64::new(0));
         let ingest = Arc::new(start_ingest(&base, replayed, t_floor, &graph, &keep_from)?);
-        publish_rules(&ingest, &watcher, rules_known).await?;
+        publish_rules(&ingest, &watcher).await?;
         if let Some(set) = silences_news {
             let published = ingest.intake().record(Record::Silences(set)).await;
             published.context("put the silences into the journal")?;
@@ -241,12 +240,9 @@ fn start_ingest(
     Ingest::start(foundations).context("start the sequencer")
 }
 
-/// Puts the rules into the journal, unless they are what it ends with: then the replay gave them to the graph.
-async fn publish_rules(ingest: &Ingest, watcher: &Watcher, known: Option<Arc<RuleSet>>) -> Result<()> {
+/// Puts the rules into the journal, even where they are what it ends with: from here on the graph knows which alerts have a rule no more.
+async fn publish_rules(ingest: &Ingest, watcher: &Watcher) -> Result<()> {
     let rules = watcher.rules().rules();
-    if known.is_some_and(|known| known.rules == rules.rules) {
-        return Ok(());
-    }
     let published = ingest.intake().record(Record::Rules(rules)).await;
     published.context("put the rules into the journal")
 }

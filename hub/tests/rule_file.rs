@@ -34,6 +34,7 @@ enabled = false
 machines = ["db-*", "x"]
 tags = { role = "db*" }
 labels = { cpu = "0" }
+group_by = ["rule", "tag:site", "label:cpu"]
 summary = "a busy database"
 "#;
     let parsed = parse(text).unwrap();

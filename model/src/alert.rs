@@ -24,6 +24,8 @@ pub enum Cause {
     Threshold,
     /// The series fell silent for as long as the rule allows.
     NoData,
+    /// Only of a Resolved: no rule of this name asks about the series any more, so that nothing else would ever end the alert.
+    RuleGone,
 }
 
 impl Cause {
@@ -31,7 +33,31 @@ impl Cause {
         match self {
             Self::Threshold => "threshold",
             Self::NoData => "no_data",
+            Self::RuleGone => "rule_gone",
         }
+    }
+}
+
+/// Why an alert is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Resolution {
+    /// The series sent a calm value.
+    Value,
+    /// The rule was deleted, disabled, or changed so that it asks about something else.
+    RuleGone,
+}
+
+impl Resolution {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Value => "value",
+            Self::RuleGone => "rule_gone",
+        }
+    }
+
+    pub fn parse(word: &str) -> Option<Self> {
+        [Self::Value, Self::RuleGone].into_iter().find(|resolution| resolution.as_str() == word)
     }
 }
 
@@ -42,7 +68,7 @@ pub struct Transition {
     pub machine: MachineId,
     pub series: Arc<SeriesKey>,
     pub change: Change,
-    /// Of the alert: a Resolved has that of its Fired.
+    /// Of the alert: a Resolved has that of its Fired, or `RuleGone`.
     pub cause: Cause,
     /// The value that changed the verdict, and its event time; of an alert about silence the last value that is known and the logical time.
     pub value: f64,
@@ -110,6 +136,17 @@ pub struct StandingChange {
     pub standing: Standing,
 }
 
+impl Transition {
+    /// Why the alert is over; none while it fires.
+    pub fn resolution(&self) -> Option<Resolution> {
+        match (self.change, self.cause) {
+            (Change::Fired, _) => None,
+            (Change::Resolved, Cause::RuleGone) => Some(Resolution::RuleGone),
+            (Change::Resolved, Cause::Threshold | Cause::NoData) => Some(Resolution::Value),
+        }
+    }
+}
+
 impl StandingChange {
     /// Of the alert that it is about.
     pub fn id(&self) -> String {
@@ -131,6 +168,9 @@ pub struct Alert {
     pub value: f64,
     pub since: Timestamp,
     pub resolved: Option<Timestamp>,
+    /// None while it fires, and of one that resolved before this was kept.
+    #[serde(default)]
+    pub resolution: Option<Resolution>,
     /// None until the graph has said it, moments after the alert fired: then it counts as active. A resolved alert keeps its last one.
     #[serde(default)]
     pub standing: Option<Standing>,
@@ -156,6 +196,7 @@ impl Alert {
             value: *value,
             since: *since,
             resolved,
+            resolution: transition.resolution(),
             standing: None,
             t: *t,
         }

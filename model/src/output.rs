@@ -6,6 +6,7 @@ use crate::aggregate::Aggregates;
 use crate::alert::{StandingChange, Transition};
 use crate::bound::Bound;
 use crate::fleet::{FleetMinute, Hottest};
+use crate::group::GroupChange;
 use crate::ids::MachineId;
 use crate::machine::{MachineInfo, Presence, Processes};
 use crate::record::Rejected;
@@ -30,6 +31,8 @@ pub enum Output {
     Transition(Arc<Transition>),
     /// How a firing alert stands, each change once: at most 100 ms after what caused it.
     Standing(Arc<StandingChange>),
+    /// How a group of firing alerts is now: for the live view, which begins without any.
+    Group(Arc<GroupChange>),
     Presence(Arc<Presence>),
     Machine(Arc<MachineInfo>),
     Processes(Arc<Processes>),

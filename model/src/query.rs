@@ -7,6 +7,7 @@ use std::sync::Arc;
 use crate::alert::Alert;
 use crate::bound::Roster;
 use crate::fleet::{Hottest, Tag};
+use crate::group::{AlertGroup, GroupKey};
 use crate::ids::MachineId;
 use crate::machine::{MachineInfo, Processes, Status};
 use crate::record::Rejected;
@@ -64,6 +65,8 @@ pub trait HotState: Send + Sync {
     fn machine(&self, id: &MachineId) -> Option<Arc<MachineView>>;
     /// Firing alerts, worst first, then newest.
     fn alerts(&self) -> Vec<Arc<Alert>>;
+    /// Groups of firing alerts: the worst first, then the one with the most alerts that a person is to hear of.
+    fn groups(&self) -> Vec<(GroupKey, Arc<AlertGroup>)>;
     /// The top of each metric in the newest complete minute of the fleet; none before the first.
     fn hottest(&self) -> Option<Arc<Hottest>>;
     /// The newest version; rises with every change.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::group::{GROUP_BY_MAX, GroupBy};
 use crate::ids::MachineId;
 use crate::series::Labels;
 
@@ -58,6 +59,9 @@ pub enum Input {
     MinuteMax,
 }
 
+/// Name of the built-in rule that a silent machine breaks.
+pub const MACHINE_DOWN: &str = "machine-down";
+
 /// Least silence that a rule on samples may ask for.
 const NO_DATA_S_MIN: u32 = 10;
 /// And one on minutes, which come a minute apart.
@@ -96,6 +100,9 @@ pub struct Rule {
     /// Labels that the series must carry, values with `*` and `?`.
     #[serde(default)]
     pub labels: BTreeMap<String, String>,
+    /// What its alerts share with others to be one group; empty: each rule is a group of its own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub group_by: Vec<GroupBy>,
     /// One line for people.
     #[serde(default)]
     pub summary: String,
@@ -117,10 +124,14 @@ impl Rule {
 
     /// Everything but the metric: the join on the metric is the caller's.
     pub fn matches(&self, machine: &MachineId, tags: &BTreeMap<String, String>, labels: &Labels) -> bool {
-        let machine_matches = self.machines.is_empty() || self.machines.iter().any(|p| glob(p, machine.as_str()));
         let tags_match = self.tags.iter().all(|(n, p)| tags.get(n).is_some_and(|v| glob(p, v)));
-        let labels_match = self.labels.iter().all(|(n, p)| labels.get(n).is_some_and(|v| glob(p, v)));
-        machine_matches && tags_match && labels_match
+        tags_match && self.may_match(machine, labels)
+    }
+
+    /// As `matches`, of a machine whose tags are not known.
+    pub fn may_match(&self, machine: &MachineId, labels: &Labels) -> bool {
+        let machine_matches = self.machines.is_empty() || self.machines.iter().any(|p| glob(p, machine.as_str()));
+        machine_matches && self.labels.iter().all(|(n, p)| labels.get(n).is_some_and(|v| glob(p, v)))
     }
 
     /// Every problem of the rule, each a sentence that says what to do.
@@ -135,6 +146,8 @@ impl Rule {
             }
         };
         check(name_is_fine, format!("rule name {:?}: use 1 to 64 of a-z 0-9 - _", self.name));
+        let advice = "machine-down is the hub's own alert for a silent machine: call the rule something else";
+        check(self.name != MACHINE_DOWN, format!("rule {}: {advice}", self.name));
         check(!self.metric.is_empty(), format!("rule {}: name a metric", self.name));
         check(self.threshold.is_finite(), format!("rule {}: the threshold must be a finite number", self.name));
         if let Some(clear) = self.clear {
@@ -150,6 +163,9 @@ impl Rule {
             );
         }
         check(self.for_s <= 7 * 86_400, format!("rule {}: `for` is at most 7 days", self.name));
+        let names: BTreeSet<&GroupBy> = self.group_by.iter().collect();
+        let is_inside = names.len() == self.group_by.len() && names.len() <= GROUP_BY_MAX;
+        check(is_inside, format!("rule {}: `group_by` has at most {GROUP_BY_MAX} names, each once", self.name));
         if let Some(no_data_s) = self.no_data_s {
             let (least, why) = match self.input {
                 Input::Sample => (NO_DATA_S_MIN, "a collector's tick is 5 s by default"),
@@ -242,8 +258,10 @@ mod tests {
     #[test]
     fn all_problems_of_a_rule_set_are_reported_at_once() {
         let bad = Rule { name: "Bad Name".into(), clear: Some(0.95), ..rule() };
-        let problems = RuleSet::new(1, vec![rule(), rule(), bad]).unwrap_err();
-        assert_eq!(problems.len(), 3, "{problems:?}");
+        let taken = Rule { name: MACHINE_DOWN.into(), ..rule() };
+        let problems = RuleSet::new(1, vec![rule(), rule(), bad, taken]).unwrap_err();
+        assert_eq!(problems.len(), 4, "{problems:?}");
+        assert!(problems.iter().any(|problem| problem.contains("call the rule something else")), "{problems:?}");
     }
 
     #[test]

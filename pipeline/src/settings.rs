@@ -50,6 +50,14 @@ impl Settings {
     }
 }
 
+impl Settings {
+    /// Alerts of the machines whose records go to this worker, as `dataflow::route` has it.
+    pub(crate) fn firing_of(&self, worker: usize) -> impl Iterator<Item = &Alert> + Clone {
+        let workers = self.workers.max(1) as u64;
+        self.firing.iter().filter(move |alert| alert.machine.mix() % workers == worker as u64)
+    }
+}
+
 #[derive(Debug, Clone)]
 pub struct WindowSettings {
     /// How far the watermark is held back behind a machine's newest event time.

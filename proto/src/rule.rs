@@ -1,6 +1,7 @@
 //! Rule: threshold rules on the wire, both ways. Its words (operators, inputs, severities) are texts there, so that a new one breaks no
 //! older client, and are checked here by name.
 
+use model::GroupBy;
 use model::command::{RuleListing, RuleSource};
 use model::rule::{Input, Operator, Rule, Severity};
 
@@ -34,6 +35,7 @@ pub fn encode(rule: &Rule, source: RuleSource) -> pb::Rule {
         machines: rule.machines.clone(),
         tags: rule.tags.clone(),
         labels: rule.labels.clone(),
+        group_by: rule.group_by.iter().map(ToString::to_string).collect(),
         summary: rule.summary.clone(),
         source: self::source(source).to_owned(),
     }
@@ -51,6 +53,13 @@ pub fn decode(message: pb::Rule) -> Result<Rule, WireError> {
     };
     let operator = word("operator", &message.operator, &OPERATORS, operator, &mut problems);
     let severity = word("severity", &message.severity, &SEVERITIES, severity, &mut problems);
+    let mut group_by = Vec::new();
+    for text in &message.group_by {
+        match GroupBy::parse(text) {
+            Ok(by) => group_by.push(by),
+            Err(problem) => problems.push(format!("group_by: {problem}")),
+        }
+    }
     let rule = Rule {
         name: message.name,
         metric: message.metric,
@@ -67,6 +76,7 @@ pub fn decode(message: pb::Rule) -> Result<Rule, WireError> {
         machines: message.machines,
         tags: message.tags,
         labels: message.labels,
+        group_by,
         summary: message.summary,
     };
     problems.extend(rule.problems());
@@ -155,6 +165,7 @@ mod tests {
                 severity: SEVERITIES[index % SEVERITIES.len()],
                 enabled: index % 2 == 0,
                 no_data_s: (index % 2 == 0).then_some(300),
+                group_by: vec![GroupBy::Machine, GroupBy::Tag("site".into())],
                 ..decode(message()).unwrap()
             };
             assert_eq!(decode(encode(&rule, RuleSource::Own)), Ok(rule));
@@ -170,10 +181,11 @@ mod tests {
             threshold: f64::NAN,
             clear: Some(2.0),
             severity: String::new(),
+            group_by: vec!["site".into()],
             ..message()
         };
         let Err(WireError::Rule(problems)) = decode(bad) else { panic!("refused") };
-        assert_eq!(problems.len(), 5, "{problems:?}");
+        assert_eq!(problems.len(), 6, "{problems:?}");
         assert_eq!(problems[1], "operator \"above\" is not known: use gt, gte, lt, lte, eq, ne");
     }
 }

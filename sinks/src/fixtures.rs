@@ -107,6 +107,7 @@ pub(crate) fn rule(name: &str, severity: Severity) -> Arc<Rule> {
         machines: Vec::new(),
         tags: Default::default(),
         labels: Default::default(),
+        group_by: Vec::new(),
         summary: String::new(),
     })
 }

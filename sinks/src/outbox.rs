@@ -124,6 +124,7 @@ fn events(groups: &[Group], after: LogicalTime) -> Vec<Event> {
         | Output::Rejected(_)
         | Output::Repair(_)
         | Output::Fleet(_)
+        | Output::Group(_)
         | Output::Hottest(_) => None,
     });
     transitions.collect()

@@ -41,6 +41,7 @@ impl Lane {
             | Output::Hour(_)
             | Output::Transition(_)
             | Output::Standing(_)
+            | Output::Group(_)
             | Output::Presence(_)
             | Output::Machine(_)
             | Output::Processes(_)

@@ -112,8 +112,8 @@ impl Encoder {
             Output::Rejected(rejected) => self.record(&Record::Rejected(Arc::clone(rejected))),
             Output::Repair(repair) => self.json(REPAIR, repair.as_ref()),
             Output::Fleet(fleet) => self.json(FLEET, &FleetJson::from(fleet.as_ref())),
-            // For the live view only: no store has a place for it.
-            Output::Hottest(_) => {}
+            // For the live view only: no store has a place for them.
+            Output::Hottest(_) | Output::Group(_) => {}
         }
     }
 

@@ -123,6 +123,7 @@ pub(crate) fn weight(output: &Output) -> usize {
         Output::Minute(rows) | Output::Hour(rows) => FIXED + rows.rows.len() * 64,
         Output::Transition(_) | Output::Machine(_) | Output::Rejected(_) | Output::Repair(_) => 1_024,
         Output::Presence(_) | Output::Standing(_) => FIXED,
+        Output::Group(_) => 4_096,
         Output::Fleet(fleet) => FIXED + fleet.rows.len() * 80,
         Output::Hottest(hottest) => FIXED + hottest.metrics.len() * 400,
         Output::Processes(_) => 2_048,

@@ -83,6 +83,12 @@ const PATHS: &[Path] = &[
         &["limit", "cursor", "synthetic"],
         Json("AlertPage"),
     ),
+    path(
+        "/api/v1/alerts/groups",
+        "Firing alerts by what they share, worst first",
+        &["limit", "cursor"],
+        Json("GroupPage"),
+    ),
     stored(path(
         "/api/v1/alerts/history",
         "Alerts of the past, newest first",

@@ -201,6 +201,16 @@ fn pipeline(settings: &mut Settings, series_per_machine_max: usize) -> pipeline:
             down_after: settings.duration("pipeline.down_after", SECOND..=DAY),
             ..defaults.presence.clone()
         },
+        fleet: pipeline::FleetSettings {
+            is_on: settings.flag("fleet.enabled"),
+            metrics_max: settings.count("fleet.metrics_max", 1..=10_000),
+            tags: pipeline::TagLimits {
+                names_max: settings.count("fleet.tag_names_max", 1..=1_000),
+                values_max: settings.count("fleet.tag_values_max", 1..=100_000),
+                tags_max: settings.count("fleet.tags_max", 1..=100_000),
+            },
+            ..defaults.fleet.clone()
+        },
         ..defaults
     }
 }

@@ -7,9 +7,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::time::Duration;
 
-use model::Catalogue;
 use model::catalogue::{ALIASES, METRICS};
 use model::rule::{Input, Operator, Rule, Severity};
+use model::{Catalogue, GroupBy};
 use runtime::config::format_duration;
 use toml::Value;
 use toml::de::{DeTable, DeValue};
@@ -35,6 +35,7 @@ const KEYS: &[&str] = &[
     "machines",
     "tags",
     "labels",
+    "group_by",
     "summary",
 ];
 
@@ -145,6 +146,7 @@ fn read_rule(table: &mut RuleTable<'_, '_>) -> Option<Rule> {
         machines: table.texts("machines").unwrap_or_default(),
         tags: table.pairs("tags").unwrap_or_default(),
         labels: table.pairs("labels").unwrap_or_default(),
+        group_by: table.group_by(),
         summary: table.text("summary").unwrap_or_default().to_owned(),
         name: name?.to_owned(),
         metric: metric?.to_owned(),
@@ -200,6 +202,7 @@ fn entries(rule: &Rule) -> Vec<(&'static str, Value)> {
         pairs.iter().map(|(name, text)| (name.clone(), Value::from(text.as_str()))).collect()
     };
     let seconds = |seconds: u32| Value::from(format_duration(Duration::from_secs(seconds.into())));
+    let by = |by: &GroupBy| Value::from(by.to_string());
     let machines: Vec<Value> = rule.machines.iter().map(|id| Value::from(id.as_str())).collect();
     let all = [
         Some(("name", Value::from(rule.name.as_str()))),
@@ -215,6 +218,7 @@ fn entries(rule: &Rule) -> Vec<(&'static str, Value)> {
         (!machines.is_empty()).then_some(("machines", Value::Array(machines))),
         (!rule.tags.is_empty()).then(|| ("tags", Value::Table(table(&rule.tags)))),
         (!rule.labels.is_empty()).then(|| ("labels", Value::Table(table(&rule.labels)))),
+        (!rule.group_by.is_empty()).then(|| ("group_by", Value::Array(rule.group_by.iter().map(by).collect()))),
         (!rule.summary.is_empty()).then(|| ("summary", Value::from(rule.summary.as_str()))),
     ];
     all.into_iter().flatten().collect()

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
+use model::GroupBy;
 use runtime::config::parse_duration;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -75,6 +76,17 @@ impl<'a, 't> RuleTable<'a, 't> {
             let items = value.as_array()?.iter();
             items.map(|item| Some(item.get_ref().as_str()?.to_owned())).collect()
         })
+    }
+
+    pub(super) fn group_by(&mut self) -> Vec<GroupBy> {
+        let (mut names, span) = (Vec::new(), self.span_of("group_by"));
+        for text in self.texts("group_by").unwrap_or_default() {
+            match GroupBy::parse(&text) {
+                Ok(by) => names.push(by),
+                Err(problem) => self.notes.problem(Some(span.clone()), format!("`group_by`: {problem}")),
+            }
+        }
+        names
     }
 
     pub(super) fn pairs(&mut self, key: &str) -> Option<BTreeMap<String, String>> {

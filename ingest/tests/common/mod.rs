@@ -15,8 +15,8 @@ use model::command::{Changed, RuleChange, RuleError, RuleListing, RuleStore};
 use model::dataflow::Stopped;
 use model::query::{Changes, HotState, MachineView};
 use model::{
-    Alert, Batch, Dataflow, Hottest, Labels, LogicalTime, MachineId, Record, RejectReason, RuleSet, SeriesKey, Stamped,
-    Timestamp,
+    Alert, AlertGroup, Batch, Dataflow, GroupKey, Hottest, Labels, LogicalTime, MachineId, Record, RejectReason,
+    RuleSet, SeriesKey, Stamped, Timestamp,
 };
 use proto::pb::metrics_service_client::MetricsServiceClient;
 use proto::{encode, pb};
@@ -127,6 +127,9 @@ impl HotState for Hot {
         self.0.iter().find(|view| view.machine == *id).cloned()
     }
     fn alerts(&self) -> Vec<Arc<Alert>> {
+        Vec::new()
+    }
+    fn groups(&self) -> Vec<(GroupKey, Arc<AlertGroup>)> {
         Vec::new()
     }
     fn hottest(&self) -> Option<Arc<Hottest>> {

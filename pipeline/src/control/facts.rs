@@ -75,6 +75,15 @@ pub struct MachineFact {
     pub tags: Arc<BTreeMap<String, String>>,
 }
 
+/// A machine that is forgotten, as it was known.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct ForgottenFact {
+    pub worker: u32,
+    /// Index of the machine on that worker; it is never given to another.
+    pub index: u32,
+    pub machine: MachineId,
+}
+
 /// A fact of the control plane.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Fact {
@@ -83,6 +92,10 @@ pub enum Fact {
     Machine(MachineFact),
     /// Pending or in force.
     Silence(Arc<Silence>),
+    /// The rules of this run have been told: a rule that is not a fact from here on is not in force.
+    RulesKnown,
+    /// A machine was silent for so long that its series are facts no more. Nothing is known to have changed.
+    Forgotten(ForgottenFact),
 }
 
 /// +1: it holds from here on; -1: it no longer does.

@@ -25,8 +25,7 @@ use crate::settings::{Settings, ticks};
 use crate::stage::{At, Records, SharedRecords, WARM};
 use crate::state::timers::Timers;
 
-/// Name of the rule that a silent machine breaks.
-pub const MACHINE_DOWN: &str = "machine-down";
+pub use model::rule::MACHINE_DOWN;
 /// Its series: 1 while frames come, 0 while the machine is down.
 pub const MACHINE_UP: &str = "sysmonstm.machine.up";
 
@@ -64,7 +63,7 @@ pub struct Roll {
     /// By machine index.
     machines: Vec<Option<Machine>>,
     timers: Timers<u32>,
-    /// Alerts from before the restart whose machine has not been seen since.
+    /// Alerts whose machine has not been seen since the restart, or for so long that it was forgotten.
     firing: HashMap<MachineId, Timestamp>,
     rule: Arc<Rule>,
     series: Arc<SeriesKey>,
@@ -260,6 +259,7 @@ pub fn machine_down() -> Rule {
         machines: Vec::new(),
         tags: std::collections::BTreeMap::new(),
         labels: std::collections::BTreeMap::new(),
+        group_by: Vec::new(),
         summary: "nothing heard of the machine".to_owned(),
     }
 }
@@ -293,9 +293,7 @@ impl Roll {
                 continue;
             }
             machine.due = 0;
-            // While its alert is firing a machine is remembered: only its return resolves it.
             let is_old = due >= machine.seen_t.saturating_add(self.forget_after) && due >= self.quiet_until;
-            let is_forgotten = is_old && machine.down_since.is_none();
             let Some(Some(machine)) = self.machines.get(index as usize) else {
                 continue;
             };
@@ -304,9 +302,12 @@ impl Roll {
             if machine.status < Some(status) && status != Status::Up {
                 self.become_status(index, status, due, out);
             }
-            if is_forgotten {
-                self.machines[index as usize] = None;
-            } else if !is_old {
+            if is_old {
+                // Its alert goes on: only its return resolves it, under whatever index it is met again.
+                if let Some(Machine { id, down_since: Some(since), .. }) = self.machines[index as usize].take() {
+                    self.firing.insert(id, since);
+                }
+            } else {
                 self.set_timer(index, next);
             }
         }

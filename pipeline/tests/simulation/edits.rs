@@ -1,6 +1,7 @@
 //! Edits: the rules in force at the beginning, and what is done to them while the machines go on: made, changed, disabled, deleted.
 
 use fastrand::Rng;
+use model::rule::Input;
 use model::{Rule, Stamped};
 
 use crate::common::{SECOND, rule, rules, stamped, t};
@@ -41,7 +42,7 @@ fn edit(list: &mut Vec<Rule>, rng: &mut Rng) {
         }
         let at = rng.usize(..list.len());
         let chosen = &mut list[at];
-        match rng.u8(0..7) {
+        match rng.u8(0..8) {
             0 => chosen.threshold += f64::from(rng.i8(-4..4)),
             1 => chosen.for_s = *rng.choice(&[0, 10, 25]).unwrap(),
             2 => chosen.enabled = !chosen.enabled,
@@ -50,7 +51,12 @@ fn edit(list: &mut Vec<Rule>, rng: &mut Rng) {
                     [("n".to_owned(), "2".to_owned())].into_iter().filter(|_| chosen.metric == "m").collect()
             }
             4 => chosen.machines = vec![["*", "a", "b*", "d"][rng.usize(..4)].to_owned()],
-            5 => chosen.no_data_s = if chosen.no_data_s.is_some() { None } else { Some(rng.u32(120..150)) },
+            5 => {
+                let inputs = [Input::Sample, Input::MinuteMean, Input::MinuteMax, Input::MinuteCount];
+                chosen.input = inputs[rng.usize(..inputs.len())];
+                chosen.no_data_s = chosen.no_data_s.map(|seconds| seconds.max(120));
+            }
+            6 => chosen.no_data_s = if chosen.no_data_s.is_some() { None } else { Some(rng.u32(120..150)) },
             _ => drop(list.remove(at)),
         }
         // An edit may have put the clear threshold on the wrong side.

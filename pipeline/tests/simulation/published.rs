@@ -25,6 +25,7 @@ pub(crate) fn published(outputs: &[(u64, Output)]) -> BTreeMap<String, Vec<Strin
             }
             Output::Samples(_)
             | Output::Standing(_)
+            | Output::Group(_)
             | Output::Machine(_)
             | Output::Processes(_)
             | Output::Rejected(_)

@@ -195,10 +195,17 @@ impl Court<'_> {
                 // Heard of only under a rule that asks.
                 entry.heard = None;
             }
-            (entry.rule, entry.asked) = (Arc::clone(rule), t);
+            let before = std::mem::replace(&mut entry.rule, Arc::clone(rule));
+            entry.asked = t;
+            if before.input != rule.input
+                && let Phase::Firing(since, _) = std::mem::replace(&mut entry.phase, Phase::Calm)
+            {
+                let text = entry.text(Change::Resolved, Cause::RuleGone, (Timestamp::from_logical(t), since));
+                self.changes.insert(format!("{machine} {series} {text}"));
+            }
             if let (Phase::Firing(since, Cause::NoData), None) = (entry.phase, rule.no_data_s) {
                 entry.phase = Phase::Calm;
-                let text = entry.text(Change::Resolved, Cause::NoData, (Timestamp::from_logical(t), since));
+                let text = entry.text(Change::Resolved, Cause::RuleGone, (Timestamp::from_logical(t), since));
                 self.changes.insert(format!("{machine} {series} {text}"));
             }
         }
@@ -210,8 +217,8 @@ impl Court<'_> {
             .collect();
         for key in gone {
             let entry = self.entries.remove(&key).unwrap();
-            if let Phase::Firing(since, cause) = entry.phase {
-                let text = entry.text(Change::Resolved, cause, (Timestamp::from_logical(t), since));
+            if let Phase::Firing(since, _) = entry.phase {
+                let text = entry.text(Change::Resolved, Cause::RuleGone, (Timestamp::from_logical(t), since));
                 self.changes.insert(format!("{machine} {series} {text}"));
             }
         }

@@ -63,6 +63,7 @@ impl AlertBook {
         let resolved = Alert {
             state: AlertState::Resolved,
             resolved: resolution.resolved,
+            resolution: resolution.resolution,
             value: resolution.value,
             t: resolution.t,
             ..firing.as_ref().clone()

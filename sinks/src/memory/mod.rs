@@ -6,6 +6,7 @@
 
 mod alerts;
 mod config;
+mod groups;
 mod machine;
 mod rate;
 mod read;
@@ -26,6 +27,7 @@ use tokio::sync::watch;
 
 use alerts::{AlertBook, Effect};
 pub use config::HotSettings;
+use groups::GroupBook;
 use machine::Entry;
 use rate::Rate;
 pub use write::run;
@@ -51,6 +53,7 @@ pub struct HotStore {
     entries: RwLock<BTreeMap<MachineId, Arc<Entry>>>,
     alerts: Mutex<AlertBook>,
     hottest: Mutex<Option<Arc<Hottest>>>,
+    groups: Mutex<GroupBook>,
     departures: Mutex<Departures>,
     rate: Mutex<Rate>,
     /// Held while outputs are applied: one writer at a time.
@@ -74,7 +77,7 @@ struct Departures {
 
 impl HotStore {
     pub fn new(settings: HotSettings, clock: SharedClock) -> Self {
-        let alerts = AlertBook::new(settings.alerts_max);
+        let (alerts, groups) = (AlertBook::new(settings.alerts_max), GroupBook::new(settings.alerts_max));
         Self {
             settings,
             started: Timestamp::from_micros(clock.now_us()),
@@ -85,6 +88,7 @@ impl HotStore {
             entries: RwLock::default(),
             alerts: Mutex::new(alerts),
             hottest: Mutex::default(),
+            groups: Mutex::new(groups),
             departures: Mutex::default(),
             rate: Mutex::default(),
             writer: Mutex::default(),
@@ -170,6 +174,8 @@ impl HotStore {
             let refusals = "What the hot store had no room for.";
             scrape.counter("sinks_hot_refused_total", refusals, &[("what", "machine")], number(refused));
             scrape.counter("sinks_hot_refused_total", refusals, &[("what", "alert")], number(alerts_refused));
+            let groups_refused = lock(&store.groups).refused;
+            scrape.counter("sinks_hot_refused_total", refusals, &[("what", "group")], number(groups_refused));
         });
     }
 

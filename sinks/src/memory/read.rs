@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use model::query::{Changes, HotState, MachineView};
-use model::{Alert, Hottest, MachineId};
+use model::{Alert, AlertGroup, GroupKey, Hottest, MachineId};
 
 use super::machine::Entry;
 use super::{HotStore, lock, read_lock};
@@ -25,6 +25,10 @@ impl HotState for HotStore {
 
     fn hottest(&self) -> Option<Arc<Hottest>> {
         lock(&self.hottest).clone()
+    }
+
+    fn groups(&self) -> Vec<(GroupKey, Arc<AlertGroup>)> {
+        lock(&self.groups).list()
     }
 
     fn version(&self) -> u64 {

@@ -117,6 +117,11 @@ impl HotStore {
                 let effect = lock(&self.alerts).stand(change, version);
                 Self::effect(writer, version, &change.machine, effect)
             }
+            Output::Group(change) => {
+                lock(&self.groups).apply(change);
+                // Asked for by a path of its own, as the hottest machines are.
+                false
+            }
             // Windows and dead letters are history's.
             Output::Hottest(hottest) => {
                 let mut shown = lock(&self.hottest);

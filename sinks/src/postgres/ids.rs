@@ -221,9 +221,12 @@ fn machine_of(output: &Output) -> Option<&MachineId> {
         Output::Machine(info) => Some(&info.machine),
         Output::Processes(table) => Some(&table.machine),
         Output::Repair(repair) => Some(&repair.machine),
-        Output::Transition(_) | Output::Standing(_) | Output::Rejected(_) | Output::Fleet(_) | Output::Hottest(_) => {
-            None
-        }
+        Output::Transition(_)
+        | Output::Standing(_)
+        | Output::Rejected(_)
+        | Output::Fleet(_)
+        | Output::Hottest(_)
+        | Output::Group(_) => None,
     }
 }
 

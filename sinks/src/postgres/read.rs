@@ -8,8 +8,8 @@ use model::query::{
     AlertQuery, Answer, FleetAnswer, FleetQuery, History, QueryError, RangeAnswer, RangeQuery, SeriesPoints, Tier,
 };
 use model::{
-    Alert, AlertState, Cause, Labels, LogicalTime, MachineId, RejectReason, Rejected, Rule, SeriesKey, Standing,
-    Timestamp, Width, Window,
+    Alert, AlertState, Cause, Labels, LogicalTime, MachineId, RejectReason, Rejected, Resolution, Rule, SeriesKey,
+    Standing, Timestamp, Width, Window,
 };
 use tokio_postgres::Row;
 
@@ -236,6 +236,7 @@ fn alert(row: &Row) -> Result<Alert, Failure> {
         value: row.get(6),
         since: row.get::<_, Time>(7).0,
         resolved: row.get::<_, Option<Time>>(8).map(|time| time.0),
+        resolution: row.get::<_, Option<&str>>(13).and_then(Resolution::parse),
         // None too for a word that a newer program wrote: the graph says it again.
         standing: word.and_then(|word| Standing::parse(word, silence)),
         t: from_sql_t(row.get(9)),

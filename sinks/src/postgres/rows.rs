@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use model::{
-    Alert, Change, FleetMinute, LogicalTime, Output, RejectReason, Rejected, StandingChange, Timestamp, Transition,
+    Alert, Change, FleetMinute, LogicalTime, Output, RejectReason, Rejected, Resolution, StandingChange, Timestamp,
+    Transition,
 };
 use runtime::metrics::Counter;
 
@@ -135,7 +136,8 @@ pub(super) async fn one(
         | Output::Hour(_)
         | Output::Rejected(_)
         | Output::Fleet(_)
-        | Output::Hottest(_) => Ok(()),
+        | Output::Hottest(_)
+        | Output::Group(_) => Ok(()),
     }
 }
 
@@ -154,9 +156,10 @@ async fn transition(session: &Session, transition: &Transition, unchanged: &Coun
             session.execute(fire, params).await?
         }
         Change::Resolved => {
+            let why = alert.resolution.map(Resolution::as_str);
             let resolve = include_str!("../../../sql/queries/resolve_alert.sql");
             let params: super::session::Params<'_> =
-                &[&rule, &machine, &metric, &labels, &value, &Time(transition.at), &t];
+                &[&rule, &machine, &metric, &labels, &value, &Time(transition.at), &t, &why];
             session.execute(resolve, params).await?
         }
     };

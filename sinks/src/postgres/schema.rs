@@ -4,7 +4,7 @@ use super::error::Failure;
 use super::session::Session;
 
 /// Applied in order, each in both its variants; `schema_migrations` says which ones a database has.
-const MIGRATIONS: [Migration; 3] = [
+const MIGRATIONS: [Migration; 4] = [
     Migration::same("names", include_str!("../../../sql/migrations/0001_names.sql")),
     Migration {
         name: "tiers",
@@ -12,6 +12,7 @@ const MIGRATIONS: [Migration; 3] = [
         timescale: include_str!("../../../sql/migrations/0002_tiers_timescale.sql"),
     },
     Migration::same("views", include_str!("../../../sql/migrations/0003_views.sql")),
+    Migration::same("resolution", include_str!("../../../sql/migrations/0004_resolution.sql")),
 ];
 
 /// First half of the lock's key; the second half is the schema's name.

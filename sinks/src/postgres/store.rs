@@ -130,7 +130,7 @@ impl Store<'_> {
                 | Output::Presence(_)
                 | Output::Machine(_)
                 | Output::Processes(_) => prepared.rest.push((t, output)),
-                Output::Minute(_) | Output::Hour(_) | Output::Hottest(_) => {}
+                Output::Minute(_) | Output::Hour(_) | Output::Hottest(_) | Output::Group(_) => {}
             }
         }
         prepared.frames = encoder.finish();
@@ -277,6 +277,7 @@ fn machine_of(output: &Output) -> Option<&MachineId> {
         | Output::Hour(_)
         | Output::Rejected(_)
         | Output::Fleet(_)
-        | Output::Hottest(_) => None,
+        | Output::Hottest(_)
+        | Output::Group(_) => None,
     }
 }

@@ -41,6 +41,7 @@ impl Pending {
                 | Output::Rejected(_)
                 | Output::Repair(_)
                 | Output::Fleet(_)
+                | Output::Group(_)
                 | Output::Hottest(_) => {}
             }
         }

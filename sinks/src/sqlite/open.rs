@@ -17,13 +17,14 @@ pub(super) const FILE: &str = "history.db";
 const MARK: &str = "history.db.damaged";
 
 /// Applied in order; the file's `user_version` says how many it has.
-const MIGRATIONS: [&str; 6] = [
+const MIGRATIONS: [&str; 7] = [
     include_str!("sql/0001_schema.sql"),
     include_str!("sql/0002_repairs.sql"),
     include_str!("sql/0003_fleet.sql"),
     include_str!("sql/0004_alert_cause.sql"),
     include_str!("sql/0005_repairs_stand.sql"),
     include_str!("sql/0006_standing.sql"),
+    include_str!("sql/0007_resolution.sql"),
 ];
 
 /// Statements kept compiled: more than there are.

@@ -8,8 +8,8 @@ use model::query::{
     AlertQuery, Answer, FleetAnswer, FleetQuery, History, QueryError, RangeAnswer, RangeQuery, SeriesPoints, Tier,
 };
 use model::{
-    Alert, AlertState, Cause, Labels, LogicalTime, MachineId, MachineInfo, RejectReason, Rejected, Rule, SeriesKey,
-    Standing, Timestamp, Width, Window,
+    Alert, AlertState, Cause, Labels, LogicalTime, MachineId, MachineInfo, RejectReason, Rejected, Resolution, Rule,
+    SeriesKey, Standing, Timestamp, Width, Window,
 };
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
@@ -325,6 +325,7 @@ fn alert(row: &Row<'_>) -> Result<Alert, ReadError> {
         value: row.get(6)?,
         since: Timestamp::from_micros(row.get(7)?),
         resolved: row.get::<_, Option<i64>>(8)?.map(Timestamp::from_micros),
+        resolution: row.get::<_, Option<String>>("resolution")?.and_then(|word| Resolution::parse(&word)),
         standing: standing(row)?,
         t: u64::try_from(row.get::<_, i64>(9)?).unwrap_or(0),
         cause: if row.get::<_, String>(10)? == Cause::NoData.as_str() { Cause::NoData } else { Cause::Threshold },

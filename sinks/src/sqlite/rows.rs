@@ -8,7 +8,7 @@ use hashbrown::HashMap;
 use model::machine::Presence;
 use model::{
     Aggregate, Aggregates, Alert, Change, LogicalTime, MachineId, MachineInfo, Output, Processes, Rejected, Repair,
-    Roster, SeriesKey, StandingChange, Transition, Width, catalogue,
+    Resolution, Roster, SeriesKey, StandingChange, Transition, Width, catalogue,
 };
 use runtime::metrics::Counter;
 use rusqlite::{Connection, Statement, params};
@@ -121,7 +121,7 @@ impl RowWriter<'_> {
             Output::Repair(repair) => self.repair(t, repair),
             Output::Fleet(fleet) => Ok(fleet::write(self.sql, fleet)?),
             // The live view's.
-            Output::Hottest(_) => Ok(()),
+            Output::Hottest(_) | Output::Group(_) => Ok(()),
         }
     }
 
@@ -177,7 +177,8 @@ impl RowWriter<'_> {
             }
             Change::Resolved => {
                 let mut resolve = self.sql.prepare_cached(include_str!("sql/resolve_alert.sql"))?;
-                resolve.execute(params![rule, machine, metric, labels, value, transition.at.micros(), t])?
+                let (at, why) = (transition.at.micros(), alert.resolution.map(Resolution::as_str));
+                resolve.execute(params![rule, machine, metric, labels, value, at, t, why])?
             }
         };
         if changed == 0 {

@@ -202,6 +202,7 @@ async fn how_an_alert_stands_is_there_after_a_restart_and_a_resolved_one_keeps_i
     store.write(3, vec![Output::Transition(resolved), stands(10, &Standing::Active)]).await;
     let alerts = store.history.alerts(alert_query()).await.unwrap();
     assert_eq!((alerts[0].state, &alerts[0].standing), (AlertState::Resolved, &Some(silenced)));
+    assert_eq!(alerts[0].resolution, Some(model::Resolution::Value));
 }
 
 #[tokio::test]

@@ -13,6 +13,7 @@ use super::{SYNTHETIC, json};
 use crate::error::Problem;
 use crate::params::{LIMIT_MAX, Params, next_offset};
 use crate::shapes::alert::AlertShape;
+use crate::shapes::group::GroupShape;
 use crate::state::Shared;
 
 const HISTORY_LIMIT: usize = 100;
@@ -34,6 +35,24 @@ pub(super) async fn active(State(shared): State<Arc<Shared>>, uri: Uri) -> Resul
     let rest = alerts.get(offset..).unwrap_or_default();
     Ok(json(&Page {
         alerts: rest.iter().take(limit).map(|alert| AlertShape::of(alert)).collect(),
+        next: next_offset(offset, limit, rest.len()),
+    }))
+}
+
+#[derive(Serialize)]
+struct GroupPage<'a> {
+    groups: Vec<GroupShape<'a>>,
+    next: Option<String>,
+}
+
+/// Worst first, then the one with the most active alerts.
+pub(super) async fn groups(State(shared): State<Arc<Shared>>, uri: Uri) -> Result<Response, Problem> {
+    let params = Params::read(&uri, &["limit", "cursor"])?;
+    let (limit, offset) = (params.limit(LIMIT_MAX)?, params.offset()?);
+    let groups = shared.app.hot.groups();
+    let rest = groups.get(offset..).unwrap_or_default();
+    Ok(json(&GroupPage {
+        groups: rest.iter().take(limit).map(|(key, group)| GroupShape::of(key, group)).collect(),
         next: next_offset(offset, limit, rest.len()),
     }))
 }

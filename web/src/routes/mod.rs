@@ -52,6 +52,7 @@ pub(crate) fn all() -> Router<Arc<Shared>> {
         .route("/api/v1/fleet/hottest", get(fleet::hottest))
         .route("/api/v1/metrics", get(catalogue::list))
         .route("/api/v1/alerts", get(alerts::active))
+        .route("/api/v1/alerts/groups", get(alerts::groups))
         .route("/api/v1/alerts/history", get(alerts::history))
         .route("/api/v1/rules", get(rules::list).post(rules::create))
         .route("/api/v1/rules/{name}", get(rules::one).put(rules::update).delete(rules::delete))

@@ -2,7 +2,7 @@
 
 use model::catalogue::unit_of;
 use model::rule::Operator;
-use model::{Alert, AlertState, Cause, Labels, Severity, Standing};
+use model::{Alert, AlertState, Cause, Labels, Resolution, Severity, Standing};
 
 #[derive(serde::Serialize)]
 pub(crate) struct AlertShape<'a> {
@@ -20,6 +20,8 @@ pub(crate) struct AlertShape<'a> {
     unit: &'static str,
     since: i64,
     resolved: Option<i64>,
+    /// `value` or `rule_gone`.
+    resolution: Option<Resolution>,
     /// `active`, `silenced` or `inhibited`.
     standing: &'static str,
     /// The silence that it is because of.
@@ -46,6 +48,7 @@ impl<'a> AlertShape<'a> {
             unit: unit_of(&alert.series.metric),
             since: alert.since.millis(),
             resolved: alert.resolved.map(model::Timestamp::millis),
+            resolution: alert.resolution,
             standing: standing.as_str(),
             silence: standing.silence(),
             summary: &alert.rule.summary,

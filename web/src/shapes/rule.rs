@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use model::command::RuleSource;
 use model::rule::{Input, Operator};
-use model::{Rule, Severity};
+use model::{GroupBy, Rule, Severity};
 
 #[derive(serde::Serialize)]
 pub(crate) struct RuleShape<'a> {
@@ -24,6 +24,7 @@ pub(crate) struct RuleShape<'a> {
     machines: &'a [String],
     tags: &'a BTreeMap<String, String>,
     labels: &'a BTreeMap<String, String>,
+    group_by: &'a [GroupBy],
 }
 
 impl<'a> RuleShape<'a> {
@@ -44,6 +45,7 @@ impl<'a> RuleShape<'a> {
             machines: &rule.machines,
             tags: &rule.tags,
             labels: &rule.labels,
+            group_by: &rule.group_by,
         }
     }
 }

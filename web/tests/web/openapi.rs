@@ -10,6 +10,8 @@ fn hub() -> Hub {
     let hub = Hub::new();
     hub.hot.put(fleet::machine("db-1", 0.12));
     hub.hot.put(fleet::stranger("new"));
+    let (key, group) = fleet::group();
+    hub.hot.group(key, group);
     hub.hot.alert(fleet::alert("a1", "db-1", AlertState::Firing));
     *hub.history.alerts.lock().unwrap() = vec![fleet::alert("a2", "db-1", AlertState::Resolved)];
     let answer = |series| RangeAnswer { series: vec![series], ..RangeAnswer::default() };

@@ -91,6 +91,22 @@ async fn one_machine_comes_with_its_series_values_and_processes() {
 }
 
 #[tokio::test]
+async fn alerts_that_belong_together_come_as_groups() {
+    let hub = Hub::new();
+    let (key, group) = fleet::group();
+    hub.hot.group(key, group);
+    let page = hub.json("/api/v1/alerts/groups").await;
+    let group = &page["groups"][0];
+    assert_eq!(group["key"], json!({"rule": "disk-full", "label:mountpoint": "/<b>"}));
+    assert_eq!(
+        (&group["count"], &group["active"], &group["severity_active"]),
+        (&json!(1), &json!(1), &json!("critical"))
+    );
+    assert_eq!(group["members"][0]["machine"], "db-1");
+    assert_eq!(hub.json("/api/v1/alerts/groups?cursor=1").await, json!({"groups": [], "next": null}));
+}
+
+#[tokio::test]
 async fn alerts_of_now_and_of_the_past() {
     let hub = Hub::new();
     hub.hot.alert(fleet::alert("a1", "db-1", AlertState::Firing));
@@ -101,7 +117,7 @@ async fn alerts_of_now_and_of_the_past() {
         json!({"next": null, "alerts": [{
             "id": "a1", "rule": "disk-full", "machine": "db-1", "metric": "system.filesystem.utilization", "labels": {"mountpoint": "/<b>"},
             "severity": "critical", "state": "firing", "cause": "threshold", "operator": "gte", "threshold": 0.95, "value": 0.97, "unit": "1",
-            "since": (NOW_S - 600) * 1000, "resolved": null, "standing": "silenced", "silence": "s1", "summary": "almost <full>",
+            "since": (NOW_S - 600) * 1000, "resolved": null, "resolution": null, "standing": "silenced", "silence": "s1", "summary": "almost <full>",
         }]})
     );
     *hub.history.alerts.lock().unwrap() =

@@ -70,7 +70,7 @@ pub fn fleet<'s>(
     let contributions = VecCollection::new(coarsen(told, "coarsen contributions", tick_at));
     let tags = facts.flat_map(|At { t, item: (fact, diff) }| match fact {
         Fact::Machine(machine) => Some(At { t, item: (machine, diff) }),
-        Fact::Series(_) | Fact::Rule(_) | Fact::Silence(_) => None,
+        Fact::Series(_) | Fact::Rule(_) | Fact::Silence(_) | Fact::RulesKnown | Fact::Forgotten(_) => None,
     });
     let tags = VecCollection::new(coarsen(tags, "coarsen tags", tick_at)).flat_map(|machine| {
         let tags = Arc::clone(&machine.tags);

@@ -16,6 +16,7 @@ use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
 use super::Updates;
 use super::breach::Breach;
 use crate::control::coarsen::boundary_after;
+use crate::introspect::Meter;
 use crate::operators::presence::PresenceOutput;
 use crate::stage::{At, Records};
 
@@ -26,7 +27,9 @@ pub(super) fn breaches<'s>(
     persisted: Vec<Breach>,
     floor: LogicalTime,
 ) -> Updates<'s, Breach> {
-    let mut builder = OperatorBuilder::new("breaches".to_owned(), transitions.scope());
+    let scope = transitions.scope();
+    let mut builder = OperatorBuilder::new("breaches".to_owned(), scope);
+    let meter = Meter::of(scope.worker(), &builder.operator_info(), "breaches");
     let (output, stream) = builder.new_output();
     let mut output = OutputBuilder::<_, CapacityContainerBuilder<Vec<_>>>::from(output);
     let mut transitions = builder.new_input_connection(transitions, Pipeline, std::iter::empty());
@@ -34,6 +37,7 @@ pub(super) fn breaches<'s>(
     builder.build(move |mut capabilities| {
         let (mut held, mut changes) = (capabilities.pop(), known(persisted, floor));
         move |frontiers| {
+            let _running = meter.run();
             transitions.for_each(|_, records| {
                 changes.extend(records.drain(..).map(|record| change(record.t, &record.item, floor)));
             });
@@ -44,11 +48,14 @@ pub(super) fn breaches<'s>(
                 }));
             });
             let Some(capability) = held.as_mut() else { return };
+            let now = frontiers.iter().filter_map(|input| input.frontier().first().copied()).min();
+            meter.reached(now);
             if !changes.is_empty() {
+                meter.gave(changes.len());
                 changes.iter_mut().for_each(|(_, t, _)| *t = (*t).max(*capability.time()));
                 output.activate().session(&*capability).give_container(&mut changes);
             }
-            match frontiers.iter().filter_map(|input| input.frontier().first().copied()).min() {
+            match now {
                 Some(now) => capability.downgrade(&boundary_after(now).max(*capability.time())),
                 None => held = None,
             }

@@ -14,6 +14,7 @@ use timely::dataflow::operators::generic::operator::Operator;
 
 use super::Updates;
 use crate::control::coarsen::boundary_after;
+use crate::introspect::Meter;
 
 type Change = (Arc<Silence>, LogicalTime, isize);
 
@@ -109,18 +110,23 @@ fn boundary_at(time: Timestamp) -> LogicalTime {
 /// Runs the silences of a worker.
 pub(super) fn in_force<'s>(facts: Updates<'s, Arc<Silence>>, floor: LogicalTime) -> Updates<'s, Arc<Silence>> {
     type Built = CapacityContainerBuilder<Vec<Change>>;
-    facts.unary_frontier::<Built, _, _, _>(Pipeline, "silences", move |capability, _| {
+    let scope = facts.scope();
+    facts.unary_frontier::<Built, _, _, _>(Pipeline, "silences", move |capability, info| {
         let (mut held, mut state, mut out) = (Some(capability), InForce::default(), Vec::new());
+        let meter = Meter::of(scope.worker(), &info, "silences");
         move |(input, frontier), output| {
+            let _running = meter.run();
             input.for_each(|_, changes| changes.drain(..).for_each(|change| state.note(change)));
             let Some(capability) = held.as_mut() else { return };
             let now = frontier.frontier().first().copied();
+            meter.reached(now);
             // The end of the input is no time: what is still to begin or end waits for the next run.
             if let Some(now) = now {
                 state.advance(now, &mut out);
             }
             if !out.is_empty() {
                 out.iter_mut().for_each(|(_, t, _)| *t = (*t).max(floor));
+                meter.gave(out.len());
                 output.session(&*capability).give_container(&mut out);
             }
             match now {

@@ -8,7 +8,7 @@ use std::cmp::Reverse;
 use std::sync::Arc;
 
 use differential_dataflow::VecCollection;
-use model::{LogicalTime, MachineId, Silence, Standing, Timestamp};
+use model::{LogicalTime, MachineId, Output, Silence, Standing, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::breach::{Breach, Tags};
@@ -122,4 +122,10 @@ fn stand(_breach: &Breach, claims: &[(&Claim, isize)], out: &mut Vec<((Standing,
         None => Standing::Active,
     };
     out.push(((standing, tags.clone()), 1));
+}
+
+/// Of a boundary's differences those that came leave: an alert whose standing only went has resolved, which its transition says.
+pub(super) fn told(changes: &[((Breach, Standing), isize)]) -> Vec<Output> {
+    let came = changes.iter().filter(|(_, diff)| 0 < *diff);
+    came.map(|((breach, standing), _)| Output::Standing(Arc::new(breach.clone().stands(standing.clone())))).collect()
 }

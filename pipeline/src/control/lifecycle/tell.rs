@@ -1,42 +1,48 @@
-//! Tell: the difference between how alerts stand and how they are known to stand leaves the graph, each change once.
+//! Tell: what differential has worked out leaves the graph, each change once.
 //!
-//! In: consolidated differences of desired and persisted standings. Out: a `StandingChange` for each one that came, on the worker of its
-//! machine, behind the transition that made it. One that only went has resolved, which its transition says.
-//! Time: a change leaves when its boundary is over, in order of time. The standings of one alert come from several workers, so that those
-//! of a later boundary may be here first. State: changes whose boundary is not over. Loss: none.
+//! In: differences, which need not be consolidated. Out: what `told` makes of the differences of one boundary, on the worker that `home`
+//! names, behind the transition that made them.
+//! Time: a boundary is told when it is over, in order of time. The differences of one record come from several workers, so that those
+//! of a later boundary may be here first. State: differences whose boundary is not over. Loss: none.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
 
-use model::{LogicalTime, Output, Standing};
+use differential_dataflow::ExchangeData;
+use differential_dataflow::consolidation::consolidate;
+use model::{LogicalTime, Output};
 use timely::container::CapacityContainerBuilder;
 use timely::dataflow::channels::pact::Exchange;
 use timely::dataflow::operators::generic::operator::Operator;
 
 use super::Updates;
-use super::breach::Breach;
 use crate::introspect::Meter;
 use crate::stage::{At, Records};
 
-type Change = (LogicalTime, Breach, Standing);
-
-pub(super) fn tell<'s>(owed: Updates<'s, (Breach, Standing)>) -> Records<'s, Output> {
-    type Owed = ((Breach, Standing), LogicalTime, isize);
-    let (home, scope) = (Exchange::new(|((breach, _), _, _): &Owed| breach.machine.mix()), owed.scope());
-    owed.unary_frontier::<CapacityContainerBuilder<Vec<At<Output>>>, _, _, _>(home, "tell", move |capability, info| {
-        let (mut held, mut open, mut out) = (Some(capability), Vec::<Change>::new(), Vec::new());
-        let meter = Meter::of(scope.worker(), &info, "tell");
+/// `told` is given a boundary's differences, consolidated and in order.
+pub(super) fn tell<'s, D: ExchangeData>(
+    owed: Updates<'s, D>,
+    name: &'static str,
+    home: impl Fn(&D) -> u64 + 'static,
+    told: impl Fn(&[(D, isize)]) -> Vec<Output> + 'static,
+) -> Records<'s, Output> {
+    let (home, scope) = (Exchange::new(move |(data, _, _): &(D, LogicalTime, isize)| home(data)), owed.scope());
+    owed.unary_frontier::<CapacityContainerBuilder<Vec<At<Output>>>, _, _, _>(home, name, move |capability, info| {
+        let (mut held, mut open, mut out) =
+            (Some(capability), BTreeMap::<LogicalTime, Vec<(D, isize)>>::new(), Vec::new());
+        let meter = Meter::of(scope.worker(), &info, name);
         move |(input, frontier), output| {
             let _running = meter.run();
             input.for_each(|_, changes| {
-                let came = changes.drain(..).filter(|(_, _, diff)| 0 < *diff);
-                open.extend(came.map(|((breach, standing), t, _)| (t, breach, standing)));
+                changes.drain(..).for_each(|(data, t, diff)| open.entry(t).or_default().push((data, diff)));
             });
             let Some(capability) = held.as_mut() else { return };
             let now = frontier.frontier().first().copied();
             meter.reached(now);
-            let mut over: Vec<Change> = open.extract_if(.., |(t, ..)| now.is_none_or(|now| *t < now)).collect();
-            over.sort_unstable();
-            out.extend(over.into_iter().map(told));
+            while open.first_key_value().is_some_and(|(t, _)| now.is_none_or(|now| *t < now)) {
+                let Some((t, mut changes)) = open.pop_first() else { break };
+                consolidate(&mut changes);
+                out.extend(told(&changes).into_iter().map(|item| At { t, item }));
+            }
             if !out.is_empty() {
                 meter.gave(out.len());
                 output.session(&*capability).give_container(&mut out);
@@ -47,8 +53,4 @@ pub(super) fn tell<'s>(owed: Updates<'s, (Breach, Standing)>) -> Records<'s, Out
             }
         }
     })
-}
-
-fn told((t, breach, standing): Change) -> At<Output> {
-    At { t, item: Output::Standing(Arc::new(breach.stands(standing))) }
 }

@@ -8,8 +8,10 @@
 //! Bounded: `bindings_max` rules on series; those beyond are refused and counted.
 //! Loss: none. Invariants: A-1 Fired and Resolved alternate per alert.
 
+mod crossing;
 mod side;
 mod silence;
+mod unclaimed;
 mod watched;
 
 #[cfg(test)]
@@ -23,36 +25,54 @@ use model::rule::Input;
 use model::{Bound, LogicalTime, Rule, Transition};
 
 use timely::container::CapacityContainerBuilder;
-use timely::dataflow::channels::pact::Exchange;
+use timely::dataflow::channels::pact::{Exchange, Pipeline};
 use timely::dataflow::operators::generic::OutputBuilder;
 use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
+use timely::dataflow::operators::vec::{Broadcast, Filter};
 
 use crate::control::bindings::BindingUpdates;
-use crate::control::facts::Binding;
+use crate::control::coarsen::FactUpdates;
+use crate::control::facts::{Binding, Fact, RuleFact};
 use crate::counters::Counters;
 use crate::introspect::{Counted, Meter};
 use crate::operators::presence::MACHINE_DOWN;
 use crate::operators::window::MinuteUpdate;
 use crate::settings::Settings;
 use crate::stage::{At, Records, SharedRecords, WARM};
+use crossing::Crossing;
 use side::{Side, Transitions};
 
 /// The verdicts of a worker.
 pub struct Verdicts {
     samples: Side<Bound>,
     minutes: Side<MinuteUpdate>,
+    crossing: Crossing,
 }
 
 impl Verdicts {
-    pub fn new(settings: &Settings, counters: &Arc<Counters>) -> Self {
-        let of_rules = settings.firing.iter().filter(|alert| alert.rule.name != MACHINE_DOWN).cloned();
+    pub fn new(settings: &Settings, worker: usize, counters: &Arc<Counters>) -> Self {
+        let of_rules = settings.firing_of(worker).filter(|alert| alert.rule.name != MACHINE_DOWN).cloned();
         let (samples, minutes): (Vec<_>, Vec<_>) = of_rules.partition(|alert| is_of_samples(&alert.rule));
-        // Machines spread over the workers evenly enough for each to have its part.
-        let room = Rc::new(Cell::new(settings.bindings_max.div_ceil(settings.workers.max(1))));
+        // Machines spread over the workers evenly enough for each to have its part. An alert that no rule has claimed has a place, too.
+        let room = settings.bindings_max.div_ceil(settings.workers.max(1));
+        let crossing = Crossing::new(settings.firing_of(worker));
+        let room = Rc::new(Cell::new(room.saturating_sub(samples.len() + minutes.len())));
         Self {
-            samples: Side::new(settings, samples.into_iter(), &room, Arc::clone(counters)),
-            minutes: Side::new(settings, minutes.into_iter(), &room, Arc::clone(counters)),
+            samples: Side::new((settings, worker), samples, &room, Arc::clone(counters)),
+            minutes: Side::new((settings, worker), minutes, &room, Arc::clone(counters)),
+            crossing,
         }
+    }
+
+    /// Notes a fact at its boundary: the rules in force, and machines of this worker that are forgotten.
+    fn note(&mut self, boundary: LogicalTime, fact: &Fact, diff: isize) {
+        if let Fact::Rule(RuleFact { rule, .. }) = fact
+            && 0 < diff
+        {
+            self.crossing.note(rule);
+        }
+        self.samples.note(boundary, fact.clone(), diff);
+        self.minutes.note(boundary, fact.clone(), diff);
     }
 
     /// Notes a change of a binding at its boundary.
@@ -77,14 +97,17 @@ impl Verdicts {
             }
             None => {}
         }
+        let waits_at = self.samples.waits_at().min(self.minutes.waits_at());
+        self.crossing.pass(now.unwrap_or(LogicalTime::MAX).min(known).min(waits_at), out);
     }
 
     fn holds(&self, known: LogicalTime) -> LogicalTime {
-        self.samples.holds(known).min(self.minutes.holds(known))
+        let held = self.crossing.first().unwrap_or(LogicalTime::MAX);
+        self.samples.holds(known).min(self.minutes.holds(known)).min(held)
     }
 
     fn is_idle(&self) -> bool {
-        self.samples.is_idle() && self.minutes.is_idle()
+        self.samples.is_idle() && self.minutes.is_idle() && self.crossing.first().is_none()
     }
 }
 
@@ -92,13 +115,26 @@ fn is_of_samples(rule: &Rule) -> bool {
     rule.input == Input::Sample
 }
 
+/// What is judged, and by what.
+pub struct Inputs<'s> {
+    pub batches: SharedRecords<'s, Bound>,
+    pub minutes: Records<'s, MinuteUpdate>,
+    pub bindings: BindingUpdates<'s>,
+    pub facts: FactUpdates<'s>,
+}
+
+/// Of all facts those that `evaluate` looks at itself, on every worker.
+fn notices(facts: FactUpdates<'_>) -> FactUpdates<'_> {
+    let is_looked_at = |fact: &Fact| match fact {
+        Fact::Rule(_) | Fact::RulesKnown | Fact::Forgotten(_) => true,
+        Fact::Series(_) | Fact::Machine(_) | Fact::Silence(_) => false,
+    };
+    facts.filter(move |(fact, _, _)| is_looked_at(fact)).broadcast()
+}
+
 /// Runs the verdicts of a worker on its streams.
-pub fn evaluate<'s>(
-    batches: SharedRecords<'s, Bound>,
-    minutes: Records<'s, MinuteUpdate>,
-    bindings: BindingUpdates<'s>,
-    mut verdicts: Verdicts,
-) -> Records<'s, Arc<Transition>> {
+pub fn evaluate<'s>(inputs: Inputs<'s>, mut verdicts: Verdicts) -> Records<'s, Arc<Transition>> {
+    let Inputs { batches, minutes, bindings, facts } = inputs;
     let scope = batches.scope();
     let mut builder = OperatorBuilder::new("evaluate".to_owned(), scope);
     let meter = Meter::of(scope.worker(), &builder.operator_info(), "evaluate");
@@ -107,6 +143,7 @@ pub fn evaluate<'s>(
     let mut minutes = builder.new_input(minutes, minutes_pact);
     let owner = Exchange::new(|(binding, _, _): &(Binding, LogicalTime, isize)| u64::from(binding.series.worker));
     let mut bindings = builder.new_input(bindings, owner);
+    let mut facts = builder.new_input(notices(facts), Pipeline);
     let (output, stream) = builder.new_output();
     let mut output = OutputBuilder::<_, CapacityContainerBuilder<Vec<_>>>::from(output);
     builder.build(move |mut capabilities| {
@@ -116,7 +153,11 @@ pub fn evaluate<'s>(
             bindings.for_each(|_, changes| {
                 changes.drain(..).for_each(|(binding, boundary, diff)| verdicts.bind(boundary, binding, diff));
             });
-            let known = frontiers[2].frontier().first().copied().unwrap_or(LogicalTime::MAX);
+            facts.for_each(|_, changes| {
+                changes.drain(..).for_each(|(fact, boundary, diff)| verdicts.note(boundary, &fact, diff));
+            });
+            let known = frontiers[2..].iter().filter_map(|f| f.frontier().first().copied()).min();
+            let known = known.unwrap_or(LogicalTime::MAX);
             verdicts.samples.release(known, &mut out);
             verdicts.minutes.release(known, &mut out);
             batches.for_each(|_, records| {

@@ -10,14 +10,14 @@ use std::hint::black_box;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use hashbrown::HashMap;
 use model::catalogue::Kind;
 use model::rule::Input;
 use model::{Alert, Bound, Catalogue, Cause, Change, LogicalTime, MachineId, Roster, Timestamp, Transition};
 
+use super::unclaimed::Unclaimed;
 use super::watched::Watched;
 use crate::control::coarsen::{STEP, boundary_after};
-use crate::control::facts::Binding;
+use crate::control::facts::{Binding, Fact, ForgottenFact};
 use crate::counters::Counters;
 use crate::operators::window::MinuteUpdate;
 use crate::settings::{Settings, ticks};
@@ -57,10 +57,12 @@ pub(super) struct Side<R> {
     applied: LogicalTime,
     /// In order of arrival, each waiting for the bindings of a time.
     waiting: VecDeque<(Needs, At<R>)>,
-    /// Alerts from before the restart that no binding has claimed yet, by machine.
-    persisted: HashMap<MachineId, Vec<Alert>>,
+    /// Facts that are not yet in effect, by boundary.
+    notices: BTreeMap<LogicalTime, Vec<(Fact, isize)>>,
+    unclaimed: Unclaimed,
     /// Machines to be looked at for silence.
     silences: Timers<u32>,
+    worker: u32,
     live_from: LogicalTime,
     catalogue: Catalogue,
     /// Until here silence is the hub's own.
@@ -81,22 +83,23 @@ struct Needs {
 
 impl<R: Judged> Side<R> {
     pub(super) fn new(
-        settings: &Settings,
-        firing: impl Iterator<Item = Alert>,
+        (settings, worker): (&Settings, usize),
+        firing: Vec<Alert>,
         room: &Rc<Cell<usize>>,
         counters: Arc<Counters>,
     ) -> Self {
-        let mut persisted: HashMap<MachineId, Vec<Alert>> = HashMap::new();
-        for alert in firing {
-            persisted.entry(alert.machine.clone()).or_default().push(alert);
-        }
+        let mut unclaimed = Unclaimed::default();
+        unclaimed.add(firing);
         Self {
             machines: Vec::new(),
             coming: BTreeMap::new(),
             applied: 0,
             waiting: VecDeque::new(),
-            persisted,
+            notices: BTreeMap::new(),
+            unclaimed,
             silences: Timers::default(),
+            // Workers are threads of one process.
+            worker: u32::try_from(worker).unwrap_or(0),
             live_from: settings.live_from,
             catalogue: settings.catalogue,
             quiet_until: settings.live_from.saturating_add(ticks(settings.presence.grace)),
@@ -108,6 +111,11 @@ impl<R: Judged> Side<R> {
     /// Notes a change of a binding at its boundary.
     pub(super) fn bind(&mut self, boundary: LogicalTime, binding: Binding, diff: isize) {
         self.coming.entry((boundary, binding.series.index)).or_default().push((binding, diff));
+    }
+
+    /// Notes a fact at its boundary.
+    pub(super) fn note(&mut self, boundary: LogicalTime, fact: Fact, diff: isize) {
+        self.notices.entry(boundary).or_default().push((fact, diff));
     }
 
     /// Takes a record. `known` is the frontier of the bindings: those of earlier boundaries have all come.
@@ -141,8 +149,9 @@ impl<R: Judged> Side<R> {
 
     /// Runs what is due by `now` where no record comes to do it.
     pub(super) fn advance(&mut self, known: LogicalTime, now: LogicalTime, out: &mut Transitions) {
-        let lagged = now.saturating_sub(LAG);
-        if self.waiting.is_empty() && lagged < known {
+        // What is due before a record that waits does not wait with it, or it would hold the frontier back.
+        let now = self.waiting.front().map_or(now, |(_, record)| record.t.min(now));
+        if now.saturating_sub(LAG) < known {
             self.run_until(now, out);
         }
     }
@@ -157,9 +166,14 @@ impl<R: Judged> Side<R> {
     /// The earliest logical time that anything may still be published at.
     pub(super) fn holds(&self, known: LogicalTime) -> LogicalTime {
         let waiting = self.waiting.front().map(|(_, record)| record.t);
-        let coming = self.coming.keys().next().map(|(boundary, _)| boundary.saturating_add(LAG));
+        let coming = self.next_boundary().map(|boundary| boundary.saturating_add(LAG));
         let times = [waiting, coming, self.silences.next_due(), Some(known.saturating_add(LAG))];
         times.into_iter().flatten().min().unwrap_or(LogicalTime::MAX)
+    }
+
+    /// Everything of a time before this has been said, once the frontier is there, too.
+    pub(super) fn waits_at(&self) -> LogicalTime {
+        self.waiting.front().map_or(LogicalTime::MAX, |(_, record)| record.t)
     }
 
     pub(super) fn is_idle(&self) -> bool {
@@ -183,9 +197,10 @@ impl<R: Judged> Side<R> {
         let (index, _) = item.place();
         self.run_until(t, out);
         if let Some(first) = needs.fresh {
+            self.forget_before(index, &item.roster().machine);
             self.apply_fresh(t, index, first, out);
         }
-        if !self.persisted.is_empty() {
+        if !self.unclaimed.is_empty() {
             self.settle(t, item.roster(), out);
         }
         if let Some(watched) = self.machines.get_mut(index as usize) {
@@ -224,12 +239,42 @@ impl<R: Judged> Side<R> {
             return;
         }
         self.applied = through;
-        while self.coming.first_key_value().is_some_and(|((boundary, _), _)| *boundary <= through) {
-            let Some(((boundary, _), changes)) = self.coming.pop_first() else {
-                return;
-            };
-            self.apply(boundary.saturating_add(LAG), changes, out);
+        while let Some(boundary) = self.next_boundary().filter(|boundary| *boundary <= through) {
+            let (t, notices) = (boundary.saturating_add(LAG), self.notices.remove(&boundary).unwrap_or_default());
+            // Before its bindings go, which then have nothing to resolve.
+            notices.iter().for_each(|(fact, _)| self.forget(fact));
+            while let Some(first) = self.coming.first_entry().filter(|first| first.key().0 == boundary) {
+                let changes = first.remove();
+                self.apply(t, changes, out);
+            }
+            let orphans = self.unclaimed.heed(notices);
+            self.end(t, orphans, out);
         }
+    }
+
+    fn next_boundary(&self) -> Option<LogicalTime> {
+        let coming = self.coming.keys().next().map(|(boundary, _)| *boundary);
+        [coming, self.notices.keys().next().copied()].into_iter().flatten().min()
+    }
+
+    /// Takes the machine's alerts back from its bindings, which are about to go: nothing is known to have changed.
+    fn forget(&mut self, fact: &Fact) {
+        let Fact::Forgotten(ForgottenFact { worker, index, .. }) = fact else { return };
+        if *worker != self.worker {
+            return;
+        }
+        let Some(watched) = self.machines.get_mut(*index as usize).map(std::mem::take) else { return };
+        let (places, alerts) = watched.into_firing();
+        self.room.set(self.room.get() + places - alerts.len());
+        self.unclaimed.add(alerts);
+    }
+
+    /// A machine that is back, under another index, before it was forgotten here: its alerts are waiting to be claimed.
+    fn forget_before(&mut self, index: u32, machine: &MachineId) {
+        let of_it = |fact: &&Fact| matches!(fact, Fact::Forgotten(of) if of.machine == *machine && of.index != index);
+        let facts = self.notices.values().flatten().map(|(fact, _)| fact);
+        let forgotten: Vec<Fact> = facts.filter(of_it).cloned().collect();
+        forgotten.iter().for_each(|fact| self.forget(fact));
     }
 
     /// Puts the bindings of a machine's new series in effect at once: its first sample is judged. Those of its other series, and of other
@@ -269,45 +314,37 @@ impl<R: Judged> Side<R> {
     fn assert(&mut self, t: LogicalTime, binding: Binding, out: &mut Transitions) {
         let Binding { series, rule } = &binding;
         let is_known = watched(&mut self.machines, series.index).has(series.slot, &rule.rule.name);
-        if !is_known {
+        let firing = if is_known { None } else { self.unclaimed.claim(&binding) };
+        // A claimed alert brings its place along.
+        if !is_known && firing.is_none() {
             // In an order that a replay repeats, so the same ones are refused again.
             let Some(room) = self.room.get().checked_sub(1) else { return self.counters.bindings_refused.add(1) };
             self.room.set(room);
         }
-        let (id, index, key, rule) = (&series.machine, series.index, &series.key, Arc::clone(&rule.rule));
-        let persisted = &mut self.persisted;
-        let claim = || {
-            let alerts = persisted.get_mut(id)?;
-            let at = alerts.iter().position(|alert| alert.rule.name == rule.name && alert.series == *key)?;
-            // A rule that no longer asks about silence does not answer for it either: `settle` resolves that.
-            let is_asked = alerts[at].cause != Cause::NoData || rule.no_data_s.is_some();
-            is_asked.then(|| alerts.swap_remove(at)).map(|alert| (alert.since, alert.cause))
-        };
-        let metric = self.catalogue.find(&key.metric);
-        let is_event = rule.input == Input::Sample && metric.is_some_and(|metric| metric.kind == Kind::Event);
-        watched(&mut self.machines, index).assert(t, (&binding, is_event), claim, out);
-        self.arm(index);
+        let metric = self.catalogue.find(&series.key.metric);
+        let is_event = rule.rule.input == Input::Sample && metric.is_some_and(|metric| metric.kind == Kind::Event);
+        watched(&mut self.machines, series.index).assert(t, (&binding, is_event), firing, out);
+        self.arm(series.index);
     }
 
-    /// A rule that was removed while the hub was down has no binding, so nothing else would ever resolve its alerts: once the bindings
-    /// of a machine's series are in effect, what none of them has claimed is resolved. Not in a replay, whose rules are those of then.
+    /// Once the bindings of a machine's series are in effect, what none of them has claimed is over: its rule does not apply any more.
+    /// Not in a replay, whose rules are those of then.
     fn settle(&mut self, t: LogicalTime, roster: &Roster, out: &mut Transitions) {
         if t < self.live_from {
             return;
         }
-        let Some(alerts) = self.persisted.get_mut(&roster.machine) else { return };
-        for Alert { series, rule, since, value, cause, machine, .. } in
-            alerts.extract_if(.., |alert| roster.series.contains(&alert.series))
-        {
-            let (at, change) = (Timestamp::from_logical(t), Change::Resolved);
-            out.push(At {
-                t,
-                item: Arc::new(Transition { rule, machine, series, change, cause, value, at, since, t }),
-            });
-        }
-        if alerts.is_empty() {
-            self.persisted.remove(&roster.machine);
-        }
+        let over = self.unclaimed.left_of(roster);
+        self.end(t, over, out);
+    }
+
+    /// Resolves alerts that nobody has claimed, and gives back their places.
+    fn end(&mut self, t: LogicalTime, alerts: Vec<Alert>, out: &mut Transitions) {
+        self.room.set(self.room.get() + alerts.len());
+        let (at, change, cause) = (Timestamp::from_logical(t), Change::Resolved, Cause::RuleGone);
+        out.extend(alerts.into_iter().map(|Alert { series, rule, since, value, machine, .. }| At {
+            t,
+            item: Arc::new(Transition { rule, machine, series, change, cause, value, at, since, t }),
+        }));
     }
 }
 

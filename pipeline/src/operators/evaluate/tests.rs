@@ -45,7 +45,7 @@ fn check(case: Case<'_>, expect: &Expect) {
     feed.age_ms = case.age_ms;
     let roster = Arc::clone(&feed.layout.roster);
     let settings = Settings { firing: case.firing, live_from: case.live_from * SECOND, ..settings() };
-    let mut verdicts = Verdicts::new(&settings, &Arc::default());
+    let mut verdicts = Verdicts::new(&settings, 0, &Arc::default());
     edit(&mut verdicts, &series(&roster), case.edits);
     let mut out = Vec::new();
     for (second, at, value) in case.samples {
@@ -63,7 +63,11 @@ fn series(roster: &model::Roster) -> SeriesFact {
 fn text(out: &Transitions) -> String {
     out.iter().fold(String::new(), |mut text, At { t, item }| {
         let Transition { change, cause, value, at, since, .. } = item.as_ref();
-        let cause = if *cause == Cause::NoData { " (silent)" } else { "" };
+        let cause = match cause {
+            Cause::Threshold => "",
+            Cause::NoData => " (silent)",
+            Cause::RuleGone => " (rule gone)",
+        };
         writeln!(text, "{}: {change:?}{cause} {value} at {} since {}", t / SECOND, at.secs(), since.secs()).unwrap();
         text
     })
@@ -111,12 +115,12 @@ fn an_edited_rule_keeps_its_alert_and_a_removed_one_resolves_it() {
     let samples = [(10, 1.0, 15.0), (30, 2.0, 25.0), (31, 3.0, 15.0), (40, 4.0, 30.0)];
     check(
         Case { edits: &[(1, Some(RULE)), (20, Some(higher)), (50, None)], samples: &samples, ..Case::default() },
-        &expect![[r"
-        10: Fired 15 at 1 since 1
-        31: Resolved 15 at 3 since 1
-        40: Fired 30 at 4 since 4
-        52: Resolved 30 at 52 since 4
-    "]],
+        &expect![[r#"
+            10: Fired 15 at 1 since 1
+            31: Resolved 15 at 3 since 1
+            40: Fired 30 at 4 since 4
+            52: Resolved (rule gone) 30 at 52 since 4
+        "#]],
     );
 }
 
@@ -143,7 +147,7 @@ fn a_persisted_alert_neither_repeats_nor_is_forgotten() {
 #[test]
 fn a_record_waits_for_the_bindings_of_its_new_series() {
     let mut feed = Feed::new("db-1", 1);
-    let mut verdicts = Verdicts::new(&settings(), &Arc::default());
+    let mut verdicts = Verdicts::new(&settings(), 0, &Arc::default());
     let mut out = Vec::new();
     let t = 10 * SECOND + 1;
     verdicts.samples.take(t, t, &feed.frame(1.0, &[1.0]), &mut out);
@@ -157,7 +161,7 @@ fn a_record_waits_for_the_bindings_of_its_new_series() {
 #[test]
 fn a_machine_that_is_new_brings_no_other_machines_edit_forward() {
     let (mut known, mut new) = (Feed::new("db-1", 1), Feed::of("db-2", 1, 1));
-    let mut verdicts = Verdicts::new(&settings(), &Arc::default());
+    let mut verdicts = Verdicts::new(&settings(), 0, &Arc::default());
     // Made at second 20, so in effect at 22; the other machine comes at 21.
     edit(&mut verdicts, &series(&Arc::clone(&known.layout.roster)), &[(20, Some(RULE))]);
     let mut out = Vec::new();
@@ -181,7 +185,7 @@ fn a_minute_is_judged_by_the_rules_of_its_own_time_whatever_samples_came_first()
         let rows = Arc::new(Aggregates { roster, window, revision: 1, is_final: true, rows: Rows::Some(rows.into()) });
         MinuteUpdate { rows, delta: None, is_current, watermark: window.end() }
     };
-    let mut verdicts = Verdicts::new(&settings(), &Arc::default());
+    let mut verdicts = Verdicts::new(&settings(), 0, &Arc::default());
     edit(&mut verdicts, &series(&roster), &[(100, Some(busy))]);
     let mut out = Vec::new();
     verdicts.samples.take(u64::MAX, 300 * SECOND, &feed.frame(300.0, &[1.0]), &mut out);
@@ -288,7 +292,7 @@ fn a_rule_asks_about_silence_from_its_edit_on_and_takes_its_answer_back() {
         },
         &expect![[r"
             55: Fired (silent) 1 at 55 since 55
-            72: Resolved (silent) 1 at 72 since 55
+            72: Resolved (rule gone) 1 at 72 since 55
         "]],
     );
     check(
@@ -336,7 +340,12 @@ fn a_persisted_silence_neither_repeats_nor_is_resolved_by_the_replay() {
         "]],
     );
     // Nobody asks about silence any more.
-    check(Case { edits: &[(1, Some(RULE))], ..case() }, &expect!["210: Resolved (silent) 1 at 210 since 45\n"]);
+    check(
+        Case { edits: &[(1, Some(RULE))], ..case() },
+        &expect![[r#"
+        210: Resolved (rule gone) 1 at 210 since 45
+    "#]],
+    );
 }
 
 #[test]
@@ -344,7 +353,7 @@ fn bindings_beyond_the_limit_are_refused_and_counted_and_a_freed_place_is_taken(
     let mut feed = Feed::new("db-1", 1);
     let roster = Arc::clone(&feed.layout.roster);
     let counters = Arc::new(Counters::default());
-    let mut verdicts = Verdicts::new(&Settings { bindings_max: 2, ..settings() }, &counters);
+    let mut verdicts = Verdicts::new(&Settings { bindings_max: 2, ..settings() }, 0, &counters);
     let named = |name: &str| RULE.replace("hot", name);
     let (a, b, c) = (named("a"), named("b"), named("c"));
     edit(&mut verdicts, &series(&roster), &[(1, Some(&a))]);

@@ -7,7 +7,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use model::rule::{Input, Operator};
-use model::{Aggregates, Bound, Cause, Change, LogicalTime, MachineId, Rule, SeriesKey, Slot, Timestamp, Transition};
+use model::{
+    Aggregates, Alert, Bound, Cause, Change, LogicalTime, MachineId, Rule, SeriesKey, Slot, Timestamp, Transition,
+};
 
 use super::side::Transitions;
 use super::silence::Silences;
@@ -188,12 +190,12 @@ impl Watched {
         Err(at)
     }
 
-    /// A rule applies from `t` on. `persisted` gives since when and why its alert was firing before the restart.
+    /// A rule applies from `t` on. `firing`: since when and why its alert was firing before the restart.
     pub(super) fn assert(
         &mut self,
         t: LogicalTime,
         (Binding { series, rule }, is_event): (&Binding, bool),
-        persisted: impl FnOnce() -> Option<(Timestamp, Cause)>,
+        firing: Option<(Timestamp, Cause)>,
         out: &mut Transitions,
     ) {
         let (slot, rule) = (series.slot, Arc::clone(&rule.rule));
@@ -202,13 +204,15 @@ impl Watched {
         let at = match self.find(slot, &rule.name) {
             Ok(at) => {
                 self.hot[at].breach = breach;
-                self.cold[at].rule = rule;
+                let before = std::mem::replace(&mut self.cold[at].rule, rule);
                 self.cold[at].bindings += 1;
+                if before.input != self.cold[at].rule.input {
+                    self.begin_anew(at, t, out);
+                }
                 return self.answer(at, t, out);
             }
             Err(at) => at,
         };
-        let firing = persisted();
         // What was judged before, by another rule or before the restart, is not judged again. Silence judged nothing.
         let left = self.judged.remove(&slot);
         let judged = self.hot.iter().filter(|hot| hot.slot == slot).map(|hot| hot.newest).max().max(left);
@@ -229,6 +233,16 @@ impl Watched {
         self.cold.shrink_to_fit();
     }
 
+    /// A rule that looks at something else than before asks another question: what it has found so far answers the old one.
+    fn begin_anew(&mut self, at: usize, t: LogicalTime, out: &mut Transitions) {
+        let (hot, cold) = (&mut self.hot[at], &mut self.cold[at]);
+        hot.is_calm = true;
+        if let Phase::Firing(since, _) = std::mem::replace(&mut cold.phase, Phase::Calm) {
+            let look = Look { t, value: hot.value, time: Timestamp::from_logical(t) };
+            out.push(cold.transition((Change::Resolved, Cause::RuleGone), look, since));
+        }
+    }
+
     /// An edited rule that no longer asks about silence takes back what it said about it.
     fn answer(&mut self, at: usize, t: LogicalTime, out: &mut Transitions) {
         let (hot, cold) = (&mut self.hot[at], &mut self.cold[at]);
@@ -237,7 +251,7 @@ impl Watched {
         {
             (cold.phase, hot.is_calm) = (Phase::Calm, true);
             let look = Look { t, value: hot.value, time: Timestamp::from_logical(t) };
-            out.push(cold.transition((Change::Resolved, Cause::NoData), look, since));
+            out.push(cold.transition((Change::Resolved, Cause::RuleGone), look, since));
         }
     }
 
@@ -263,11 +277,24 @@ impl Watched {
         if hot.newest > i64::MIN && !self.hot.iter().any(|other| other.slot == hot.slot) {
             self.judged.insert(hot.slot, hot.newest);
         }
-        if let Phase::Firing(since, cause) = cold.phase {
+        if let Phase::Firing(since, _) = cold.phase {
             let look = Look { t, value: hot.value, time: Timestamp::from_logical(t) };
-            out.push(cold.transition((Change::Resolved, cause), look, since));
+            out.push(cold.transition((Change::Resolved, Cause::RuleGone), look, since));
         }
         true
+    }
+
+    /// How many rules were watched on series, and the alerts that fire.
+    pub(super) fn into_firing(self) -> (usize, Vec<Alert>) {
+        let watched = self.cold.len();
+        let firing = self.hot.into_iter().zip(self.cold).filter_map(|(hot, cold)| match cold.phase {
+            Phase::Calm | Phase::Pending(_) => None,
+            Phase::Firing(since, cause) => {
+                let look = Look { t: 0, value: hot.value, time: since };
+                Some(Alert::after(&cold.transition((Change::Fired, cause), look, since).item))
+            }
+        });
+        (watched, firing.collect())
     }
 
     /// Whether any rule asks about silence.

@@ -27,7 +27,7 @@ use timely::dataflow::operators::InputCapability;
 use timely::dataflow::operators::generic::OutputBuilder;
 use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
 
-use crate::control::facts::{Change, Fact, MachineFact, RuleFact, SeriesFact};
+use crate::control::facts::{Change, Fact, ForgottenFact, MachineFact, RuleFact, SeriesFact};
 use crate::counters::Counters;
 use crate::introspect::{Counted, Meter};
 use crate::operators::presence::Introduction;
@@ -68,6 +68,7 @@ pub struct Names {
     /// T of each machine's newest record, by index; its length is the next index.
     last_t: Vec<LogicalTime>,
     rules: BTreeMap<String, RuleFact>,
+    are_rules_known: bool,
     silences: BTreeSet<Arc<Silence>>,
     swept: LogicalTime,
     counters: Arc<Counters>,
@@ -94,6 +95,7 @@ impl Names {
             limits: SharedLimits::default(),
             last_t: Vec::new(),
             rules: BTreeMap::new(),
+            are_rules_known: false,
             silences: BTreeSet::new(),
             swept: 0,
             counters,
@@ -257,6 +259,10 @@ impl Names {
             out.facts.push(At { t, item: (Fact::Rule(rule.clone()), diff) });
         }
         self.rules = next;
+        // A replay tells of the rules of then; each start tells those of now.
+        if self.settings.live_from <= t && !std::mem::replace(&mut self.are_rules_known, true) {
+            out.facts.push(At { t, item: (Fact::RulesKnown, 1) });
+        }
     }
 
     /// Replaces the silences; what stays the same says nothing.
@@ -287,6 +293,9 @@ impl Names {
             let Some(machine) = self.machines.remove(&id) else {
                 continue;
             };
+            let (worker, index) = (self.worker, machine.roster.index);
+            let forgotten = ForgottenFact { worker, index, machine: id.clone() };
+            out.facts.push(At { t: now, item: (Fact::Forgotten(forgotten), 1) });
             for (slot, key) in (0_u32..).zip(&machine.roster.series) {
                 let fact = Fact::Series(self.series_fact(&machine.roster, slot, &machine.tags, Arc::clone(key)));
                 out.facts.push(At { t: now, item: (fact, -1) });

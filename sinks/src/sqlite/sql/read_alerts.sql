@@ -1,5 +1,5 @@
 -- Alerts that fired in [from, to), of one machine or rule where given, newest first. Those of made-up machines only for who names one.
-SELECT id, rule, machine, metric, labels, state, value, since, resolved, t, cause, standing, silence
+SELECT id, rule, machine, metric, labels, state, value, since, resolved, t, cause, standing, silence, resolution
 FROM alerts
 WHERE since >= ?1 AND since < ?2 AND (?3 IS NULL OR machine = ?3) AND (?4 IS NULL OR rule_name = ?4)
     AND (?3 IS NOT NULL OR machine NOT GLOB 'synthetic-*' OR machine = 'synthetic-hub')

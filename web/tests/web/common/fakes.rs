@@ -12,7 +12,7 @@ use model::query::{
     AlertQuery, Answer, Changes, FleetAnswer, FleetQuery, History, HotState, MachineView, QueryError, RangeAnswer,
     RangeQuery, Tier,
 };
-use model::{Alert, AlertState, Hottest, MachineId, Rejected, RuleSet};
+use model::{Alert, AlertGroup, AlertState, GroupKey, Hottest, MachineId, Rejected, RuleSet};
 use tokio::sync::watch;
 use web::{
     ArrangementFigures, ChannelFigures, ChannelWorkerFigures, GraphFigures, HubStats, HubStatsSource, OperatorFigures,
@@ -33,6 +33,7 @@ struct Inner {
     removed: Vec<(u64, MachineId)>,
     alerts: Vec<(u64, Arc<Alert>)>,
     hottest: Option<Arc<Hottest>>,
+    groups: Vec<(GroupKey, Arc<AlertGroup>)>,
 }
 
 impl FakeHot {
@@ -75,6 +76,10 @@ impl FakeHot {
         self.inner.lock().unwrap().hottest = Some(Arc::new(hottest));
     }
 
+    pub(crate) fn group(&self, key: GroupKey, group: AlertGroup) {
+        self.inner.lock().unwrap().groups.push((key, Arc::new(group)));
+    }
+
     fn change(&self, change: impl FnOnce(&mut Inner, u64)) {
         let mut inner = self.inner.lock().unwrap();
         inner.version += 1;
@@ -102,6 +107,10 @@ impl HotState for FakeHot {
         firing.retain(|alert| alert.state == AlertState::Firing);
         firing.sort_by_key(|alert| std::cmp::Reverse((alert.rule.severity, alert.since)));
         firing
+    }
+
+    fn groups(&self) -> Vec<(GroupKey, Arc<AlertGroup>)> {
+        self.inner.lock().unwrap().groups.clone()
     }
 
     fn hottest(&self) -> Option<Arc<Hottest>> {

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use model::query::{FleetPoints, MachineView, SeriesPoints};
 use model::{
-    Alert, AlertState, Labels, MachineId, MachineInfo, Process, Processes, Roster, Rule, SeriesKey, Standing, Status,
-    Timestamp,
+    Alert, AlertGroup, AlertState, GroupBy, GroupKey, GroupMember, Labels, MachineId, MachineInfo, Process, Processes,
+    Roster, Rule, SeriesKey, Standing, Status, Timestamp,
 };
 
 use super::NOW_S;
@@ -92,9 +92,19 @@ pub(crate) fn alert(id: &str, machine: &str, state: AlertState) -> Alert {
         value: 0.97,
         since,
         resolved: (state == AlertState::Resolved).then(|| Timestamp::from_secs(NOW_S)),
+        resolution: (state == AlertState::Resolved).then_some(model::Resolution::Value),
         standing: Some(Standing::Silenced("s1".into())),
         t: 1,
     }
+}
+
+/// A group of one alert.
+pub(crate) fn group() -> (GroupKey, AlertGroup) {
+    let Alert { machine, series, since, .. } = alert("a1", "db-1", AlertState::Firing);
+    let by = [GroupBy::Rule, GroupBy::Label("mountpoint".into())];
+    let key = GroupKey::of(&by, ("disk-full", &machine, &series), &std::collections::BTreeMap::new());
+    let (rule, severity, standing) = ("disk-full".into(), model::Severity::Critical, Standing::Active);
+    (key, AlertGroup::of(GroupMember { rule, machine, series, severity, since, standing }))
 }
 
 /// Raw samples of one series: `(seconds from now, value)`.

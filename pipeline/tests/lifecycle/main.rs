@@ -2,7 +2,10 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+#[path = "../common/mod.rs"]
 mod common;
+mod groups;
+mod orphans;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -1,0 +1,67 @@
+//! Group: what the API says of firing alerts that belong together.
+
+use std::collections::BTreeMap;
+
+use model::{AlertGroup, GroupKey, GroupMember, Labels, Severity};
+
+#[derive(serde::Serialize)]
+pub(crate) struct GroupShape<'a> {
+    /// What its alerts share: `rule`, `machine`, `tag:NAME`, `label:NAME`; empty where they have none.
+    key: BTreeMap<String, &'a str>,
+    count: u32,
+    active: u32,
+    silenced: u32,
+    inhibited: u32,
+    severity: Severity,
+    /// Of the active ones; `null` where there is none.
+    severity_active: Option<Severity>,
+    since: i64,
+    /// The first of them; `count` says how many there are.
+    members: Vec<MemberShape<'a>>,
+}
+
+#[derive(serde::Serialize)]
+struct MemberShape<'a> {
+    id: String,
+    rule: &'a str,
+    machine: &'a str,
+    metric: &'a str,
+    labels: &'a Labels,
+    severity: Severity,
+    since: i64,
+    standing: &'static str,
+    silence: Option<&'a str>,
+}
+
+impl<'a> GroupShape<'a> {
+    pub(crate) fn of(GroupKey(key): &'a GroupKey, group: &'a AlertGroup) -> Self {
+        Self {
+            key: key.iter().map(|(by, value)| (by.to_string(), value.as_ref())).collect(),
+            count: group.count(),
+            active: group.active,
+            silenced: group.silenced,
+            inhibited: group.inhibited,
+            severity: group.severity,
+            severity_active: group.severity_active,
+            since: group.since.millis(),
+            members: group.members.iter().map(MemberShape::of).collect(),
+        }
+    }
+}
+
+impl<'a> MemberShape<'a> {
+    fn of(member: &'a GroupMember) -> Self {
+        let GroupMember { rule, machine, series, severity, since, standing } = member;
+        Self {
+            id: member.id(),
+            rule,
+            machine: machine.as_str(),
+            metric: &series.metric,
+            labels: &series.labels,
+            severity: *severity,
+            since: since.millis(),
+            standing: standing.as_str(),
+            silence: standing.silence(),
+        }
+    }
+}
