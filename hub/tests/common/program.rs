@@ -1,6 +1,7 @@
 //! The program as a child process. It is killed when the value is dropped.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
@@ -107,6 +108,31 @@ impl Program {
         let answer = hub::client::get(&format!("{}{path}", self.http)).unwrap();
         let body = serde_json::from_str(&answer.body).unwrap_or(Value::String(answer.body));
         (answer.status, body)
+    }
+
+    /// Answer to a POST of JSON.
+    pub(crate) fn post(&self, path: &str, body: &Value) -> (u16, Value) {
+        let body = body.to_string();
+        let head = format!("Content-Type: application/json\r\nContent-Length: {}\r\n", body.len());
+        self.change("POST", path, &format!("{head}\r\n{body}"))
+    }
+
+    /// Status of a DELETE.
+    pub(crate) fn delete(&self, path: &str) -> u16 {
+        self.change("DELETE", path, "\r\n").0
+    }
+
+    /// The program itself asks with GET only. HTTP/1.0: the answer ends with the connection.
+    fn change(&self, method: &str, path: &str, rest: &str) -> (u16, Value) {
+        let authority = self.http.trim_start_matches("http://");
+        let mut stream = TcpStream::connect(authority).unwrap();
+        stream.set_read_timeout(Some(SOON)).unwrap();
+        write!(stream, "{method} {path} HTTP/1.0\r\nHost: {authority}\r\n{rest}").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+        (status, serde_json::from_str(body).unwrap_or_default())
     }
 
     /// Answer to a GET that succeeds.

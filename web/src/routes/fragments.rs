@@ -1,6 +1,6 @@
 //! Fragments: pieces of a page, ready to be put in by htmx. Rows of the alerts tables.
 //!
-//! Columns: severity, machine, rule and summary, value against threshold, since, resolved. No alert, no row: the page has the words for it.
+//! Columns: severity, machine, rule and summary, value against threshold, since, and how it stands or when and why it resolved. No alert, no row: the page has the words for it.
 //! Everything from outside is escaped.
 
 use std::fmt::Write;
@@ -13,7 +13,7 @@ use http::Uri;
 use model::catalogue::unit_of;
 use model::query::AlertQuery;
 use model::rule::Operator;
-use model::{Alert, AlertState, Severity, Timestamp};
+use model::{Alert, AlertState, Resolution, Severity, Standing, Timestamp};
 
 use crate::error::Problem;
 use crate::format;
@@ -71,7 +71,10 @@ fn row(out: &mut String, alert: &Alert) -> std::fmt::Result {
     write!(out, "<td>{}</td>", Subject(alert))?;
     write!(out, "<td>{}</td>", Reading(alert))?;
     write!(out, "<td>{}</td>", Time(Some(alert.since)))?;
-    writeln!(out, "<td>{}</td></tr>", Time(alert.resolved))
+    match alert.state {
+        AlertState::Firing => writeln!(out, "{}</tr>", Stands(alert)),
+        AlertState::Resolved => writeln!(out, "<td>{}{}</td></tr>", Time(alert.resolved), why(alert)),
+    }
 }
 
 /// The rule, what it says, and which series of the machine it is about.
@@ -103,6 +106,9 @@ impl std::fmt::Display for Reading<'_> {
         let sign = sign(alert.rule.operator);
         match alert.state {
             AlertState::Firing => write!(out, "{} {sign} {}", Escaped(&value), Escaped(&threshold)),
+            AlertState::Resolved if alert.resolution == Some(Resolution::RuleGone) => {
+                write!(out, "{sign} {}", Escaped(&threshold))
+            }
             AlertState::Resolved => {
                 let (threshold, value) = (Escaped(&threshold), Escaped(&value));
                 write!(out, "{sign} {threshold} <span class=\"muted\">calm at {value}</span>")
@@ -119,6 +125,32 @@ const fn sign(operator: Operator) -> &'static str {
         Operator::Lte => "≤",
         Operator::Eq => "=",
         Operator::Ne => "≠",
+    }
+}
+
+/// How a firing alert stands, with what a page needs to silence it or to end its silence.
+struct Stands<'a>(&'a Alert);
+
+impl std::fmt::Display for Stands<'_> {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self(alert) = self;
+        let standing = alert.standing.as_ref().unwrap_or(&Standing::Active);
+        let labels = serde_json::to_string(&alert.series.labels).map_err(|_not_text| std::fmt::Error)?;
+        write!(out, "<td data-standing=\"{}\" data-rule=\"{}\"", standing.as_str(), Escaped(&alert.rule.name))?;
+        write!(out, " data-machine=\"{}\" data-labels=\"{}\"", Escaped(alert.machine.as_str()), Escaped(&labels))?;
+        match standing {
+            Standing::Active => write!(out, ">active</td>"),
+            Standing::Silenced(id) => write!(out, " data-silence=\"{}\">silenced</td>", Escaped(id)),
+            Standing::Inhibited => write!(out, ">inhibited: machine is down</td>"),
+        }
+    }
+}
+
+/// An alert that ended with its rule says so; that a value was calm again stands beside the threshold.
+fn why(alert: &Alert) -> &'static str {
+    match alert.resolution {
+        Some(Resolution::RuleGone) => " <span class=\"muted\">rule gone</span>",
+        Some(Resolution::Value) | None => "",
     }
 }
 

@@ -1,7 +1,7 @@
 //! The alerts tables' rows.
 
 use http::StatusCode;
-use model::AlertState;
+use model::{Alert, AlertState, Resolution};
 
 use crate::common::{Hub, fleet};
 
@@ -12,7 +12,7 @@ async fn a_row_is_escaped_and_reads_like_a_sentence() {
     let answer = hub.get("/fragments/alerts").await;
     assert_eq!(answer.header("content-type"), "text/html; charset=utf-8");
     expect_test::expect![[r##"
-        <tr data-severity="critical"><td><span class="severity" data-severity="critical"><svg class="icon" aria-hidden="true"><use href="#i-critical"></use></svg>critical</span></td><td><a href="/machines/db-1">db-1</a></td><td>disk-full <span class="muted">almost &lt;full&gt;</span> <span class="muted" title="mountpoint">/&lt;b&gt;</span></td><td>97 % ≥ 95 %</td><td><time datetime="2025-11-21T04:30:00.000Z">2025-11-21 04:30:00 UTC</time></td><td></td></tr>
+        <tr data-severity="critical"><td><span class="severity" data-severity="critical"><svg class="icon" aria-hidden="true"><use href="#i-critical"></use></svg>critical</span></td><td><a href="/machines/db-1">db-1</a></td><td>disk-full <span class="muted">almost &lt;full&gt;</span> <span class="muted" title="mountpoint">/&lt;b&gt;</span></td><td>97 % ≥ 95 %</td><td><time datetime="2025-11-21T04:30:00.000Z">2025-11-21 04:30:00 UTC</time></td><td data-standing="silenced" data-rule="disk-full" data-machine="db-1" data-labels="{&quot;mountpoint&quot;:&quot;/&lt;b&gt;&quot;}" data-silence="s1">silenced</td></tr>
     "##]]
     .assert_eq(&answer.text);
 }
@@ -20,14 +20,17 @@ async fn a_row_is_escaped_and_reads_like_a_sentence() {
 #[tokio::test]
 async fn resolved_alerts_come_from_history_and_firing_ones_are_left_out() {
     let hub = Hub::new();
+    let gone =
+        Alert { resolution: Some(Resolution::RuleGone), ..fleet::alert("a2", "resolved-1", AlertState::Resolved) };
     *hub.history.alerts.lock().unwrap() = vec![
         fleet::alert("a1", "firing-1", AlertState::Firing),
-        fleet::alert("a2", "resolved-1", AlertState::Resolved),
+        gone,
         fleet::alert("a3", "resolved-2", AlertState::Resolved),
     ];
     let answer = hub.get("/fragments/alerts?state=resolved&limit=1").await;
     assert_eq!(answer.text.matches("<tr").count(), 1);
     assert!(answer.text.contains("resolved-1") && answer.text.contains("2025-11-21 04:40:00 UTC"));
+    assert!(answer.text.contains("rule gone") && !answer.text.contains("calm at"), "{}", answer.text);
 }
 
 #[tokio::test]

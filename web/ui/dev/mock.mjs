@@ -33,7 +33,8 @@ function alert(id, machine, name, state, sinceMinutes, lastedMinutes, value, lab
   const since = started - sinceMinutes * 60_000;
   return {
     id, rule: name, machine, metric: found.metric, labels, severity: found.severity, state, operator: found.operator, threshold: found.threshold, value,
-    unit: '1', since, resolved: state === 'resolved' ? since + lastedMinutes * 60_000 : null, summary,
+    unit: '1', since, resolved: state === 'resolved' ? since + lastedMinutes * 60_000 : null, resolution: state === 'resolved' ? 'value' : null,
+    standing: 'active', silence: null, summary,
   };
 }
 
@@ -63,6 +64,49 @@ function evaluate(now) {
     }
   }
   return changed;
+}
+
+/** The silences that were made, newest last; one fits by rule, machine and labels, exactly. */
+let silences = [];
+
+function stand() {
+  const fits = ({ matchers }, one) => matchers.rules.includes(one.rule) && matchers.machines.includes(one.machine)
+    && Object.entries(matchers.labels).every(([name, value]) => one.labels[name] === value);
+  for (const one of firing()) {
+    const found = silences.find((silence) => fits(silence, one));
+    Object.assign(one, { standing: found === undefined ? 'active' : 'silenced', silence: found?.id ?? null });
+  }
+}
+
+function groups() {
+  const byRule = new Map();
+  for (const one of firing()) byRule.set(one.rule, [...(byRule.get(one.rule) ?? []), one]);
+  return [...byRule].map(([name, members]) => {
+    const count = (how) => members.filter(({ standing }) => standing === how).length;
+    return {
+      key: { rule: name }, count: members.length, active: count('active'), silenced: count('silenced'), inhibited: count('inhibited'),
+      severity: members[0].severity, severity_active: count('active') > 0 ? members[0].severity : null,
+      since: Math.min(...members.map(({ since }) => since)), members: members.slice(0, 20),
+    };
+  });
+}
+
+async function change(request, response, path) {
+  let text = '';
+  for await (const chunk of request) text += chunk;
+  if (request.method === 'POST' && path === '/silences') {
+    const made = { id: `s${silences.length + 1}`, ...JSON.parse(text) };
+    silences = [...silences, made];
+    stand();
+    return json(response, { ...made, state: 'active' }, 201);
+  }
+  const ended = /^\/silences\/(.+)$/.exec(path)?.[1];
+  if (request.method === 'DELETE' && silences.some(({ id }) => id === ended)) {
+    silences = silences.filter(({ id }) => id !== ended);
+    stand();
+    return response.writeHead(204).end();
+  }
+  return problem(response, 404, 'unknown_silence', `no silence is called ${ended}`);
 }
 
 function hub() {
@@ -122,6 +166,7 @@ function api(response, path, query) {
   if (path === '/machines') return json(response, { machines: machines.map((machine) => describe(machine, now, alerts, false)), next: null });
   if (path === '/fleet/hottest') return json(response, hottest(Number(query.get('k') ?? 10), now));
   if (path === '/rules') return json(response, { rules });
+  if (path === '/alerts/groups') return json(response, { groups: groups(), next: null });
   if (path === '/alerts') return json(response, { alerts: firing(), next: null });
   if (path === '/alerts/history') {
     const machine = query.get('machine');
@@ -134,11 +179,14 @@ const escape = (text) => String(text).replace(/[&<>"]/g, (sign) => ({ '&': '&amp
 const percent = (value) => `${(value * 100).toFixed(1)} %`;
 const time = (ms) => (ms === null ? '' : `<time datetime="${new Date(ms).toISOString()}">${new Date(ms).toISOString()}</time>`);
 
+const last = (one) => (one.state === 'resolved' ? `<td>${time(one.resolved)}</td>`
+  : `<td data-standing="${one.standing}" data-rule="${escape(one.rule)}" data-machine="${escape(one.machine)}" data-labels="${escape(JSON.stringify(one.labels))}"${one.silence === null ? '' : ` data-silence="${one.silence}"`}>${one.standing}</td>`);
+
 function fragment(response, query) {
   const state = query.get('state') ?? 'active';
   const rows = alerts.filter((one) => (state === 'active') === (one.state === 'firing')).map((one) =>
     `<tr data-severity="${one.severity}"><td>${one.severity}</td><td><a href="/machines/${encodeURIComponent(one.machine)}">${escape(one.machine)}</a></td>` +
-    `<td>${escape(one.rule)}</td><td>${percent(one.value)} ≥ ${percent(one.threshold)}</td><td>${time(one.since)}</td><td>${time(one.resolved)}</td></tr>`);
+    `<td>${escape(one.rule)}</td><td>${percent(one.value)} ≥ ${percent(one.threshold)}</td><td>${time(one.since)}</td>${last(one)}</tr>`);
   response.writeHead(200, { 'content-type': 'text/html; charset=utf-8' });
   response.end(rows.join('\n'));
 }
@@ -157,6 +205,7 @@ function asset(response, path) {
 
 const server = createServer((request, response) => {
   const url = new URL(request.url ?? '/', 'http://mock');
+  if (request.method !== 'GET' && url.pathname.startsWith('/api/v1')) return change(request, response, url.pathname.slice('/api/v1'.length));
   if (url.pathname.startsWith('/api/v1')) return api(response, url.pathname.slice('/api/v1'.length), url.searchParams);
   if (url.pathname === '/fragments/alerts') return fragment(response, url.searchParams);
   return asset(response, url.pathname);

@@ -1,6 +1,6 @@
-// The REST half of the contract (docs/API.md): one GET with a deadline, and errors that say what a person can do.
+// The REST half of the contract (docs/API.md): requests with a deadline, and errors that say what a person can do.
 
-import type { Alert, History, Hottest, Machine, Rule } from './protocol.ts';
+import type { Alert, AlertGroup, History, Hottest, Machine, NewSilence, Rule } from './protocol.ts';
 
 const DEADLINE_MS = 15_000;
 
@@ -20,17 +20,21 @@ interface Problem {
 }
 
 async function get<T>(path: string, signal?: AbortSignal): Promise<T> {
+  return (await (await ask(path, { headers: { accept: 'application/json' } }, signal)).json()) as T;
+}
+
+async function ask(path: string, request: RequestInit, signal?: AbortSignal): Promise<Response> {
   const deadline = AbortSignal.timeout(DEADLINE_MS);
   const combined = signal === undefined ? deadline : AbortSignal.any([signal, deadline]);
   let response: Response;
   try {
-    response = await fetch(path, { signal: combined, headers: { accept: 'application/json' } });
+    response = await fetch(path, { ...request, signal: combined });
   } catch (error) {
     if (signal?.aborted === true) throw error;
     throw new ApiError(0, deadline.aborted ? 'The hub took too long to answer.' : 'The hub cannot be reached.');
   }
   if (!response.ok) throw new ApiError(response.status, await problemText(response));
-  return (await response.json()) as T;
+  return response;
 }
 
 async function problemText(response: Response): Promise<string> {
@@ -70,6 +74,17 @@ export const api = {
   rules: async (signal?: AbortSignal): Promise<Rule[]> => (await get<{ rules: Rule[] }>('/api/v1/rules', signal)).rules,
 
   alerts: async (signal?: AbortSignal): Promise<Alert[]> => (await get<{ alerts: Alert[] }>('/api/v1/alerts?limit=1000', signal)).alerts,
+
+  groups: async (signal?: AbortSignal): Promise<AlertGroup[]> => (await get<{ groups: AlertGroup[] }>('/api/v1/alerts/groups?limit=100', signal)).groups,
+
+  /** Nobody is told of what it fits; the alerts themselves go on. */
+  silence: async (silence: NewSilence): Promise<void> => {
+    await ask('/api/v1/silences', { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(silence) });
+  },
+
+  endSilence: async (id: string): Promise<void> => {
+    await ask(`/api/v1/silences/${encodeURIComponent(id)}`, { method: 'DELETE' });
+  },
 
   alertHistory: async (machine: string, from: number, to: number, signal?: AbortSignal): Promise<Alert[]> => {
     const params = new URLSearchParams({ machine, from: String(Math.floor(from / 1000)), to: String(Math.ceil(to / 1000)), limit: '200' });

@@ -3,6 +3,8 @@
 
 export type Status = 'up' | 'stale' | 'down';
 export type Severity = 'info' | 'warning' | 'critical';
+/** Whether anybody is to hear of a firing alert. */
+export type Standing = 'active' | 'silenced' | 'inhibited';
 export type Labels = Readonly<Record<string, string>>;
 
 export interface Host {
@@ -89,7 +91,31 @@ export interface Alert {
   unit: string;
   since: number;
   resolved: number | null;
+  /** Absent in what an older hub says. */
+  resolution?: 'value' | 'rule_gone' | null;
+  standing?: Standing;
+  silence?: string | null;
   summary: string | null;
+}
+
+/** Firing alerts that share what their rules are grouped by. */
+export interface AlertGroup {
+  key: Labels;
+  count: number;
+  active: number;
+  silenced: number;
+  inhibited: number;
+  severity: Severity;
+  severity_active: Severity | null;
+  since: number;
+  members: { id: string; rule: string; machine: string }[];
+}
+
+export interface NewSilence {
+  matchers: { rules: string[]; machines: string[]; labels: Labels };
+  for_s: number;
+  author: string;
+  comment: string;
 }
 
 export interface Hub {

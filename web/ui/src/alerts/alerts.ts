@@ -1,13 +1,17 @@
-// The alerts screen: two tables whose rows the hub renders and htmx fetches, again whenever the live connection tells of a change.
+// The alerts screen: two tables whose rows the hub renders and htmx fetches, again whenever the live connection tells of a change;
+// between them the groups that firing alerts form. An active alert can be silenced, and a silence ended.
 // The hub cannot know the reader's time zone, so times arrive as <time datetime> and are put into words here.
 
 import htmx from 'htmx.org';
 import './alerts.css';
 import template from './alerts.html?raw';
-import { icon } from '../dom.ts';
+import { api } from '../api.ts';
+import { element, find, icon } from '../dom.ts';
 import { ago, dateTime } from '../format.ts';
 import type { Context, Screen } from '../screen.ts';
 import type { Severity } from '../protocol.ts';
+import { groupRow, worthShowing } from './groups.ts';
+import { messageOf, nameOf, silenceDialog, subjectOf } from './silence.ts';
 
 /** A burst of alerts is one change of the list. */
 const REFRESH_MS = 1000;
@@ -19,7 +23,18 @@ export function mountAlerts(place: HTMLElement, context: Context): Screen {
   const { signal } = abort;
   let timer: number | undefined;
   place.innerHTML = template;
+  const silence = silenceDialog(find(place, '[data-silence-dialog]'), refresh, signal);
   place.addEventListener('htmx:afterSwap', (event) => settle(event.target, context), { signal });
+  place.addEventListener('click', (event) => {
+    const button = event.target instanceof Element ? event.target.closest<HTMLButtonElement>('[data-act]') : null;
+    const cell = button?.closest<HTMLElement>('[data-standing]');
+    if (button === null || cell === null || cell === undefined) return;
+    if (button.dataset.act === 'silence') silence(subjectOf(cell));
+    else end(button, cell);
+  }, { signal });
+  const groups = (): void => void showGroups(place, context, signal);
+  document.body.addEventListener('alerts-changed', groups, { signal });
+  groups();
   for (const name of ['htmx:responseError', 'htmx:sendError', 'htmx:timeout']) {
     place.addEventListener(name, (event) => fail(event.target), { signal });
   }
@@ -60,6 +75,25 @@ function settle(target: EventTarget | null, context: Context): void {
   note?.replaceChildren(...(target.rows.length === 0 ? [target.dataset.empty ?? ''] : []));
 }
 
+/** The alert may be under a silence of many: its end shows all of them again. */
+function end(button: HTMLButtonElement, cell: HTMLElement): void {
+  button.disabled = true;
+  api.endSilence(cell.dataset.silence ?? '').then(refresh).catch((error: unknown) => {
+    button.disabled = false;
+    noteOf(cell)?.replaceChildren(messageOf(error));
+  });
+}
+
+/** Without an answer the groups that are shown stay, as the tables do, which say what is wrong. */
+async function showGroups(place: HTMLElement, context: Context, signal: AbortSignal): Promise<void> {
+  const groups = await api.groups(signal).catch(() => null);
+  if (groups === null || signal.aborted) return;
+  const panel = find<HTMLElement>(place, '[data-groups]');
+  const shown = worthShowing(groups);
+  panel.hidden = shown.length === 0;
+  find(panel, 'tbody').replaceChildren(...shown.map((group) => groupRow(group, context.now())));
+}
+
 /** The rows that are shown stay: they are the newest that are known. */
 function fail(target: EventTarget | null): void {
   if (!(target instanceof Element)) return;
@@ -73,7 +107,7 @@ function fail(target: EventTarget | null): void {
 
 /** Shape and colour beside the word of the severity, labels for the card layout, local times. */
 function dress(row: HTMLTableRowElement, now: number): void {
-  const heads = ['Severity', 'Machine', 'Rule', 'Value', 'Since', 'Resolved'];
+  const heads = ['Severity', 'Machine', 'Rule', 'Value', 'Since', row.querySelector('[data-standing]') === null ? 'Resolved' : 'Standing'];
   [...row.cells].forEach((cell, index) => {
     cell.dataset.label = heads[index] ?? '';
   });
@@ -87,10 +121,21 @@ function dress(row: HTMLTableRowElement, now: number): void {
     mark.append(icon(severity), severity);
     first.replaceChildren(mark);
   }
+  const standing = row.querySelector<HTMLElement>('[data-standing]');
+  if (standing !== null) addButton(standing);
   for (const time of row.querySelectorAll('time')) {
     const at = Date.parse(time.dateTime);
     if (Number.isNaN(at)) continue;
     time.textContent = `${dateTime(at)}`;
     time.title = ago(at, now);
   }
+}
+
+function addButton(cell: HTMLElement): void {
+  const isSilenced = cell.dataset.standing === 'silenced';
+  const [act, word] = isSilenced ? ['end', 'End silence'] : ['silence', 'Silence'];
+  // An inhibited alert speaks again when its machine is back: there is nothing to silence.
+  if (cell.dataset.standing === 'inhibited' || cell.querySelector('button') !== null) return;
+  const button = element('button', { type: 'button', class: 'link-button', 'data-act': act, 'aria-label': `${word}: ${nameOf(subjectOf(cell))}` }, word);
+  cell.append(' ', button);
 }

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import type { Browser } from 'playwright-core';
-import { firstMachine, launch, open, PATIENCE_MS, rows, startHub, type MockHub } from './harness.ts';
+import { givenUrl, firstMachine, launch, open, PATIENCE_MS, rows, startHub, type MockHub } from './harness.ts';
 
 let hub: MockHub;
 let browser: Browser;
@@ -157,6 +157,20 @@ test('the alerts come as fragments of the hub, with local times', async () => {
     return list !== null && (list.rows.length > 0 || list.closest('section')?.querySelector('[data-note]')?.textContent === list.dataset.empty);
   }, undefined, { timeout: PATIENCE_MS });
   for (const row of await body.locator('tr').all()) assert.equal(await row.locator('td .severity svg').count(), 1);
+  assert.deepEqual(faults, []);
+  await page.context().close();
+});
+
+test('an alert can be silenced and its silence ended', { skip: givenUrl !== undefined }, async () => {
+  const { page, faults } = await open(browser, `${hub.url}/alerts`);
+  const cell = page.locator('[data-standing][data-machine="db-1"][data-rule="disk-almost-full"]');
+  await cell.getByRole('button', { name: 'Silence: disk-almost-full on db-1' }).click({ timeout: PATIENCE_MS });
+  await page.getByRole('dialog').getByLabel('Who').fill('ana');
+  await page.getByRole('dialog').getByRole('button', { name: 'Silence' }).click();
+  await cell.getByText('silenced').waitFor({ timeout: PATIENCE_MS });
+  await cell.getByRole('button', { name: /^End silence/ }).click();
+  await cell.getByText('active').waitFor({ timeout: PATIENCE_MS });
+  assert.equal(await page.getByRole('dialog').count(), 0);
   assert.deepEqual(faults, []);
   await page.context().close();
 });

@@ -1,0 +1,71 @@
+// Silencing an alert, and ending its silence: what the buttons of the alerts table do.
+
+import { api, ApiError } from '../api.ts';
+import { find } from '../dom.ts';
+import type { Labels } from '../protocol.ts';
+
+const AUTHOR_KEY = 'silence-author';
+
+/** What a firing alert's row says of it. */
+export interface Subject {
+  rule: string;
+  machine: string;
+  labels: Labels;
+}
+
+export function subjectOf(cell: HTMLElement): Subject {
+  return { rule: cell.dataset.rule ?? '', machine: cell.dataset.machine ?? '', labels: labelsOf(cell.dataset.labels) };
+}
+
+export function labelsOf(text: string | undefined): Labels {
+  try {
+    return JSON.parse(text ?? '{}') as Labels;
+  } catch {
+    return {};
+  }
+}
+
+/** What it is about, for a person. */
+export function nameOf({ rule, machine, labels }: Subject): string {
+  return [`${rule} on ${machine}`, ...Object.values(labels)].join(' \u00b7 ');
+}
+
+export const messageOf = (error: unknown): string => (error instanceof ApiError ? error.message : 'Something went wrong.');
+
+/** The dialog of the screen; `done` is called when a silence was made. */
+export function silenceDialog(dialog: HTMLDialogElement, done: () => void, signal: AbortSignal): (subject: Subject) => void {
+  const form = find<HTMLFormElement>(dialog, 'form');
+  const note = find(dialog, '[data-fault]');
+  const author = find<HTMLInputElement>(dialog, '[name="author"]');
+  const send = find<HTMLButtonElement>(dialog, '[type="submit"]');
+  let subject: Subject | undefined;
+  find(dialog, '[data-cancel]').addEventListener('click', () => dialog.close(), { signal });
+  form.addEventListener('submit', (event) => {
+    event.preventDefault();
+    if (subject === undefined) return;
+    const fields = new FormData(form);
+    const text = (name: string): string => String(fields.get(name) ?? '').trim();
+    const matchers = { rules: [subject.rule], machines: [subject.machine], labels: subject.labels };
+    localStorage.setItem(AUTHOR_KEY, text('author'));
+    send.disabled = true;
+    api.silence({ matchers, for_s: Number(text('for_s')), author: text('author'), comment: text('comment') })
+      .then(() => {
+        dialog.close();
+        done();
+      })
+      .catch((error: unknown) => {
+        note.textContent = messageOf(error);
+      })
+      .finally(() => {
+        send.disabled = false;
+      });
+  }, { signal });
+  return (chosen) => {
+    subject = chosen;
+    form.reset();
+    author.value = localStorage.getItem(AUTHOR_KEY) ?? '';
+    note.textContent = '';
+    find(dialog, '[data-subject]').textContent = nameOf(chosen);
+    dialog.showModal();
+  };
+}
