@@ -14,12 +14,17 @@ impl MachineId {
     pub fn is_synthetic(&self) -> bool {
         self.as_str().starts_with(PREFIX)
     }
+
+    /// Whether its alerts are listed for people: of the made-up machines only the one that speaks of the hub.
+    pub fn has_shown_alerts(&self) -> bool {
+        !self.is_synthetic() || self.as_str() == HUB
+    }
 }
 
 impl Alert {
     /// Of a made-up machine: left out wherever alerts are listed for people.
     pub fn is_synthetic(&self) -> bool {
-        self.machine.is_synthetic() && self.machine.as_str() != HUB
+        !self.machine.has_shown_alerts()
     }
 }
 

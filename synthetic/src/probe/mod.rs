@@ -122,6 +122,7 @@ pub fn rule() -> Rule {
         machines: vec![MACHINE.to_owned()],
         tags: std::collections::BTreeMap::new(),
         labels: std::collections::BTreeMap::new(),
+        group_by: Vec::new(),
         summary: "made by the synthetic transactions, to time alerts".to_owned(),
     }
 }

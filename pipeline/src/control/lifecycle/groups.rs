@@ -33,6 +33,8 @@ pub(super) fn groups<'s>(
     stood: VecCollection<'s, LogicalTime, Stood, isize>,
     rules: VecCollection<'s, LogicalTime, RuleFact, isize>,
 ) -> VecCollection<'s, LogicalTime, Grouped, isize> {
+    // Alerts that are shown to nobody would change their group every few seconds.
+    let stood = stood.filter(|(breach, _)| breach.machine.has_shown_alerts());
     let stood = stood.map(|stood| (Arc::clone(&stood.0.rule), stood));
     let groupings = rules.map(|RuleFact { rule, .. }| {
         let grouping = Grouping { by: rule.group_by.clone(), severity: rule.severity };
