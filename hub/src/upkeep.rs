@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use model::LogicalTime;
 use pipeline::{Handle, Watchdog};
-use runtime::BoxError;
 use runtime::clock::SharedClock;
 use runtime::drain::DrainToken;
+use runtime::{BoxError, failstop};
 use sinks::status::DriverHandle;
 use tokio::time::{MissedTickBehavior, interval};
 use tracing::error;
@@ -62,8 +62,7 @@ pub(crate) async fn watch_graph(
             _ = ticks.tick() => {}
         }
         if let Err(stuck) = watchdog.check(clock.monotonic_us(), graph.sealed(), graph.completed()) {
-            error!(error = %stuck, "process aborts: a restart replays the journal");
-            std::process::abort();
+            failstop::abort_after(|| error!(error = %stuck, "process aborts: a restart replays the journal"));
         }
     }
 }

@@ -10,10 +10,14 @@ use std::panic::PanicHookInfo;
 
 /// Installs the hook. Call it once, after the logs are up.
 pub fn install() {
-    std::panic::set_hook(Box::new(|info| {
-        log_panic(info);
-        std::process::abort();
-    }));
+    std::panic::set_hook(Box::new(|info| abort_after(|| log_panic(info))));
+}
+
+/// Logs why and aborts. The logs' standard output stays locked from before the line to the end, so that no other thread's line comes behind it.
+pub fn abort_after(log: impl FnOnce()) -> ! {
+    let _held = std::io::stdout().lock();
+    log();
+    std::process::abort()
 }
 
 /// The text a panic was raised with.
