@@ -20,6 +20,8 @@ let screen: Screen | null = null;
 let screenKey = '';
 /** How far each address was scrolled when it was left. */
 const scrolledTo = new Map<string, number>();
+/** Frames in which a screen may still grow to where it was scrolled: about a second. */
+const SCROLL_FRAMES = 60;
 /** A long walk from machine to machine must not fill the memory. */
 const SCROLLS_MAX = 100;
 
@@ -95,12 +97,19 @@ async function render(isBack: boolean): Promise<void> {
     // A reader of the page by ear is led to the new screen; the first one is read from the top anyway.
     if (!isFirst) place.focus({ preventScroll: true });
     const top = isBack ? (scrolledTo.get(key) ?? 0) : 0;
-    // The fleet's rows are placed in this frame, before this.
-    requestAnimationFrame(() => window.scrollTo(0, top));
+    // The fleet's rows are placed in this frame, before this; on a busy machine some of the page comes later.
+    requestAnimationFrame(() => scrollBack(key, top, SCROLL_FRAMES));
   } catch (error) {
     console.error(error);
     place.replaceChildren(find<HTMLTemplateElement>(document, '#screen-failed').content.cloneNode(true));
   }
+}
+
+/** Scrolls until the page is high enough to be there, for a second at most: then the person has it. */
+function scrollBack(key: string, top: number, frames: number): void {
+  if (screenKey !== key) return;
+  window.scrollTo(0, top);
+  if (window.scrollY < top - 1 && frames > 0) requestAnimationFrame(() => scrollBack(key, top, frames - 1));
 }
 
 function focusSearch(): void {
