@@ -26,10 +26,11 @@ impl Load {
         let (stop, ticks) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU32::new(0)));
         let (rig, stopped, count) = (Arc::clone(rig), Arc::clone(&stop), Arc::clone(&ticks));
         let task = tokio::spawn(async move {
+            let mut pace = tokio::time::interval(Duration::from_millis(2));
             while !stopped.load(Ordering::Relaxed) {
+                pace.tick().await;
                 let tick = count.fetch_add(1, Ordering::Relaxed) + 1;
                 rig.tick(MACHINES, 2_000 + i64::from(tick), f64::from(tick));
-                tokio::time::sleep(Duration::from_millis(2)).await;
             }
         });
         Self { stop, ticks, task }
