@@ -20,8 +20,8 @@ let screen: Screen | null = null;
 let screenKey = '';
 /** How far each address was scrolled when it was left. */
 const scrolledTo = new Map<string, number>();
-/** Frames in which a screen may still grow to where it was scrolled: about a second. */
-const SCROLL_FRAMES = 60;
+/** How long a screen may take to grow to where it was scrolled. */
+const SCROLL_PATIENCE_MS = 3000;
 /** A long walk from machine to machine must not fill the memory. */
 const SCROLLS_MAX = 100;
 
@@ -98,18 +98,23 @@ async function render(isBack: boolean): Promise<void> {
     if (!isFirst) place.focus({ preventScroll: true });
     const top = isBack ? (scrolledTo.get(key) ?? 0) : 0;
     // The fleet's rows are placed in this frame, before this; on a busy machine some of the page comes later.
-    requestAnimationFrame(() => scrollBack(key, top, SCROLL_FRAMES));
+    requestAnimationFrame(() => scrollBack(key, top, performance.now() + SCROLL_PATIENCE_MS));
   } catch (error) {
     console.error(error);
     place.replaceChildren(find<HTMLTemplateElement>(document, '#screen-failed').content.cloneNode(true));
   }
 }
 
-/** Scrolls until the page is high enough to be there, for a second at most: then the person has it. */
-function scrollBack(key: string, top: number, frames: number): void {
-  if (screenKey !== key) return;
+/** Scrolls until the page is high enough to be there; whoever scrolls meanwhile has the page. */
+function scrollBack(key: string, top: number, until: number): void {
+  if (screenKey !== key || performance.now() > until) return;
   window.scrollTo(0, top);
-  if (window.scrollY < top - 1 && frames > 0) requestAnimationFrame(() => scrollBack(key, top, frames - 1));
+  const reached = window.scrollY;
+  if (reached < top - 1) {
+    requestAnimationFrame(() => {
+      if (window.scrollY === reached) scrollBack(key, top, until);
+    });
+  }
 }
 
 function focusSearch(): void {

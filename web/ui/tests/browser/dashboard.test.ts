@@ -207,7 +207,8 @@ test('going back from a machine finds the fleet where it was left', async () => 
   const { page } = await open(browser, hub.url, { viewport: { width: 1400, height: 400 } });
   await firstMachine(page);
   await page.evaluate(() => window.scrollTo(0, 300));
-  const before = await page.evaluate(() => window.scrollY);
+  // The driver scrolls the row into view before it clicks: where the fleet was left is what the click saw.
+  await page.evaluate(() => document.addEventListener('click', () => { document.body.dataset.leftAt = String(window.scrollY); }, { capture: true, once: true }));
   const id = await page.locator(rows).nth(Math.min(1, (await page.locator(rows).count()) - 1)).getAttribute('data-id');
   await page.locator(`tr[data-id="${id}"] .machine-link`).click();
   await page.waitForURL(/\/machines\//);
@@ -215,6 +216,6 @@ test('going back from a machine finds the fleet where it was left', async () => 
   const left = await page.evaluate(() => window.scrollY);
   assert.equal(left, 0);
   await page.goBack();
-  await page.waitForFunction((top) => Math.abs(window.scrollY - top) < 200 && (top === 0 || window.scrollY > 0), before, { timeout: PATIENCE_MS });
+  await page.waitForFunction(() => Math.abs(window.scrollY - Number(document.body.dataset.leftAt)) <= 1, undefined, { timeout: PATIENCE_MS });
   await page.context().close();
 });
