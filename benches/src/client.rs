@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use model::{InvalidName, Timestamp};
+use model::{InvalidName, SeriesKey, Timestamp};
 use proto::pb::metrics_service_client::MetricsServiceClient;
 use proto::pb::push_request::Message;
 use proto::{encode, pb};
@@ -62,11 +62,24 @@ struct Heard {
     credit: u64,
 }
 
-/// Opens a stream for each of `machines` and sends its layout.
+/// Opens a stream for each of `machines`, which say that they send each second, and sends its layout.
 ///
 /// # Errors
 /// When the hub does not take them.
 pub async fn connect(hub: SocketAddr, machines: u32) -> Result<Vec<Stream>, ClientError> {
+    connect_as(hub, machines, 1_000, &fleet::series()?).await
+}
+
+/// The same with the interval that the machines tell (the hub calls them stale after three of them), and their series.
+///
+/// # Errors
+/// When the hub does not take them.
+pub async fn connect_as(
+    hub: SocketAddr,
+    machines: u32,
+    interval_ms: u32,
+    series: &[SeriesKey],
+) -> Result<Vec<Stream>, ClientError> {
     let mut streams = Vec::new();
     let mut channel = Endpoint::from_shared(format!("http://{hub}"))?.connect().await?;
     for machine in 0..machines {
@@ -80,23 +93,23 @@ pub async fn connect(hub: SocketAddr, machines: u32) -> Result<Vec<Stream>, Clie
         let (hears, heard) = watch::channel(Heard::default());
         let reader = tokio::spawn(read(answers.into_inner(), hears));
         let stream = Stream { machine, sequence: 0, requests, heard, reader };
-        stream.hello().await?;
+        stream.hello(interval_ms).await?;
         streams.push(stream);
     }
     // Each hello is journalled: those of all machines share fsyncs.
     for stream in &mut streams {
         stream.until("answer a hello", |heard| 0 < heard.answers).await?;
-        stream.request(Message::Layout(encode::layout(LAYOUT, &fleet::series()?))).await?;
+        stream.request(Message::Layout(encode::layout(LAYOUT, series))).await?;
     }
     Ok(streams)
 }
 
 impl Stream {
-    async fn hello(&self) -> Result<(), ClientError> {
+    async fn hello(&self, interval_ms: u32) -> Result<(), ClientError> {
         let hello = pb::Hello {
             machine_id: fleet::machine_name(self.machine),
             session: 1,
-            interval_ms: 1_000,
+            interval_ms,
             tags: BTreeMap::from([("role".into(), "bench".into())]),
             inventory: None,
         };

@@ -6,6 +6,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::process::Process;
@@ -19,13 +20,14 @@ pub enum HubError {
     Run { program: String, source: std::io::Error },
     #[error("prepare the hub's folder and ports: {0}")]
     Prepare(#[from] std::io::Error),
-    #[error("the hub did not open its port within {} s", START_MAX.as_secs())]
+    #[error("the hub was not ready within {} s", START_MAX.as_secs())]
     Late,
 }
 
 pub struct HubProcess {
     pub process: Process,
     pub grpc: SocketAddr,
+    pub http: SocketAddr,
     child: Child,
     _folder: TempDir,
 }
@@ -34,9 +36,22 @@ impl HubProcess {
     /// # Errors
     /// When the program cannot be run or does not come up.
     pub async fn start(program: &Path) -> Result<Self, HubError> {
+        Self::run(Command::new(program), program).await
+    }
+
+    /// The same on one core, by util-linux' `taskset`.
+    ///
+    /// # Errors
+    /// As `start`.
+    pub async fn start_on(core: usize, program: &Path) -> Result<Self, HubError> {
+        let mut command = Command::new("taskset");
+        command.arg("--cpu-list").arg(core.to_string()).arg(program);
+        Self::run(command, program).await
+    }
+
+    async fn run(mut command: Command, program: &Path) -> Result<Self, HubError> {
         let folder = tempfile::tempdir()?;
         let (grpc, http) = (free_port()?, free_port()?);
-        let mut command = Command::new(program);
         command.arg("hub").arg("--data-dir").arg(folder.path());
         command.args(["--grpc-address", &grpc.to_string(), "--http-address", &http.to_string()]);
         command
@@ -48,9 +63,9 @@ impl HubProcess {
             command.spawn().map_err(|source| HubError::Run { program: program.display().to_string(), source })?;
         let process = Process::of(child.id());
         // From here on its end is seen to, whatever happens.
-        let hub = Self { process, grpc, child, _folder: folder };
+        let hub = Self { process, grpc, http, child, _folder: folder };
         let opened = async {
-            while TcpStream::connect(grpc).await.is_err() {
+            while !is_ready(http).await.unwrap_or(false) {
                 tokio::time::sleep(LOOK_EVERY).await;
             }
         };
@@ -67,7 +82,20 @@ impl Drop for HubProcess {
     }
 }
 
+/// It answers before that, too, but takes nothing.
+async fn is_ready(http: SocketAddr) -> std::io::Result<bool> {
+    let mut stream = TcpStream::connect(http).await?;
+    let request = format!("GET /ready HTTP/1.1\r\nHost: {http}\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await?;
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).await?;
+    Ok(answer.starts_with(b"HTTP/1.1 200"))
+}
+
 /// A port that was free a moment ago.
-fn free_port() -> std::io::Result<SocketAddr> {
+///
+/// # Errors
+/// When the system has none.
+pub fn free_port() -> std::io::Result<SocketAddr> {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()
 }

@@ -13,4 +13,5 @@ pub mod replay;
 pub mod report;
 pub mod restart;
 pub mod rig;
+pub mod viewers;
 pub mod workload;

@@ -162,7 +162,14 @@ impl HubStatsSource for Figures {
         let now = self.graph.operators();
         let mut looks = self.looks.lock().unwrap_or_else(PoisonError::into_inner);
         let graph = looks.figures(self.clock.monotonic_us(), &now);
-        PipelineView { samples_per_s, frames_per_s, stages: self.stages(), queues: self.queues(), graph }
+        PipelineView {
+            complete_until: self.graph.completed() / 1_000,
+            samples_per_s,
+            frames_per_s,
+            stages: self.stages(),
+            queues: self.queues(),
+            graph,
+        }
     }
 }
 

@@ -194,23 +194,18 @@ fn check_raw(hub: &Program, machines: &[Machine], end_ms: i64) {
 fn edit_rules(hub: &Program, dir: &Path) {
     std::fs::write(dir.join("rules.toml"), after()).unwrap();
     hub.eventually("/api/v1/rules", |body| body.to_string().contains("0.8"));
-    in_force(dir);
+    in_force(hub);
 }
 
 /// Ends when rules that the hub has told of are in force: two seconds of logical time later, and a boundary (ADR 0008). Logical time is the
-/// wall clock's, or the journal's own where that is ahead; the history's cursor follows it.
-fn in_force(dir: &Path) {
-    const LAG_US: i64 = 2_100_000;
-    let until = cursor(dir).max(now_ms() * 1_000) + LAG_US;
-    eventually_blocking(SOON, || cursor(dir), |cursor| until <= *cursor).unwrap();
-}
-
-/// The logical time that the history has got to; 0 before it was made.
-fn cursor(dir: &Path) -> i64 {
-    let database = Connection::open_with_flags(dir.join("history.db"), OpenFlags::SQLITE_OPEN_READ_ONLY);
-    let read =
-        |database: Connection| database.query_row("SELECT coalesce(max(t), 0) FROM sink_cursor", [], |row| row.get(0));
-    database.and_then(read).unwrap_or(0)
+/// wall clock's, or the journal's own where that is ahead.
+fn in_force(hub: &Program) {
+    const LAG_MS: u64 = 2_100;
+    const PIPELINE: &str = "/api/v1/pipeline";
+    let complete = |body: &Value| body["complete_until"].as_u64().unwrap();
+    let now = u64::try_from(now_ms()).unwrap();
+    let until = complete(&hub.eventually(PIPELINE, |_| true)).max(now) + LAG_MS;
+    hub.eventually(PIPELINE, |body| until <= complete(body));
 }
 
 /// Where in the newest segment that begins of which nobody was told that it is kept.
@@ -249,7 +244,7 @@ async fn in_peace(machines: Vec<Machine>, end_ms: i64) -> Tables {
     let dir = private_dir().unwrap();
     std::fs::write(dir.path().join("rules.toml"), BEFORE).unwrap();
     let mut hub = Program::hub_with(dir.path(), &SETTINGS);
-    in_force(dir.path());
+    in_force(&hub);
     let machines = push_under(&mut hub, machines, FRAMES / 2, None).await;
     edit_rules(&hub, dir.path());
     let machines = push_under(&mut hub, machines, FRAMES, None).await;
@@ -284,7 +279,7 @@ async fn rounds(kills: usize, seed: u64) {
     let mut machines = machines;
     // The journal has the rules from here on, and a restart takes them from there.
     let mut first = Program::hub_with(dir.path(), &SETTINGS);
-    in_force(dir.path());
+    in_force(&first);
     first.kill();
     for (frames, kills) in [(FRAMES / 2, kills.div_ceil(2)), (FRAMES, kills / 2)] {
         for _ in 0..kills {

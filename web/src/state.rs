@@ -106,6 +106,8 @@ pub struct SyntheticStage {
 /// The figures of `GET /api/v1/pipeline`.
 #[derive(Debug, Clone, Default, PartialEq, serde::Serialize)]
 pub struct PipelineView {
+    /// Logical time, in milliseconds since the Unix epoch, below which all is durable and has left the graph.
+    pub complete_until: u64,
     pub samples_per_s: f64,
     pub frames_per_s: f64,
     /// In flow order: ingest, journal, graph, and so on.

@@ -23,6 +23,7 @@ const PROGRAMS: &[(&str, &[&str])] = &[
     ("latency", &["8", "2"]),
     ("hub", &["idle", "20"]),
     ("hub", &["ack", "8"]),
+    ("fanout", &["2"]),
     ("journal", &["150000", "2"]),
     ("memory", &["1000"]),
     ("growth", &["100000", "1"]),

@@ -21,7 +21,7 @@ enum Group {
     Http,
     /// The HTTP server and what it serves.
     Server,
-    /// Clients of other programs' HTTP and WebSocket.
+    /// Clients of other programs' HTTP.
     Client,
     Sql,
     /// Encrypted connections to other programs.
@@ -48,9 +48,9 @@ const GROUPS: &[(Group, &str)] = &[
     ),
     (Async, "futures-util tokio tokio-stream tokio-util"),
     (Grpc, "prost protox tonic tonic-health tonic-prost tonic-prost-build tonic-reflection"),
-    (Http, "http http-body http-body-util tower tower-http tower-layer tower-service"),
+    (Http, "http http-body http-body-util tokio-tungstenite tower tower-http tower-layer tower-service"),
     (Server, "axum hyper hyper-util mime_guess rust-embed"),
-    (Client, "reqwest tokio-tungstenite ureq"),
+    (Client, "reqwest ureq"),
     (Sql, "postgres-types rusqlite tokio-postgres tokio-postgres-rustls"),
     (Tls, "rustls rustls-native-certs"),
     (Broker, "rdkafka redis"),

@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use axum::extract::ws::Utf8Bytes;
 use model::query::Changes;
 use model::{AlertState, MachineId, Status};
 use tokio::sync::watch;
+use tokio_tungstenite::tungstenite::Utf8Bytes;
 
 use super::change_log::ChangeLog;
 use super::piece::{AlertPiece, MachinePiece};
@@ -79,6 +79,10 @@ impl Board {
     /// Wakes at each version; the newest counts.
     pub(crate) fn versions(&self) -> watch::Receiver<u64> {
         self.versions.subscribe()
+    }
+
+    pub(crate) fn version(&self) -> u64 {
+        *self.versions.borrow()
     }
 
     pub(crate) fn apply(&self, changes: Changes) {

@@ -14,6 +14,10 @@ use crate::shapes::to_json;
 use crate::state::Shared;
 
 const TICK: Duration = Duration::from_secs(1);
+/// Telling so many clients takes several milliseconds, a system call for each. What comes within a fraction of that goes along.
+const CROWD: usize = 256;
+const MOMENT: Duration = Duration::from_micros(200);
+const MOMENTS_MAX: u32 = 5;
 /// The hot state remembers a bounded number of removals: a look this often finds what fell through, were it ever to happen.
 const TICKS_PER_RECONCILIATION: u64 = 10;
 
@@ -56,9 +60,12 @@ pub(crate) async fn run(shared: Arc<Shared>) {
             biased;
             () = closing.draining() => return,
             changed = versions.changed(), if is_fed => {
-                versions.mark_unchanged();
                 // Whoever wakes us is gone while the hub stops: what is known stays on show until then.
                 is_fed = changed.is_ok();
+                if CROWD <= shared.live.clients() {
+                    gather(&shared).await;
+                }
+                versions.mark_unchanged();
                 cursor = carry(&shared, cursor);
             }
             _ = tick.tick() => {
@@ -72,6 +79,22 @@ pub(crate) async fn run(shared: Arc<Shared>) {
                 shared.live.board.set_hub(hub_figures(&shared));
             }
         }
+    }
+}
+
+/// Ends when nothing more came for a moment, or after a few of them.
+async fn gather(shared: &Shared) {
+    let mut version = shared.app.hot.version();
+    for _ in 0..MOMENTS_MAX {
+        // A thread's sleep, since the runtime's timer only knows milliseconds.
+        #[expect(clippy::disallowed_methods, reason = "on a thread for what blocks")]
+        let slept = tokio::task::spawn_blocking(|| std::thread::sleep(MOMENT)).await;
+        let newer = shared.app.hot.version();
+        // The sleep can only fail while the program ends, and then nobody waits for what would come along.
+        if slept.is_err() || newer == version {
+            return;
+        }
+        version = newer;
     }
 }
 

@@ -8,8 +8,11 @@ use super::board::Update;
 use crate::shapes::to_json;
 
 /// A message that grows beyond this is followed by another one. 1 MiB holds 1,500 machines in summary: a snapshot of most fleets is one
-/// message, and no client's write buffer, which keeps its size, grows much beyond it.
+/// message, and what is shared of it is let go soon.
 pub(crate) const MESSAGE_BYTES_MAX: usize = 1 << 20;
+
+const SNAPSHOT: &str = r#"{"type":"snapshot","seq":"#;
+const DELTA: &str = r#"{"type":"delta","seq":"#;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -37,12 +40,13 @@ pub(crate) fn error(seq: u64, detail: &str) -> String {
     format!(r#"{{"type":"error","seq":{seq},"detail":{}}}"#, to_json(&detail))
 }
 
-/// The messages of an update, at least one: a snapshot when it is whole, deltas else and after. `seq` is the first one's number.
-pub(crate) fn compose(update: &Update, detail: Detail, seq: u64, now: Timestamp) -> impl Iterator<Item = String> {
+/// The messages of an update, at least one: a snapshot when it is whole, deltas else and after. Each is the text before the number that
+/// the client's connection gives it, and the text behind it.
+pub(crate) fn compose(update: &Update, detail: Detail, now: Timestamp) -> impl Iterator<Item = (&'static str, String)> {
     let chunks = chunks(update, detail);
-    chunks.into_iter().zip(seq..).map(move |(chunk, number)| {
-        let kind = if update.is_whole && number == seq { "snapshot" } else { "delta" };
-        chunk.compose(kind, number, now, &update.hub)
+    chunks.into_iter().enumerate().map(move |(index, chunk)| {
+        let before = if update.is_whole && index == 0 { SNAPSHOT } else { DELTA };
+        (before, chunk.compose(now, &update.hub))
     })
 }
 
@@ -76,10 +80,10 @@ fn room<'c, 'a>(chunks: &'c mut Vec<Chunk<'a>>, bytes: usize) -> &'c mut Chunk<'
 }
 
 impl Chunk<'_> {
-    fn compose(&self, kind: &str, seq: u64, now: Timestamp, hub: &str) -> String {
+    fn compose(&self, now: Timestamp, hub: &str) -> String {
         let mut text = String::with_capacity(self.bytes + hub.len() + 128);
         let time = now.millis();
-        write!(text, r#"{{"type":"{kind}","seq":{seq},"time":{time},"hub":{hub},"machines":["#).expect(INFALLIBLE);
+        write!(text, r#","time":{time},"hub":{hub},"machines":["#).expect(INFALLIBLE);
         join(&mut text, self.machines.iter().copied());
         text.push_str("],\"alerts\":[");
         join(&mut text, self.alerts.iter().copied());
@@ -128,12 +132,17 @@ mod tests {
         (0..count).map(|n| Arc::new(view(n))).collect()
     }
 
+    fn texts(update: &Update, detail: Detail, seq: u64) -> Vec<String> {
+        let parts = compose(update, detail, Timestamp::EPOCH).zip(seq..);
+        parts.map(|((before, after), number)| format!("{before}{number}{after}")).collect()
+    }
+
     #[test]
     fn a_large_update_goes_on_in_deltas_without_losing_a_machine() {
         let board = Board::new();
         board.apply(Changes { machines: machines(8_000), ..Changes::default() });
         let update = board.since(0, &Scope::All);
-        let texts: Vec<String> = compose(&update, Detail::Summary, 5, Timestamp::EPOCH).collect();
+        let texts: Vec<String> = texts(&update, Detail::Summary, 5);
         assert!((2..6).contains(&texts.len()), "{} messages", texts.len());
         let mut ids = BTreeSet::new();
         for (index, text) in texts.iter().enumerate() {
@@ -149,7 +158,7 @@ mod tests {
     #[test]
     fn an_empty_fleet_is_one_empty_snapshot() {
         let update = Board::new().since(0, &Scope::All);
-        let texts: Vec<String> = compose(&update, Detail::Full, 1, Timestamp::EPOCH).collect();
+        let texts = texts(&update, Detail::Full, 1);
         let expected = r#"{"type":"snapshot","seq":1,"time":0,"hub":null,"machines":[],"alerts":[],"removed":[]}"#;
         assert_eq!(texts, [expected]);
     }

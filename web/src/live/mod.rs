@@ -7,9 +7,11 @@ pub(crate) mod board;
 pub(crate) mod change_log;
 pub(crate) mod client;
 pub(crate) mod fanout;
+pub(crate) mod handshake;
 pub(crate) mod message;
 pub(crate) mod piece;
 pub(crate) mod request;
+pub(crate) mod wave;
 
 use std::sync::Arc;
 
@@ -18,10 +20,12 @@ use runtime::metrics::{Counter, Registry};
 use tokio::sync::watch;
 
 use board::Board;
+use wave::Waves;
 
 /// The board and who looks at it.
 pub(crate) struct Live {
     pub(crate) board: Board,
+    pub(crate) waves: Waves,
     pub(crate) counters: Counters,
     clients: Arc<watch::Sender<usize>>,
     clients_max: usize,
@@ -50,7 +54,14 @@ impl Live {
             let now = *counted.borrow() as f64;
             scrape.gauge("web_clients", "Connected WebSocket clients.", &[], now);
         });
-        Self { board: Board::new(), counters: Counters::new(metrics), clients, clients_max, closing: Drain::new() }
+        Self {
+            board: Board::new(),
+            waves: Waves::default(),
+            counters: Counters::new(metrics),
+            clients,
+            clients_max,
+            closing: Drain::new(),
+        }
     }
 
     /// A place for one more client, unless all are taken.

@@ -2,9 +2,9 @@
 
 use std::sync::{Arc, OnceLock};
 
-use axum::extract::ws::Utf8Bytes;
 use model::Alert;
 use model::query::MachineView;
+use tokio_tungstenite::tungstenite::Utf8Bytes;
 
 use crate::shapes::alert::AlertShape;
 use crate::shapes::machine::MachineShape;

@@ -292,6 +292,7 @@ impl HubStatsSource for FakeStats {
 
     fn pipeline(&self) -> PipelineView {
         PipelineView {
+            complete_until: 1_763_700_000_000,
             samples_per_s: 12.0,
             frames_per_s: 0.2,
             stages: vec![StageView {

@@ -1,0 +1,108 @@
+//! Handshake: from a `GET` with `Upgrade: websocket` to the bare connection (RFC 6455, section 4.2).
+//!
+//! By hand instead of axum's, whose socket hides the connection: what all clients are sent is framed once and written past it (`wave`).
+
+use axum::extract::FromRequestParts;
+use axum::response::{IntoResponse, Response};
+use http::request::Parts;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use hyper::upgrade::{OnUpgrade, Upgraded};
+use hyper_util::rt::TokioIo;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
+use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
+
+use super::request::REQUEST_BYTES_MAX;
+use crate::error::Problem;
+
+/// tungstenite allocates it for every client, 128 KiB by default.
+const READ_BUFFER_BYTES: usize = 2 * 1024;
+
+/// A client's end of the WebSocket.
+pub(crate) type Socket = WebSocketStream<TokioIo<Upgraded>>;
+
+/// A client that asks for a WebSocket and may have one.
+pub(crate) struct Opening {
+    accept: HeaderValue,
+    upgrade: OnUpgrade,
+}
+
+impl<S: Sync> FromRequestParts<S> for Opening {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Problem> {
+        let upgrade = parts.extensions.remove::<OnUpgrade>();
+        let key = parts.headers.get(header::SEC_WEBSOCKET_KEY);
+        if let (Some(upgrade), Some(key), true) = (upgrade, key, asks(&parts.method, &parts.headers)) {
+            let accept = derive_accept_key(key.as_bytes());
+            let accept = HeaderValue::from_str(&accept).expect("base64 is plain ASCII");
+            return Ok(Self { accept, upgrade });
+        }
+        let detail = "this path speaks WebSocket only; docs/LIVE_PROTOCOL.md describes it";
+        Err(Problem::new(StatusCode::UPGRADE_REQUIRED, "upgrade_required", detail))
+    }
+}
+
+impl Opening {
+    /// The answer, and the socket that is there once it has been sent.
+    pub(crate) fn accept(self) -> (Response, impl Future<Output = Result<Socket, hyper::Error>> + Send) {
+        let headers = [
+            (header::CONNECTION, HeaderValue::from_static("upgrade")),
+            (header::UPGRADE, HeaderValue::from_static("websocket")),
+            (header::SEC_WEBSOCKET_ACCEPT, self.accept),
+        ];
+        let response = (StatusCode::SWITCHING_PROTOCOLS, headers).into_response();
+        let opened = async move {
+            let connection = TokioIo::new(self.upgrade.await?);
+            Ok(WebSocketStream::from_raw_socket(connection, Role::Server, Some(limits())).await)
+        };
+        (response, opened)
+    }
+}
+
+/// Buffers for thousands of mostly idle clients: what is large is written past them.
+fn limits() -> WebSocketConfig {
+    WebSocketConfig::default()
+        .read_buffer_size(READ_BUFFER_BYTES)
+        .write_buffer_size(0)
+        .max_message_size(Some(REQUEST_BYTES_MAX))
+        .max_frame_size(Some(REQUEST_BYTES_MAX))
+}
+
+fn asks(method: &Method, headers: &HeaderMap) -> bool {
+    let has = |name: HeaderName, wanted: &str| {
+        let values = headers.get_all(name).into_iter().filter_map(|value| value.to_str().ok());
+        values.flat_map(|value| value.split(',')).any(|token| token.trim().eq_ignore_ascii_case(wanted))
+    };
+    *method == Method::GET
+        && has(header::CONNECTION, "upgrade")
+        && has(header::UPGRADE, "websocket")
+        && has(header::SEC_WEBSOCKET_VERSION, "13")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_get_with_all_of_the_words_asks_for_a_websocket() {
+        let headers = |connection: &str, upgrade: &str, version: &str| {
+            let pairs = [
+                (header::CONNECTION, connection.to_owned()),
+                (header::UPGRADE, upgrade.to_owned()),
+                (header::SEC_WEBSOCKET_VERSION, version.to_owned()),
+            ];
+            pairs.into_iter().map(|(name, value)| (name, HeaderValue::from_str(&value).unwrap())).collect::<HeaderMap>()
+        };
+        let good = headers("keep-alive, Upgrade", "WebSocket", "13");
+        assert!(asks(&Method::GET, &good));
+        assert!(!asks(&Method::POST, &good));
+        for bad in [
+            headers("keep-alive", "websocket", "13"),
+            headers("upgrade", "h2c", "13"),
+            headers("upgrade", "websocket", "8"),
+        ] {
+            assert!(!asks(&Method::GET, &bad), "{bad:?}");
+        }
+    }
+}
