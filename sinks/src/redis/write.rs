@@ -21,10 +21,10 @@ use crate::relay::{Outlet, Update};
 
 /// The word for it in logs, counters and `/ready`.
 const NAME: &str = "redis";
-/// Machines of one pipeline: of 60 series each some 1.5 MB, a few milliseconds of Redis' time.
-const CHUNK_MACHINES: usize = 256;
-/// Pipelines under way: one is made while Redis works on another and a third waits in between.
-const CHUNKS_UNDER_WAY: usize = 3;
+/// Machines of one pipeline: of 60 series each some 200 KB, few enough that their buffers are used again instead of asked of the system.
+const CHUNK_MACHINES: usize = 32;
+/// Pipelines under way: one is made while Redis works on another and the rest wait in between, a few milliseconds of its time.
+const CHUNKS_UNDER_WAY: usize = 8;
 /// Members that a look for strangers reads at once.
 const SCAN_MEMBERS: usize = 1_000;
 
