@@ -186,6 +186,7 @@ impl SinkPort for HistoryFigures {
             | Output::Machine(_)
             | Output::Processes(_)
             | Output::Rejected(_)
+            | Output::Resent(_)
             | Output::Repair(_)
             | Output::Fleet(_)
             | Output::Hottest(_) => {}

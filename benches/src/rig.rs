@@ -57,5 +57,5 @@ fn spec(name: &'static str, feed: Feed, queue: Sender<Egress>, wants: fn(&Output
 
 /// What the hot store has a place for.
 fn is_shown(output: &Output) -> bool {
-    !matches!(output, Output::Minute(_) | Output::Hour(_) | Output::Rejected(_) | Output::Repair(_))
+    !matches!(output, Output::Minute(_) | Output::Hour(_) | Output::Rejected(_) | Output::Resent(_) | Output::Repair(_))
 }

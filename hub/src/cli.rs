@@ -10,6 +10,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::config::{Config, Sources};
 use crate::exit::Exit;
 use crate::program::{complain, print};
+use crate::resend::{self, DeadLetters};
 use crate::serve::serve;
 use crate::wiring::Role;
 use crate::{db, health, rules};
@@ -88,14 +89,8 @@ enum Command {
     /// Schemas of external databases (not built yet)
     #[command(subcommand)]
     Db(DbCommand),
-    /// List the samples that a running hub refused, newest first, as JSON
-    DeadLetters {
-        /// The hub [default: http://HTTP_ADDRESS]
-        #[arg(long)]
-        url: Option<String>,
-        #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u16).range(1..=1000))]
-        limit: u16,
-    },
+    /// List what a running hub refused, newest first, as JSON; and send it again
+    DeadLetters(DeadLetters),
 }
 
 #[derive(Debug, Subcommand)]
@@ -161,7 +156,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>, variables: Vec<(String, Str
         Command::Config(ConfigCommand::Check) => configured(&sources, check_config),
         Command::Config(ConfigCommand::Print) => print_config(&sources),
         Command::Health { url } => run_health(url, &sources),
-        Command::DeadLetters { url, limit } => run_dead_letters(url, limit, &sources),
+        Command::DeadLetters(command) => run_dead_letters(&command, &sources),
         Command::Bench(BenchCommand::Replay { file, workers, runs }) => run_replay(&file, workers, runs),
         Command::Db(DbCommand::Migrate) => configured(&sources, |config| db::migrate(&config)),
         Command::Db(DbCommand::Import) => configured(&sources, |config| db::import(&config)),
@@ -262,11 +257,10 @@ fn run_health(url: Option<String>, sources: &Sources) -> Exit {
     }
 }
 
-fn run_dead_letters(url: Option<String>, limit: u16, sources: &Sources) -> Exit {
-    let path = format!("/api/v1/dead-letters?limit={limit}");
-    match url {
-        Some(url) => health::show(&format!("{}{path}", url.trim_end_matches('/'))),
-        None => configured(sources, |config| health::show(&health::url_of(config.http_address, &path))),
+fn run_dead_letters(command: &DeadLetters, sources: &Sources) -> Exit {
+    match &command.url {
+        Some(url) => resend::run(command, url),
+        None => configured(sources, |config| resend::run(command, &health::url_of(config.http_address, ""))),
     }
 }
 

@@ -1,4 +1,4 @@
-//! Client: one blocking HTTP GET of a hub, for the commands that ask a running one. No TLS: it talks to its own machine.
+//! Client: one blocking HTTP request to a hub, for the commands that ask a running one. No TLS: it talks to its own machine.
 //!
 //! Cheap on purpose: a container runs `health` every minute for as long as it lives.
 
@@ -10,7 +10,9 @@ use thiserror::Error;
 
 /// A hub that needs longer than this for one small answer is not well.
 const TIMEOUT: Duration = Duration::from_secs(5);
-/// A thousand dead letters are some 600 KiB.
+/// An order may wait for the disk many times over.
+const ORDER_TIMEOUT: Duration = Duration::from_secs(60);
+/// A thousand dead letters are some 700 KiB.
 const ANSWER_BYTES_MAX: u64 = 8 * 1024 * 1024;
 
 #[derive(Debug, Error)]
@@ -34,10 +36,22 @@ pub struct Answer {
 /// # Errors
 /// When there is no answer; an answer with any status is none.
 pub fn get(url: &str) -> Result<Answer, AskError> {
+    request("GET", url, TIMEOUT)
+}
+
+/// Orders something that takes no body.
+///
+/// # Errors
+/// When there is no answer; whether it was done is then unknown.
+pub fn post(url: &str) -> Result<Answer, AskError> {
+    request("POST", url, ORDER_TIMEOUT)
+}
+
+fn request(method: &str, url: &str, timeout: Duration) -> Result<Answer, AskError> {
     let (authority, path) = parse(url).ok_or_else(|| AskError::Url(url.to_owned()))?;
     let mut stream =
-        connect(authority).map_err(|source| AskError::Connect { authority: authority.to_owned(), source })?;
-    let answer = ask(&mut stream, authority, path)
+        connect(authority, timeout).map_err(|source| AskError::Connect { authority: authority.to_owned(), source })?;
+    let answer = ask(&mut stream, method, (authority, path))
         .map_err(|source| AskError::Answer { authority: authority.to_owned(), source })?;
     read_answer(&answer).ok_or_else(|| AskError::NotHttp(authority.to_owned()))
 }
@@ -54,7 +68,7 @@ fn parse(url: &str) -> Option<(&str, &str)> {
     (!authority.is_empty() && !has_blank).then_some((authority, path))
 }
 
-fn connect(authority: &str) -> io::Result<TcpStream> {
+fn connect(authority: &str, timeout: Duration) -> io::Result<TcpStream> {
     let addresses: Vec<SocketAddr> = match authority.to_socket_addrs() {
         Ok(addresses) => addresses.collect(),
         Err(_no_port) => (authority, 80).to_socket_addrs()?.collect(),
@@ -63,7 +77,7 @@ fn connect(authority: &str) -> io::Result<TcpStream> {
     for address in addresses {
         match TcpStream::connect_timeout(&address, TIMEOUT) {
             Ok(stream) => {
-                stream.set_read_timeout(Some(TIMEOUT))?;
+                stream.set_read_timeout(Some(timeout))?;
                 stream.set_write_timeout(Some(TIMEOUT))?;
                 return Ok(stream);
             }
@@ -73,10 +87,11 @@ fn connect(authority: &str) -> io::Result<TcpStream> {
     Err(refused)
 }
 
-fn ask(stream: &mut TcpStream, authority: &str, path: &str) -> io::Result<Vec<u8>> {
+fn ask(stream: &mut TcpStream, method: &str, (authority, path): (&str, &str)) -> io::Result<Vec<u8>> {
     let path = if path.is_empty() { "/" } else { path };
     // HTTP/1.0: the body then ends with the connection and is never chunked.
-    write!(stream, "GET {path} HTTP/1.0\r\nHost: {authority}\r\nAccept: application/json\r\n\r\n")?;
+    let length = if method == "POST" { "Content-Length: 0\r\n" } else { "" };
+    write!(stream, "{method} {path} HTTP/1.0\r\nHost: {authority}\r\nAccept: application/json\r\n{length}\r\n")?;
     let mut answer = Vec::new();
     stream.take(ANSWER_BYTES_MAX).read_to_end(&mut answer)?;
     Ok(answer)

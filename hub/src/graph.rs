@@ -182,7 +182,8 @@ fn is_state(output: &Output) -> bool {
         | Output::Presence(_)
         | Output::Machine(_)
         | Output::Processes(_)
-        | Output::Rejected(_) => true,
+        | Output::Rejected(_)
+        | Output::Resent(_) => true,
         Output::Samples(_)
         | Output::Minute(_)
         | Output::Hour(_)
@@ -204,7 +205,12 @@ fn is_shown(output: &Output) -> bool {
         | Output::Machine(_)
         | Output::Processes(_)
         | Output::Hottest(_) => true,
-        Output::Minute(_) | Output::Hour(_) | Output::Rejected(_) | Output::Repair(_) | Output::Fleet(_) => false,
+        Output::Minute(_)
+        | Output::Hour(_)
+        | Output::Rejected(_)
+        | Output::Resent(_)
+        | Output::Repair(_)
+        | Output::Fleet(_) => false,
     }
 }
 

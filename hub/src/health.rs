@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use crate::client::{self, Answer};
+use crate::client::{self, Answer, AskError};
 use crate::exit::Exit;
 use crate::program::{complain, print};
 
@@ -34,7 +34,13 @@ pub fn check(url: &str) -> Exit {
 /// Prints what the hub answers; anything but a success is a failure.
 #[must_use]
 pub fn show(url: &str) -> Exit {
-    match client::get(url) {
+    tell(client::get(url), url)
+}
+
+/// Prints an answer; anything but a success is a failure.
+#[must_use]
+pub fn tell(answer: Result<Answer, AskError>, url: &str) -> Exit {
+    match answer {
         Ok(Answer { status: 200..=299, body }) => {
             print(format_args!("{}\n", body.trim_end()));
             Exit::Fine

@@ -35,8 +35,10 @@ use web::AppState;
 use crate::base::Base;
 use crate::buses::{self, BusHandles};
 use crate::config::Config;
+use crate::dead_letters::Office;
 use crate::figures::{Figures, Rates};
 use crate::graph::Graph;
+use crate::history::WithState;
 use crate::part::Part;
 use crate::program::VERSION;
 use crate::rules::{Location, OwnRules, Rules, Watcher};
@@ -117,7 +119,8 @@ impl Hub {
         let (history, driver, state) = match server.zip(outlets.server) {
             Some((server, queue)) => {
                 let driver = start_driver(&base, &mut sinks, (server.sink, server.spill), queue);
-                let history: Arc<dyn History> = Arc::new(server.history.clone());
+                let (server_history, state) = (Arc::new(server.history.clone()), Arc::new(history));
+                let history: Arc<dyn History> = Arc::new(WithState { server: server_history, state });
                 (history, driver, Some((embedded, server.history)))
             }
             None => (Arc::new(history) as Arc<dyn History>, embedded, None),
@@ -346,6 +349,7 @@ fn start_web(base: &Base, inside: &Inside, figures: Arc<Figures>, listener: TcpL
         rules: Arc::clone(&inside.rules) as Arc<dyn RuleStore>,
         silences: Arc::clone(&inside.silences) as Arc<dyn SilenceStore>,
         control: Arc::clone(&inside.collectors) as Arc<dyn CollectorControl>,
+        dead_letters: office(base, inside),
         clock: base.clock(),
         metrics: base.registry.clone(),
         readiness: Arc::new(readiness),
@@ -359,6 +363,11 @@ fn start_web(base: &Base, inside: &Inside, figures: Arc<Figures>, listener: TcpL
         Ok(())
     });
     web
+}
+
+fn office(base: &Base, inside: &Inside) -> Arc<Office> {
+    let server = inside.state.as_ref().map(|(_, server)| server.clone());
+    Arc::new(Office::new(Arc::clone(&inside.history), server, inside.ingest.resender(), &base.registry))
 }
 
 /// Transactions on the hub's own ports, followed to its exits.

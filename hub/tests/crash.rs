@@ -80,9 +80,31 @@ async fn nor_does_one_whose_history_is_on_postgresql() {
     check(&[("TIMESCALE_URL", database.url())]).await;
 }
 
-#[expect(clippy::print_stdout, reason = "the seed of a run that failed")]
+/// The same at moments of all kinds: CRASH_KILLS says how many at the least, CRASH_SEED which.
+#[cfg(feature = "integration")]
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "hundreds of kills: make test-long; CRASH_KILLS and CRASH_SEED choose how many and which"]
+async fn nor_does_one_on_postgresql_killed_hundreds_of_times() {
+    let variables = hub::config::environment();
+    let number = |name: &str| {
+        let found = variables.iter().find(|(variable, _)| variable == name);
+        found.map(|(_, text)| text.parse::<u64>().unwrap())
+    };
+    let kills = usize::try_from(number("CRASH_KILLS").unwrap_or(100)).unwrap();
+    let seed = number("CRASH_SEED").unwrap_or_else(|| fastrand::u64(..));
+    // Ten to a run: later kills would find little left to send.
+    for run in 0..kills.div_ceil(10) as u64 {
+        let database = testkit::postgres::Database::of_the_run().await.unwrap();
+        rounds(&[("TIMESCALE_URL", database.url())], seed.wrapping_add(run), 10.min(kills)).await;
+    }
+}
+
 async fn check(variables: &[(&str, &str)]) {
-    let seed = fastrand::u64(..);
+    rounds(variables, fastrand::u64(..), 6).await;
+}
+
+#[expect(clippy::print_stdout, reason = "the seed of a run that failed")]
+async fn rounds(variables: &[(&str, &str)], seed: u64, rounds: usize) {
     println!("seed {seed}");
     let mut rng = Rng::with_seed(seed);
     let dir = private_dir().unwrap();
@@ -91,7 +113,7 @@ async fn check(variables: &[(&str, &str)]) {
     let mut machines: Vec<Machine> = (0..MACHINES).map(|number| simulated(number, end_ms, &mut rng)).collect();
     let mut kills = 0;
     // Killed at moments that nobody chose, until enough was delivered.
-    while kills < 6 {
+    while kills < rounds {
         let mut hub = Program::hub_with(dir.path(), variables);
         let after = Duration::from_millis(rng.u64(5..150));
         machines = push_under(&mut hub, machines, Some(after)).await;

@@ -6,7 +6,9 @@
 
 use std::sync::Arc;
 
-use model::{Batch, InvalidName, Layout, MachineId, Positions, RejectReason, SeriesKey, SessionId, Times, Timestamp};
+use model::{
+    Batch, InvalidName, Kept, Layout, MachineId, Positions, RejectReason, SeriesKey, SessionId, Times, Timestamp,
+};
 use proto::decode::{Present, SentLayout};
 use proto::{decode, pb};
 
@@ -33,6 +35,8 @@ pub(crate) struct Admitted {
     pub(crate) refusals: Vec<Refusal>,
     /// Samples of series that were refused with their layout: counted, but told only then.
     pub(crate) silent: Vec<(RejectReason, u32)>,
+    /// The frame, where all of it is refused and it can be read.
+    pub(crate) returned: Option<pb::Frame>,
 }
 
 impl Refusal {
@@ -106,7 +110,8 @@ pub(crate) fn frame(
     };
     let time = Timestamp::from_millis(frame.time_ms);
     if let Err(reason) = check_time(time, arrival, limits) {
-        return Admitted::refused(reason, samples, &format!("frame of {time} arrived at {arrival}"));
+        let refused = Admitted::refused(reason, samples, &format!("frame of {time} arrived at {arrival}"));
+        return Admitted { returned: Some(frame), ..refused };
     }
     let mut admitted = Admitted::default();
     let is_plain = known.is_whole && present == Present::All && frame.values.iter().all(|v| v.is_finite());
@@ -129,6 +134,21 @@ pub(crate) fn frame(
         });
     }
     admitted
+}
+
+/// Keeps the samples of a frame that is refused, as far as its series were admitted.
+pub(crate) fn keep_frame(frame: &pb::Frame, known: &KnownLayout, kept: &mut Kept) {
+    let Ok(present) = decode::present(frame, known.positions.len()) else { return };
+    let time = Timestamp::from_millis(frame.time_ms);
+    for (index, value) in frame.values.iter().enumerate() {
+        let at = match &present {
+            Present::All => index,
+            Present::Some(list) => usize::from(list[index]),
+        };
+        if let Ok(position) = known.positions[at] {
+            kept.add(&known.layout.series[usize::from(position)], time, *value);
+        }
+    }
 }
 
 impl Admitted {

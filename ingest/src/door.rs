@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use hashbrown::HashMap;
-use model::{Layout, MachineId, MachineInfo, Rejected, SeriesKey, SessionId, Timestamp};
+use model::{Kept, Layout, MachineId, MachineInfo, Rejected, SeriesKey, SessionId, Source, Timestamp};
 
 use crate::admission::Refusal;
 use crate::budget::{SeriesBudget, Share};
@@ -59,6 +59,7 @@ struct Bucket {
 #[derive(Debug)]
 struct Refused {
     refusal: Refusal,
+    kept: Kept,
     journalled_us: Option<u64>,
 }
 
@@ -154,18 +155,29 @@ impl Door {
         advance_mark(&mut self.marks, session, sequence);
     }
 
-    pub(crate) fn refuse(&mut self, refusal: &Refusal) {
-        match self.refusals.iter_mut().find(|known| known.refusal.reason == refusal.reason) {
-            Some(known) if known.refusal.count == 0 => known.refusal = refusal.clone(),
-            Some(known) => known.refusal.count = known.refusal.count.saturating_add(refusal.count),
-            None => self.refusals.push(Refused { refusal: refusal.clone(), journalled_us: None }),
+    /// Notes what is refused. `keep` adds its samples to those that are kept, and is asked only while there is room: a flood costs no more.
+    pub(crate) fn refuse(&mut self, refusal: &Refusal, keep: impl FnOnce(&mut Kept)) {
+        let known = self.refusals.iter().position(|known| known.refusal.reason == refusal.reason);
+        let at = known.unwrap_or_else(|| {
+            let refusal = Refusal { count: 0, ..refusal.clone() };
+            self.refusals.push(Refused { refusal, kept: Kept::default(), journalled_us: None });
+            self.refusals.len() - 1
+        });
+        let known = &mut self.refusals[at];
+        if known.refusal.count == 0 {
+            known.refusal = refusal.clone();
+        } else {
+            known.refusal.count = known.refusal.count.saturating_add(refusal.count);
+        }
+        if known.kept.has_room() {
+            keep(&mut known.kept);
         }
     }
 
     /// Refusals that may be journalled now; all of them when the stream ends.
     pub(crate) fn take_refusals(
         &mut self,
-        machine: &MachineId,
+        (machine, source): (&MachineId, Source),
         arrival: Timestamp,
         monotonic_us: u64,
         all: bool,
@@ -181,6 +193,8 @@ impl Door {
                 count: std::mem::take(&mut known.refusal.count),
                 arrival,
                 detail: std::mem::take(&mut known.refusal.detail),
+                source,
+                kept: (!known.kept.is_empty()).then(|| Arc::new(std::mem::take(&mut known.kept))),
             }
         })
         .collect()
@@ -290,18 +304,38 @@ mod tests {
         let mut door = door();
         let refusal = Refusal::new(RejectReason::RateLimited, 10, "fast");
         let counts = |door: &mut Door, us, all| -> Vec<u32> {
-            let due = door.take_refusals(&machine(), Timestamp::EPOCH, us, all);
+            let due = door.take_refusals((&machine(), Source::GrpcPush), Timestamp::EPOCH, us, all);
             due.iter().map(|rejected| rejected.count).collect()
         };
-        door.refuse(&refusal);
+        door.refuse(&refusal, |_| {});
         assert_eq!(counts(&mut door, 0, false), [10]);
-        door.refuse(&refusal);
-        door.refuse(&refusal);
+        door.refuse(&refusal, |_| {});
+        door.refuse(&refusal, |_| {});
         assert_eq!(counts(&mut door, 500_000, false), Vec::<u32>::new());
         assert_eq!(counts(&mut door, 1_000_000, false), [20]);
-        door.refuse(&refusal);
+        door.refuse(&refusal, |_| {});
         assert_eq!(counts(&mut door, 1_000_001, true), [10]);
         assert_eq!(counts(&mut door, 9_000_001, true), Vec::<u32>::new());
+    }
+
+    #[test]
+    fn what_is_refused_is_kept_once_and_only_while_there_is_room() {
+        let mut door = door();
+        let refusal = Refusal::new(RejectReason::RateLimited, 1, "fast");
+        let mut asked = 0;
+        for n in 0..10_000 {
+            door.refuse(&refusal, |kept| {
+                asked += 1;
+                kept.add(&key("a"), Timestamp::from_secs(n), 1.0);
+            });
+        }
+        let taken = |door: &mut Door| door.take_refusals((&machine(), Source::GrpcPush), Timestamp::EPOCH, 0, true);
+        let letter = taken(&mut door).remove(0);
+        let kept = letter.kept.map_or(0, |kept| kept.len());
+        assert_eq!((letter.count, kept), (10_000, asked));
+        assert!((50..1_000).contains(&kept), "{kept}");
+        door.refuse(&refusal, |_| {});
+        assert_eq!(taken(&mut door).remove(0).kept, None, "what was journalled is not kept again");
     }
 
     #[test]

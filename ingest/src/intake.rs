@@ -7,6 +7,7 @@
 
 use std::sync::Arc;
 
+use model::dead_letter::KEPT_BYTES_MAX;
 use model::{LogicalTime, Record};
 use runtime::queue::Sender;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
@@ -136,7 +137,9 @@ fn weight(record: &Record) -> usize {
         // Values, times and positions at their widest.
         Record::Batch(batch) => batch.len() * 18,
         Record::Layout(layout) => layout.series.len() * 64,
-        Record::Machine(_) | Record::Processes(_) | Record::Rejected(_) => 1_024,
+        Record::Machine(_) | Record::Processes(_) | Record::Resent(_) => 1_024,
+        Record::Rejected(rejected) if rejected.kept.is_some() => 1_024 + KEPT_BYTES_MAX,
+        Record::Rejected(_) => 1_024,
         Record::Rules(rules) => rules.rules.len() * 512,
         Record::Silences(set) => set.silences.len() * 512,
         Record::Mark(_) => 0,

@@ -41,7 +41,7 @@ impl Preamble {
             Record::Mark(mark) => advance_mark(&mut self.of(&mark.machine, t).marks, mark.session, mark.sequence),
             Record::Rules(rules) => self.rules = Some(Arc::clone(rules)),
             Record::Silences(silences) => self.silences = Some(Arc::clone(silences)),
-            Record::Processes(_) | Record::Rejected(_) => {}
+            Record::Processes(_) | Record::Rejected(_) | Record::Resent(_) => {}
         }
         None
     }
@@ -107,7 +107,7 @@ impl Preamble {
 
     fn note_batch(&mut self, t: LogicalTime, batch: &Batch) -> Option<Arc<Layout>> {
         let carried = self.of(batch.machine(), t);
-        if batch.session != SessionId::NONE {
+        if batch.session.is_numbered() {
             // The usual session is the last in the list.
             match carried.marks.last_mut() {
                 Some((session, sequence)) if *session == batch.session => *sequence = batch.sequence.max(*sequence),

@@ -145,7 +145,9 @@ impl Replay<'_> {
             Record::Rules(rules) => self.found.state.rules() != Some(rules),
             Record::Silences(silences) => self.found.state.silences() != Some(silences),
             Record::Machine(info) => !self.found.state.holds(info),
-            Record::Layout(_) | Record::Batch(_) | Record::Processes(_) | Record::Rejected(_) => true,
+            Record::Layout(_) | Record::Batch(_) | Record::Processes(_) | Record::Rejected(_) | Record::Resent(_) => {
+                true
+            }
         }
     }
 

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use futures_util::{Stream, StreamExt};
 use hashbrown::HashMap;
-use model::{MachineId, Record, RejectReason, Rejected};
+use model::{Kept, MachineId, Record, RejectReason, Rejected, SeriesKey, Source, Timestamp};
 use proto::{decode, pb};
 use tokio::time::Instant;
 use tonic::Status;
@@ -116,7 +116,7 @@ impl Feed {
                 Err(refusal) => {
                     self.ack.rejected += 1;
                     self.context.meters.reject(refusal.reason, refusal.count);
-                    gather.machine.with_door(|door| door.refuse(&refusal));
+                    gather.machine.with_door(|door| door.refuse(&refusal, |kept| keep(&metric, kept)));
                 }
             }
             if self.context.streams.batch_samples_max <= gather.len() {
@@ -165,7 +165,8 @@ impl Feed {
             return Ok(());
         };
         let Refusal { reason, count, detail } = Refusal::new(reason, 1, detail);
-        let rejected = Rejected { machine, reason, count, arrival: self.context.now(), detail };
+        let (arrival, source) = (self.context.now(), Source::GrpcStreamMetrics);
+        let rejected = Rejected { machine, reason, count, arrival, detail, source, kept: None };
         self.context.intake.submit(vec![Record::Rejected(Arc::new(rejected))], &mut self.tickets).await?;
         Ok(())
     }
@@ -188,21 +189,25 @@ impl Feed {
         self.gathered -= samples;
         let limits = &self.context.limits;
         let is_within_rate = gather.machine.with_door(|door| door.take_rate(samples, now_us, limits));
-        let batch = gather.batch(now);
+        let batch = gather.batch(now).map(Arc::new);
         let mut records = Vec::with_capacity(2);
         let mut accepted = 0;
         if is_within_rate {
             accepted = samples as u64;
-            records.extend(batch.map(|batch| Record::Batch(Arc::new(batch))));
+            records.extend(batch.map(Record::Batch));
         } else {
             let detail = format!("more than {} samples a second", limits.samples_per_second_max);
             let refusal = Refusal::new(RejectReason::RateLimited, samples, &detail);
             self.ack.rejected += samples as u64;
             self.context.meters.reject(refusal.reason, refusal.count);
-            gather.machine.with_door(|door| door.refuse(&refusal));
+            gather
+                .machine
+                .with_door(|door| door.refuse(&refusal, |kept| batch.iter().for_each(|batch| batch.keep(kept))));
         }
         let id = gather.machine.id.clone();
-        let due = gather.machine.with_door(|door| door.take_refusals(&id, now, now_us, samples == 0));
+        let due = gather
+            .machine
+            .with_door(|door| door.take_refusals((&id, Source::GrpcStreamMetrics), now, now_us, samples == 0));
         records.extend(due.into_iter().map(|rejected| Record::Rejected(Arc::new(rejected))));
         if records.is_empty() {
             return Ok(());
@@ -212,6 +217,13 @@ impl Feed {
         self.context.meters.accepted.add(accepted);
         Ok(())
     }
+}
+
+/// Keeps a sample that is refused, where it has a name.
+fn keep(metric: &pb::Metric, kept: &mut Kept) {
+    let key = decode::metric_name(metric.r#type)
+        .and_then(|name| SeriesKey::parse(name, decode::labels(&metric.labels).ok()?).ok());
+    key.iter().for_each(|key| kept.add(key, Timestamp::from_millis(metric.timestamp), metric.value));
 }
 
 /// Judges a sample that needs no look at its series.

@@ -9,7 +9,7 @@
 use std::sync::Arc;
 
 use futures_util::{Stream, StreamExt};
-use model::{MachineInfo, Record, SessionId};
+use model::{Kept, MachineInfo, Record, SessionId, Source};
 use proto::{decode, pb};
 use tokio::sync::mpsc;
 use tonic::Status;
@@ -155,7 +155,7 @@ impl<'a> Session<'a> {
             taken.note.reject(rejection(0, refusal));
         }
         // The samples of a refused series are counted frame by frame.
-        self.machine.with_door(|door| refusals.iter().for_each(|refusal| door.refuse(refusal)));
+        self.machine.with_door(|door| refusals.iter().for_each(|refusal| door.refuse(refusal, |_no_samples| {})));
         self.journal_refusals(&mut taken, false);
         taken
     }
@@ -203,7 +203,7 @@ impl<'a> Session<'a> {
         let now_us = self.context.clock.monotonic_us();
         let limits = &self.context.limits;
         let is_within_rate = self.machine.with_door(|door| door.take_rate(samples, now_us, limits));
-        let refusals = if is_within_rate {
+        let (refusals, returned) = if is_within_rate {
             let admitted = admission::frame(frame, known, self.id, self.context.now(), limits);
             for (reason, count) in admitted.silent {
                 meters.reject(reason, count);
@@ -212,21 +212,25 @@ impl<'a> Session<'a> {
                 taken.accepted += batch.len() as u64;
                 taken.records.push(Record::Batch(Arc::new(batch)));
             }
-            admitted.refusals
+            (admitted.refusals, admitted.returned)
         } else {
             let detail = format!("more than {} samples a second", limits.samples_per_second_max);
-            vec![Refusal::new(model::RejectReason::RateLimited, samples, &detail)]
+            (vec![Refusal::new(model::RejectReason::RateLimited, samples, &detail)], Some(frame))
         };
         for refusal in &refusals {
             meters.reject(refusal.reason, refusal.count);
-            self.machine.with_door(|door| door.refuse(refusal));
+            let keep = |kept: &mut Kept| {
+                returned.iter().for_each(|frame| admission::keep_frame(frame, known, kept));
+            };
+            self.machine.with_door(|door| door.refuse(refusal, keep));
             taken.note.reject(rejection(sequence, refusal));
         }
     }
 
     fn journal_refusals(&self, taken: &mut Taken, all: bool) {
         let (now, now_us) = (self.context.now(), self.context.clock.monotonic_us());
-        let due = self.machine.with_door(|door| door.take_refusals(&self.machine.id, now, now_us, all));
+        let due =
+            self.machine.with_door(|door| door.take_refusals((&self.machine.id, Source::GrpcPush), now, now_us, all));
         taken.records.extend(due.into_iter().map(|rejected| Record::Rejected(Arc::new(rejected))));
     }
 

@@ -20,6 +20,7 @@ use crate::intake::{Intake, Submission};
 use crate::machines::Machines;
 use crate::meters::Meters;
 use crate::replay::Replayed;
+use crate::resend::Resender;
 use crate::sequencer::{Progress, Sequencer};
 use crate::settings::Settings;
 use crate::state::JournalState;
@@ -100,6 +101,17 @@ impl Ingest {
     /// For records that do not come from a collector: rule edits.
     pub fn intake(&self) -> Intake {
         self.intake.clone()
+    }
+
+    /// For dead letters.
+    pub fn resender(&self) -> Resender {
+        Resender {
+            intake: self.intake.clone(),
+            machines: Arc::clone(&self.machines),
+            limits: self.settings.limits.clone(),
+            clock: Arc::clone(&self.clock),
+            meters: self.meters.clone(),
+        }
     }
 
     pub fn meters(&self) -> &Meters {

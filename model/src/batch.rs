@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::dead_letter::Kept;
 use crate::ids::{MachineId, SessionId, stable_hash};
 use crate::series::SeriesKey;
 use crate::time::Timestamp;
@@ -116,6 +117,13 @@ impl Batch {
         match &self.times {
             Times::One(time) => *time,
             Times::Each(times) => times.iter().copied().max().unwrap_or(Timestamp::MIN),
+        }
+    }
+
+    /// Adds the samples to those that a dead letter keeps.
+    pub fn keep(&self, kept: &mut Kept) {
+        for (index, value) in self.values.iter().enumerate() {
+            kept.add(&self.layout.series[self.position(index)], self.time(index), *value);
         }
     }
 

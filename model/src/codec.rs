@@ -41,6 +41,7 @@ const REJECTED: u8 = 5;
 const RULES: u8 = 6;
 const MARK: u8 = 7;
 const SILENCES: u8 = 8;
+const RESENT: u8 = 9;
 
 const HAS_LIST: u8 = 1;
 const HAS_TIMES: u8 = 2;
@@ -58,6 +59,7 @@ pub fn encode(record: &Record, out: &mut Vec<u8>) {
         Record::Machine(info) => json(out, MACHINE, serde_json::to_vec(info.as_ref())),
         Record::Processes(table) => json(out, PROCESSES, serde_json::to_vec(table.as_ref())),
         Record::Rejected(rejected) => json(out, REJECTED, serde_json::to_vec(rejected.as_ref())),
+        Record::Resent(resent) => json(out, RESENT, serde_json::to_vec(resent.as_ref())),
         Record::Rules(rules) => json(out, RULES, serde_json::to_vec(rules.as_ref())),
         Record::Silences(silences) => json(out, SILENCES, serde_json::to_vec(silences.as_ref())),
         Record::Mark(mark) => {
@@ -155,6 +157,7 @@ impl Decoder {
             MACHINE => Ok(Record::Machine(Arc::new(serde_json::from_slice(body)?))),
             PROCESSES => Ok(Record::Processes(Arc::new(serde_json::from_slice(body)?))),
             REJECTED => Ok(Record::Rejected(Arc::new(serde_json::from_slice(body)?))),
+            RESENT => Ok(Record::Resent(Arc::new(serde_json::from_slice(body)?))),
             RULES => Ok(Record::Rules(Arc::new(serde_json::from_slice(body)?))),
             SILENCES => Ok(Record::Silences(Arc::new(serde_json::from_slice(body)?))),
             MARK => {
@@ -307,7 +310,7 @@ mod tests {
         }
 
         #[test]
-        fn garbage_is_refused_and_never_panics(kind in 0u8..9, body in prop::collection::vec(any::<u8>(), 0..200), cut in 0usize..120) {
+        fn garbage_is_refused_and_never_panics(kind in 0u8..10, body in prop::collection::vec(any::<u8>(), 0..200), cut in 0usize..120) {
             let layout = layout(4);
             let mut decoder = Decoder::new();
             let known = bytes(&Record::Layout(Arc::clone(&layout)));

@@ -5,6 +5,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use crate::ids::MachineId;
+use crate::query::QueryError;
+use crate::record::RejectReason;
 use crate::rule::{Rule, RuleSet};
 use crate::silence::{Matchers, Silence};
 use crate::time::Timestamp;
@@ -160,4 +162,47 @@ pub trait SilenceStore: Send + Sync {
 
     /// One change at a time, whole or not at all. A dropped call's change is made all the same once it was handed over.
     fn change(&self, change: SilenceChange) -> SilenceChanged<'_>;
+}
+
+/// What became of dead letters that were sent again.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ResendReport {
+    /// Letters whose samples or rows are stored now, or will be for certain.
+    pub letters: usize,
+    /// Samples and rows in them.
+    pub samples: usize,
+    /// Letters that were refused again: they stay as they are.
+    pub refused: usize,
+    /// Some of them, with the reason.
+    pub refusals: Vec<(String, String)>,
+    /// More letters fit the request than one call takes: ask again.
+    pub is_more: bool,
+}
+
+/// Why a dead letter was not sent again. It stays as it is.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum ResendError {
+    #[error("no dead letter has the id {0}; the list of dead letters has their ids")]
+    NotFound(String),
+    #[error("it cannot be sent again: {0}")]
+    Never(&'static str),
+    /// Another time it may go.
+    #[error("it was refused again ({}): {detail}", reason.as_str())]
+    Refused { reason: RejectReason, detail: String },
+    #[error(transparent)]
+    Store(#[from] QueryError),
+    #[error("the hub is stopping; see in the list of dead letters, once it is back, whether it was sent")]
+    Stopping,
+}
+
+/// A resend's end, later; dropped early, it may have been made all the same.
+pub type Resending<'a, T> = Pin<Box<dyn Future<Output = Result<T, ResendError>> + Send + 'a>>;
+
+/// Sends dead letters again: samples through the journal like any others, rows to the server that refused them.
+pub trait DeadLetterOffice: Send + Sync {
+    /// One letter; how many samples or rows it was.
+    fn resend(&self, id: String) -> Resending<'_, usize>;
+
+    /// Those of a reason, or all, that were not sent again yet and may be accepted; the oldest of what one call takes first.
+    fn resend_all(&self, reason: Option<RejectReason>) -> Resending<'_, ResendReport>;
 }

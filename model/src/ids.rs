@@ -94,6 +94,13 @@ pub struct SessionId(pub u64);
 
 impl SessionId {
     pub const NONE: Self = Self(0);
+    /// Dead letters that are sent again: no collector stands behind them.
+    pub const RESENT: Self = Self(u64::MAX);
+
+    /// Whether its frames are numbered.
+    pub fn is_numbered(self) -> bool {
+        self != Self::NONE && self != Self::RESENT
+    }
 }
 
 /// A series' dense index within its machine, on the worker that owns the machine.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::aggregate::Aggregates;
 use crate::alert::{StandingChange, Transition};
 use crate::bound::Bound;
+use crate::dead_letter::Resent;
 use crate::fleet::{FleetMinute, Hottest};
 use crate::group::GroupChange;
 use crate::ids::MachineId;
@@ -37,6 +38,8 @@ pub enum Output {
     Machine(Arc<MachineInfo>),
     Processes(Arc<Processes>),
     Rejected(Arc<Rejected>),
+    /// A dead letter was sent again.
+    Resent(Arc<Resent>),
     Repair(Arc<Repair>),
     /// A minute of all machines or of those with a tag: for the history.
     Fleet(Arc<FleetMinute>),

@@ -6,11 +6,12 @@ use std::sync::Arc;
 
 use crate::alert::Alert;
 use crate::bound::Roster;
+use crate::dead_letter::DeadLetter;
 use crate::fleet::{Hottest, Tag};
 use crate::group::{AlertGroup, GroupKey};
 use crate::ids::MachineId;
 use crate::machine::{MachineInfo, Processes, Status};
-use crate::record::Rejected;
+use crate::record::RejectReason;
 use crate::series::SeriesKey;
 use crate::time::Timestamp;
 
@@ -132,6 +133,18 @@ pub struct AlertQuery {
     pub limit: usize,
 }
 
+/// Which dead letters are asked for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct DeadLetterQuery {
+    pub id: Option<String>,
+    pub reason: Option<RejectReason>,
+    /// Without those that were sent again.
+    pub is_waiting: bool,
+    /// Rows to skip and to return.
+    pub offset: usize,
+    pub limit: usize,
+}
+
 /// Whose minutes are asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum OfFleet {
@@ -183,7 +196,7 @@ pub trait History: Send + Sync {
     /// Newest first.
     fn alerts(&self, query: AlertQuery) -> Answer<'_, Vec<Alert>>;
     /// Newest first.
-    fn dead_letters(&self, offset: usize, limit: usize) -> Answer<'_, Vec<Rejected>>;
+    fn dead_letters(&self, query: DeadLetterQuery) -> Answer<'_, Vec<DeadLetter>>;
     /// How long a tier is kept.
     fn kept(&self, tier: Tier) -> std::time::Duration;
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::batch::{Batch, Layout};
+use crate::dead_letter::{Kept, Resent, Source};
 use crate::ids::{MachineId, SessionId};
 use crate::machine::{MachineInfo, Processes};
 use crate::rule::RuleSet;
@@ -83,6 +84,11 @@ pub struct Rejected {
     pub arrival: Timestamp,
     /// What was wrong, with the first offender, for a person; at most 512 bytes.
     pub detail: String,
+    #[serde(default)]
+    pub source: Source,
+    /// What was refused, as far as it is known and there was room; none where nothing of it can be named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kept: Option<Arc<Kept>>,
 }
 
 /// The newest frame of a session that the journal holds: what a resend is recognized by.
@@ -101,6 +107,8 @@ pub enum Record {
     Machine(Arc<MachineInfo>),
     Processes(Arc<Processes>),
     Rejected(Arc<Rejected>),
+    /// After the batches that it was sent again as.
+    Resent(Arc<Resent>),
     /// The rules in force from here on.
     Rules(Arc<RuleSet>),
     /// The silences that are pending or in force from here on.
@@ -118,6 +126,7 @@ impl Record {
             Self::Machine(info) => Some(&info.machine),
             Self::Processes(table) => Some(&table.machine),
             Self::Rejected(rejected) => Some(&rejected.machine),
+            Self::Resent(resent) => Some(&resent.machine),
             Self::Mark(mark) => Some(&mark.machine),
             Self::Rules(_) | Self::Silences(_) => None,
         }

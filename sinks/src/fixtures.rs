@@ -10,8 +10,9 @@ use model::machine::Presence;
 use model::rule::{Input, Operator, Rule};
 use model::series::{Labels, SeriesKey};
 use model::{
-    Aggregate, Aggregates, Cause, Change, FleetMinute, FleetRow, LogicalTime, MachineId, RejectReason, Rejected,
-    Repair, SessionId, Severity, Slot, Standing, StandingChange, Status, Tag, Timestamp, Transition, Width, Window,
+    Aggregate, Aggregates, Cause, Change, FleetMinute, FleetRow, Kept, LogicalTime, MachineId, RejectReason, Rejected,
+    Repair, Resent, SessionId, Severity, Slot, Source, Standing, StandingChange, Status, Tag, Timestamp, Transition,
+    Width, Window,
 };
 
 pub(crate) fn machine(name: &str) -> MachineId {
@@ -150,7 +151,24 @@ pub(crate) fn rejected(name: &str, time: Timestamp) -> Arc<Rejected> {
         count: 1,
         arrival: time,
         detail: "m0 is NaN".to_owned(),
+        source: Source::Graph,
+        kept: None,
     })
+}
+
+/// A frame of two series that came too fast.
+pub(crate) fn flooded(name: &str, time: Timestamp) -> Arc<Rejected> {
+    let mut kept = Kept::default();
+    for (position, key) in roster(name, 2).series.iter().enumerate() {
+        kept.add(key, time, 0.1 + position as f64);
+    }
+    let (reason, kept) = (RejectReason::RateLimited, Some(Arc::new(kept)));
+    let source = Source::GrpcPush;
+    Arc::new(Rejected { reason, kept, source, count: 2, ..rejected(name, time).as_ref().clone() })
+}
+
+pub(crate) fn resent(name: &str, id: &str, at: Timestamp) -> Arc<Resent> {
+    Arc::new(Resent { machine: machine(name), id: id.to_owned(), at })
 }
 
 pub(crate) fn repair(name: &str, minute: Timestamp) -> Arc<Repair> {

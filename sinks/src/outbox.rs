@@ -122,6 +122,7 @@ fn events(groups: &[Group], after: LogicalTime) -> Vec<Event> {
         | Output::Machine(_)
         | Output::Processes(_)
         | Output::Rejected(_)
+        | Output::Resent(_)
         | Output::Repair(_)
         | Output::Fleet(_)
         | Output::Group(_)

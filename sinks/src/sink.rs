@@ -46,6 +46,7 @@ impl Lane {
             | Output::Machine(_)
             | Output::Processes(_)
             | Output::Rejected(_)
+            | Output::Resent(_)
             | Output::Repair(_)
             | Output::Fleet(_)
             | Output::Hottest(_) => Self::Rows,

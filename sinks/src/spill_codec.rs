@@ -110,6 +110,7 @@ impl Encoder {
             Output::Machine(info) => self.record(&Record::Machine(Arc::clone(info))),
             Output::Processes(table) => self.record(&Record::Processes(Arc::clone(table))),
             Output::Rejected(rejected) => self.record(&Record::Rejected(Arc::clone(rejected))),
+            Output::Resent(resent) => self.record(&Record::Resent(Arc::clone(resent))),
             Output::Repair(repair) => self.json(REPAIR, repair.as_ref()),
             Output::Fleet(fleet) => self.json(FLEET, &FleetJson::from(fleet.as_ref())),
             // For the live view only: no store has a place for them.
@@ -270,6 +271,7 @@ impl Reader {
             Record::Machine(info) => Some(Output::Machine(info)),
             Record::Processes(table) => Some(Output::Processes(table)),
             Record::Rejected(rejected) => Some(Output::Rejected(rejected)),
+            Record::Resent(resent) => Some(Output::Resent(resent)),
             Record::Rules(_) | Record::Silences(_) | Record::Mark(_) => {
                 return Err(CodecError::Malformed("not an output"));
             }
@@ -324,7 +326,8 @@ fn row(bytes: &[u8; ROW_BYTES]) -> (Slot, Aggregate) {
 mod tests {
     use super::*;
     use crate::fixtures::{
-        at, fleet_minute, frame, presence, rejected, repair, roster, rule, samples, standing, transition, window,
+        at, fleet_minute, frame, presence, rejected, repair, resent, roster, rule, samples, standing, transition,
+        window,
     };
     use model::{MachineInfo, Severity, Standing, Tag};
 
@@ -342,6 +345,7 @@ mod tests {
             Output::Presence(presence("a", Status::Stale, at(4))),
             Output::Machine(Arc::new(info)),
             Output::Rejected(rejected("a", at(5))),
+            Output::Resent(resent("a", "0f", at(6))),
             Output::Repair(repair("a", at(60))),
             Output::Fleet(Arc::new(fleet_minute(Some(&Tag::new("role", "db")), at(60), 9, &[("cpu", 3)]))),
             Output::Fleet(Arc::new(fleet_minute(None, at(60), 9, &[]))),

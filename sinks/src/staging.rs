@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use model::dead_letter::KEPT_BYTES_MAX;
 use model::{LogicalTime, Output};
 
 use crate::sink::{Group, WriteBatch};
@@ -121,7 +122,9 @@ pub(crate) fn weight(output: &Output) -> usize {
     match output {
         Output::Samples(bound) => FIXED + bound.batch.len() * 10,
         Output::Minute(rows) | Output::Hour(rows) => FIXED + rows.rows.len() * 64,
-        Output::Transition(_) | Output::Machine(_) | Output::Rejected(_) | Output::Repair(_) => 1_024,
+        Output::Transition(_) | Output::Machine(_) | Output::Repair(_) | Output::Resent(_) => 1_024,
+        Output::Rejected(rejected) if rejected.kept.is_some() => 1_024 + KEPT_BYTES_MAX,
+        Output::Rejected(_) => 1_024,
         Output::Presence(_) | Output::Standing(_) => FIXED,
         Output::Group(_) => 4_096,
         Output::Fleet(fleet) => FIXED + fleet.rows.len() * 80,

@@ -7,6 +7,10 @@ use tokio::sync::watch;
 
 use crate::sink::Cursors;
 
+/// The name of a counter of each store that has dead letters, and what it counts.
+pub(crate) const LETTERS_DROPPED: (&str, &str) =
+    ("sinks_dead_letters_dropped_total", "Dead letters that were removed: too old, or the oldest of too many.");
+
 #[derive(Debug, Clone, PartialEq)]
 pub struct DriverStatus {
     pub health: Health,

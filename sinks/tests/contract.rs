@@ -4,6 +4,9 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
 
+#[cfg(feature = "integration")]
+#[path = "contract/failures.rs"]
+mod failures;
 #[path = "contract/faulty.rs"]
 mod faulty;
 #[path = "../src/fixtures.rs"]
@@ -224,6 +227,8 @@ async fn a_spill_that_takes_nothing_costs_only_what_memory_cannot_hold<S: Subjec
         rig.wait_for("memory is full", |status| 0 < status.lost || !may_lose).await;
         rig.controls.mode.send_replace(Mode::Works);
         rig.push(&groups[30..]);
+        // The end would wait for less time than a machine under load may take.
+        rig.wait_for("it caught up", |status| status.cursors.is_some_and(|c| TIMES <= c.rows)).await;
         let status = rig.complete().await;
         assert_eq!(status.cursors.map(|cursors| cursors.oldest()), Some(TIMES));
         assert_eq!(0 < status.lost, may_lose, "{status:?}");
@@ -259,6 +264,7 @@ async fn any_course_of_faults_loses_and_repeats_nothing<S: Subject>() {
             }
         }
         rig.controls.mode.send_replace(Mode::Works);
+        rig.wait_for("it caught up", |status| status.cursors.is_some_and(|c| TIMES <= c.rows)).await;
         let status = rig.complete().await;
         let reached = status.cursors.map(|cursors| cursors.oldest());
         assert_eq!((reached, status.lost), (Some(TIMES), 0), "seed {seed}");
@@ -419,16 +425,57 @@ async fn an_imported_history_is_the_one_it_was_made_from() {
     let mut embedded = from.open().await;
     Sqlite::sink(&mut embedded).write(batch(&groups, TIMES)).await.unwrap();
     Sqlite::sink(&mut embedded).flush().await.unwrap();
-    let too_early = to.import(from.dir()).await.unwrap_err().to_string();
+    let too_early = to.import(from.dir(), |_| {}).await.unwrap_err().to_string();
     assert!(too_early.contains("start it once with TIMESCALE_URL"), "{too_early}");
     let mut server = to.open().await;
     // What a replay brings: the newest third.
     subject::Postgres::sink(&mut server).write(batch(&groups[30..], TIMES)).await.unwrap();
-    let imported = to.import(from.dir()).await.unwrap();
+    let imported = to.import(from.dir(), |_| {}).await.unwrap();
     assert!(imported.machines == 3 && 0 < imported.samples && 0 < imported.windows, "{imported:?}");
     let wanted = unordered(&Sqlite::contents(&embedded).await);
     assert_eq!(unordered(&subject::Postgres::contents(&server).await), wanted);
-    let again = to.import(from.dir()).await.unwrap();
+    let again = to.import(from.dir(), |_| {}).await.unwrap();
     assert_eq!((again.machines_before, again.samples, again.alerts, again.dead_letters), (3, 0, 0, 0));
     assert_eq!(unordered(&subject::Postgres::contents(&server).await), wanted);
+}
+
+/// An import that is cut off in the middle of a machine, at each of them, goes on where it was; what waits for repair waits there, too.
+#[cfg(feature = "integration")]
+#[tokio::test]
+async fn an_import_that_is_cut_off_goes_on_and_brings_the_repair_list() {
+    use model::Output;
+
+    let (from, to) = (Sqlite::new().await, subject::Postgres::new().await);
+    let (late, request) = (fixtures::at(97_800), Output::Repair(fixtures::repair("a", fixtures::at(97_800))));
+    let mut groups = workload();
+    let samples =
+        fixtures::samples(&fixtures::roster("a", 3), &[(0, late, 2.0), (0, late + Duration::from_secs(1), 4.0)]);
+    groups[5].outputs.extend([Output::Samples(samples), request]);
+    let mut embedded = from.open().await;
+    Sqlite::sink(&mut embedded).write(batch(&groups, TIMES)).await.unwrap();
+    Sqlite::sink(&mut embedded).flush().await.unwrap();
+    let mut server = to.open().await;
+    // The hub has followed the graph, which is now farther than any of this.
+    subject::Postgres::sink(&mut server).write(batch(&[], TIMES)).await.unwrap();
+    let mut runs = 0;
+    loop {
+        let cut = tokio::sync::Notify::new();
+        tokio::select! {
+            biased;
+            // The next machine has begun by then, for the import goes on until it has to wait.
+            () = cut.notified() => runs += 1,
+            imported = to.import(from.dir(), |_| cut.notify_one()) => {
+                assert_eq!(imported.unwrap().machines_before, 3);
+                break;
+            }
+        }
+    }
+    assert_eq!(runs, 3, "one for each machine");
+    let wanted = unordered(&Sqlite::contents(&embedded).await);
+    assert_eq!(unordered(&subject::Postgres::contents(&server).await), wanted);
+    while subject::Postgres::sink(&mut server).maintain().await.unwrap() {}
+    while Sqlite::sink(&mut embedded).maintain().await.unwrap() {}
+    let repaired = unordered(&Sqlite::contents(&embedded).await);
+    assert!(repaired != wanted && repaired.contains("a Minute m0: [97800"), "{repaired}");
+    assert_eq!(unordered(&subject::Postgres::contents(&server).await), repaired);
 }

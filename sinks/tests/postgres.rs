@@ -4,8 +4,12 @@
 #![cfg(feature = "integration")]
 #![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
 
+#[path = "postgres/encrypted.rs"]
+mod encrypted;
 #[path = "../src/fixtures.rs"]
 mod fixtures;
+#[path = "postgres/mirror.rs"]
+mod mirror;
 #[path = "postgres/queries.rs"]
 mod queries;
 #[path = "postgres/store.rs"]
@@ -14,12 +18,14 @@ mod store;
 use std::time::Duration;
 
 use fixtures::{
-    at, fleet_minute, frame, machine, presence, rejected, repair, roster, rule, samples, standing, transition, window,
+    at, fleet_minute, flooded, frame, machine, presence, rejected, repair, roster, rule, samples, standing, transition,
+    window,
 };
 use model::machine::Status;
 use model::query::{AlertQuery, FleetQuery, History, OfFleet, QueryError, Tier};
-use model::{AlertState, Change, Output, RejectReason, Severity, Standing, Tag, Timestamp, Width};
+use model::{AlertState, Change, Output, RejectReason, Severity, Source, Standing, Tag, Timestamp, Width};
 use sinks::error::SinkError;
+use sinks::postgres::RowRefused;
 use sinks::sink::Sink;
 use std::sync::Arc;
 use store::Store;
@@ -56,8 +62,12 @@ async fn a_row_that_the_server_refuses_goes_to_its_dead_letters_and_the_rest_is_
         store.text("SELECT string_agg(machine || ' ' || status, ',' ORDER BY machine) FROM machines").await,
         "bad up,good stale"
     );
-    let letters = store.history.dead_letters(0, 10).await.unwrap();
-    let refused: Vec<_> = letters.iter().filter(|letter| letter.reason == RejectReason::StoreRefused).collect();
+    let letters = store.letters().await;
+    let refused: Vec<_> = letters
+        .iter()
+        .map(|letter| &letter.rejected)
+        .filter(|letter| letter.reason == RejectReason::StoreRefused)
+        .collect();
     // One frame of two samples, two rows of the window, one state.
     assert_eq!(refused.iter().map(|letter| letter.count).sum::<u32>(), 5, "{letters:?}");
     assert!(refused.iter().all(|letter| letter.machine == machine("bad") && letter.detail.contains("[23514]")));
@@ -65,6 +75,48 @@ async fn a_row_that_the_server_refuses_goes_to_its_dead_letters_and_the_rest_is_
     let payload = "SELECT payload FROM dead_letters WHERE payload LIKE '%m0=666%'";
     assert!(store.text(payload).await.contains("m1=2"));
     assert_eq!(store.write(2, vec![Output::Samples(frame(&bad, at(99_100), &[1.0, 1.0]))]).await.unwrap().rows, 2);
+}
+
+#[tokio::test]
+async fn a_refused_row_is_written_again_as_it_was_once_the_server_takes_it() {
+    let mut store = Store::new().await;
+    let checks =
+        [("raw_frames", "values[1] <> 666"), ("minute_aggregates", "max <> 666"), ("machines", "status <> 'down'")];
+    for (table, check) in checks {
+        store.sql(&format!("ALTER TABLE {table} ADD CONSTRAINT picky CHECK ({check})")).await;
+    }
+    let (bad, later) = (roster("a", 2), at(99_100));
+    let outputs = vec![
+        Output::Samples(frame(&bad, at(99_017), &[666.0, 2.0])),
+        Output::Minute(window(&bad, Width::Minute, at(99_000), 1, 666.0)),
+        Output::Presence(presence("a", Status::Down, at(99_000))),
+        Output::Rejected(flooded("a", at(99_000))),
+    ];
+    store.write(1, outputs).await.unwrap();
+    store.write(2, vec![Output::Samples(frame(&bad, later, &[1.0, 1.0]))]).await.unwrap();
+    let waiting = store.letters().await;
+    let rows: Vec<_> = waiting.iter().filter(|letter| letter.rejected.source == Source::Postgres).collect();
+    assert_eq!((waiting.len(), rows.len()), (5, 4));
+    for letter in &rows {
+        assert!(letter.has_row && letter.row.is_some() && letter.obstacle().is_none(), "{letter:?}");
+        assert!(
+            matches!(store.history.resend(&letter.id).await, Err(RowRefused::Refused(words)) if words.contains("23514"))
+        );
+    }
+    for (table, _) in checks {
+        store.sql(&format!("ALTER TABLE {table} DROP CONSTRAINT picky")).await;
+    }
+    let mut samples = 0;
+    for letter in &rows {
+        samples += store.history.resend(&letter.id).await.unwrap();
+        assert!(matches!(store.history.resend(&letter.id).await, Err(RowRefused::Gone)));
+    }
+    assert_eq!((samples, store.values(Tier::Raw).await), (5, vec![666.0, 1.0]));
+    assert_eq!(store.values(Tier::Minute).await, [666.0]);
+    assert_eq!(store.text("SELECT status FROM machines").await, "down");
+    let left: Vec<_> = store.letters().await.into_iter().filter(|letter| letter.resent.is_none()).collect();
+    assert_eq!((left.len(), left[0].rejected.kept.as_ref().map(|kept| kept.len())), (1, Some(2)));
+    assert!(matches!(store.history.resend(&left[0].id).await, Err(RowRefused::Gone)), "it has samples, and no row");
 }
 
 #[tokio::test]

@@ -4,9 +4,11 @@
 //! description by [`schema`].
 //! `tests/tidy.rs` checks the house rules of the whole workspace.
 
+pub mod certificate;
 pub mod eventually;
 pub mod postgres;
 pub mod postgres_server;
+pub mod proxy;
 pub mod redis;
 pub mod schema;
 pub mod servers;

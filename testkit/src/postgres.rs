@@ -1,5 +1,7 @@
 //! PostgreSQL for tests: a namespace of its own on the run's server, so that tests do not meet.
 
+use std::net::SocketAddr;
+
 use tokio_postgres::{Client, NoTls};
 
 use crate::servers::{MissingServer, postgres_url, timescale_url};
@@ -57,6 +59,18 @@ impl Database {
     /// With it a client's unqualified names are those of the namespace, whose name is the application's too.
     pub fn url(&self) -> &str {
         &self.url
+    }
+
+    /// Where its server listens. Panics where that is no address on loopback, such as a name: tests talk to nothing else.
+    pub fn server(&self) -> SocketAddr {
+        let authority = self.url.split(['@', '/', '?']).nth(3).unwrap_or_default();
+        authority.parse().unwrap_or_else(|error| panic!("{authority}: {error}"))
+    }
+
+    /// The same through another address.
+    #[must_use]
+    pub fn through(&self, address: SocketAddr) -> Self {
+        Self { url: self.url.replacen(&self.server().to_string(), &address.to_string(), 1) }
     }
 
     /// A connection for a test's own questions.

@@ -5,6 +5,7 @@ use std::process::{Command, Stdio};
 
 use tempfile::TempDir;
 
+use crate::certificate;
 use crate::servers::private_dir;
 
 /// Ports below those that the kernel hands out to clients.
@@ -17,6 +18,7 @@ pub struct PrivateServer {
     dir: TempDir,
     bin: PathBuf,
     port: u16,
+    is_encrypted: bool,
 }
 
 /// How a server ends.
@@ -34,9 +36,24 @@ impl PrivateServer {
     /// # Errors
     /// When PostgreSQL is not installed, or does not start; with what it says.
     pub fn start() -> Result<Self, String> {
+        Self::make(false)
+    }
+
+    /// The same with a certificate of its own for connections that ask for encryption.
+    ///
+    /// # Errors
+    /// As above, or without `openssl`.
+    pub fn encrypted() -> Result<Self, String> {
+        Self::make(true)
+    }
+
+    fn make(is_encrypted: bool) -> Result<Self, String> {
         let bin = bin().ok_or("PostgreSQL is missing; run scripts/install-test-deps.sh")?;
         let dir = private_dir().map_err(|error| error.to_string())?;
-        let mut server = Self { dir, bin, port: 0 };
+        let mut server = Self { dir, bin, port: 0, is_encrypted };
+        if is_encrypted {
+            certificate::make(server.dir.path())?;
+        }
         server.lend_folder()?;
         let data = server.data();
         let data = data.to_str().ok_or("a temporary folder's name is no text")?;
@@ -59,11 +76,15 @@ impl PrivateServer {
     /// When it does not start, with what it says.
     pub fn restart(&self) -> Result<(), String> {
         // Durable, for a crash is what it is for.
-        let options = format!(
+        let mut options = format!(
             "-p {} -c listen_addresses=127.0.0.1 -c unix_socket_directories={} -c fsync=off -c max_connections=50",
             self.port,
             self.dir.path().display()
         );
+        if self.is_encrypted {
+            let dir = self.dir.path().display();
+            options.push_str(&format!(" -c ssl=on -c ssl_cert_file={dir}/cert.pem -c ssl_key_file={dir}/key.pem"));
+        }
         let (data, log) = (self.data(), self.dir.path().join("log"));
         let (data, log) = (data.to_string_lossy(), log.to_string_lossy());
         self.run("pg_ctl", &["start", "-D", &data, "-l", &log, "-w", "-t", "60", "-o", &options])
@@ -86,6 +107,11 @@ impl PrivateServer {
         format!("postgres://postgres@127.0.0.1:{}/postgres", self.port)
     }
 
+    /// Who signed the certificate of one that is encrypted, as PEM.
+    pub fn authority(&self) -> PathBuf {
+        self.dir.path().join("ca.pem")
+    }
+
     fn data(&self) -> PathBuf {
         self.dir.path().join("data")
     }
@@ -95,7 +121,7 @@ impl PrivateServer {
         if !is_root() {
             return Ok(());
         }
-        let status = Command::new("chown").arg("postgres").arg(self.dir.path()).status();
+        let status = Command::new("chown").args(["-R", "postgres"]).arg(self.dir.path()).status();
         match status {
             Ok(status) if status.success() => Ok(()),
             _ => Err("running as root needs the account `postgres` for the server".to_owned()),

@@ -16,8 +16,12 @@ struct Write {
     path: &'static str,
     method: &'static str,
     summary: &'static str,
-    /// Schemas of what it takes and of what it answers with.
-    body: Option<(&'static str, &'static str)>,
+    /// Names of its parameters in the query.
+    params: &'static [&'static str],
+    /// Schema of the body that it takes.
+    takes: Option<&'static str>,
+    /// And of what it answers with.
+    answers: Option<&'static str>,
     /// Status and meaning of success.
     status: &'static str,
     problems: &'static [&'static str],
@@ -104,7 +108,18 @@ const PATHS: &[Path] = &[
         Json("SilencePage"),
     ),
     path("/api/v1/silences/{silence}", "One silence", &[], Json("Silence")),
-    stored(path("/api/v1/dead-letters", "Refused samples, newest first", &["limit", "cursor"], Json("DeadLetterPage"))),
+    stored(path(
+        "/api/v1/dead-letters",
+        "What was refused, newest first",
+        &["limit", "cursor", "reject_reason", "letter_state"],
+        Json("DeadLetterPage"),
+    )),
+    stored(path(
+        "/api/v1/dead-letters/{letter}",
+        "One dead letter with what was kept of it",
+        &[],
+        Json("DeadLetterFull"),
+    )),
     path("/api/v1/pipeline", "The hub's rates, lag, queues and sinks", &[], Json("Pipeline")),
     path("/api/v1/synthetic", "How long made-up transactions take through the hub", &[], Json("Synthetic")),
     path("/api/v1/openapi.json", "This document", &[], Other("application/json")),
@@ -128,7 +143,9 @@ const WRITES: &[Write] = &[
         path: "/api/v1/machines/{id}/commands/{command}",
         method: "post",
         summary: "Ask something harmless of a connected collector: pause, resume, collect_now, resend_layout, focus",
-        body: None,
+        params: &[],
+        takes: None,
+        answers: None,
         status: "202",
         problems: &["400", "403", "404", "409", "503"],
     },
@@ -136,7 +153,9 @@ const WRITES: &[Write] = &[
         path: "/api/v1/rules",
         method: "post",
         summary: "Make a rule of the hub's own",
-        body: Some(("NewRule", "Rule")),
+        params: &[],
+        takes: Some("NewRule"),
+        answers: Some("Rule"),
         status: "201",
         problems: &["400", "403", "409", "413", "415", "422", "500", "503"],
     },
@@ -144,7 +163,9 @@ const WRITES: &[Write] = &[
         path: "/api/v1/rules/{name}",
         method: "put",
         summary: "Replace a rule of the hub's own whole",
-        body: Some(("NewRule", "Rule")),
+        params: &[],
+        takes: Some("NewRule"),
+        answers: Some("Rule"),
         status: "200",
         problems: &["400", "403", "404", "409", "413", "415", "422", "500", "503"],
     },
@@ -152,7 +173,9 @@ const WRITES: &[Write] = &[
         path: "/api/v1/rules/{name}",
         method: "delete",
         summary: "Delete a rule of the hub's own; its alerts resolve",
-        body: None,
+        params: &[],
+        takes: None,
+        answers: None,
         status: "204",
         problems: &["400", "403", "404", "409", "500", "503"],
     },
@@ -160,7 +183,9 @@ const WRITES: &[Write] = &[
         path: "/api/v1/silences",
         method: "post",
         summary: "Make a silence: alerts go on, nobody is told",
-        body: Some(("NewSilence", "Silence")),
+        params: &[],
+        takes: Some("NewSilence"),
+        answers: Some("Silence"),
         status: "201",
         problems: &["400", "403", "409", "413", "415", "422", "500", "503"],
     },
@@ -168,9 +193,31 @@ const WRITES: &[Write] = &[
         path: "/api/v1/silences/{silence}",
         method: "delete",
         summary: "End a silence now; one that has not begun never will",
-        body: None,
+        params: &[],
+        takes: None,
+        answers: None,
         status: "204",
         problems: &["400", "403", "404", "500", "503"],
+    },
+    Write {
+        path: "/api/v1/dead-letters/{letter}/resend",
+        method: "post",
+        summary: "Send a dead letter again: its samples as any others, or its row to the server that refused it",
+        params: &[],
+        takes: None,
+        answers: Some("ResendReport"),
+        status: "200",
+        problems: &["400", "403", "404", "409", "500", "503", "504"],
+    },
+    Write {
+        path: "/api/v1/dead-letters/resend",
+        method: "post",
+        summary: "Send all dead letters again, or those of one reason: some in each call, until there are no more",
+        params: &["reject_reason"],
+        takes: None,
+        answers: Some("ResendReport"),
+        status: "200",
+        problems: &["400", "403", "500", "503", "504"],
     },
 ];
 
@@ -183,6 +230,8 @@ fn document() -> Value {
         json!({"name": "name", "in": "path", "required": true, "schema": {"type": "string"}});
     components["parameters"]["silence"] =
         json!({"name": "silence", "in": "path", "required": true, "schema": {"type": "string"}});
+    components["parameters"]["letter"] =
+        json!({"name": "letter", "in": "path", "required": true, "schema": {"type": "string"}});
     components["parameters"]["command"] =
         json!({"name": "command", "in": "path", "required": true, "schema": {"type": "string"}});
     let mut paths: Map<String, Value> = PATHS.iter().map(|path| (path.path.to_owned(), path.document())).collect();
@@ -205,7 +254,8 @@ fn document() -> Value {
 
 /// References to what a path and its query say.
 fn parameters(path: &str, query: &[&str]) -> Vec<Value> {
-    let in_path = ["id", "name", "silence", "command"].into_iter().filter(|name| path.contains(&format!("{{{name}}}")));
+    let in_path =
+        ["id", "name", "silence", "letter", "command"].into_iter().filter(|name| path.contains(&format!("{{{name}}}")));
     in_path
         .chain(query.iter().copied())
         .map(|name| json!({"$ref": format!("#/components/parameters/{name}")}))
@@ -217,13 +267,15 @@ impl Write {
         let content =
             |schema: &str| json!({"application/json": {"schema": {"$ref": format!("#/components/schemas/{schema}")}}});
         let mut responses = json!({self.status: {"description": self.summary}});
-        let parameters = parameters(self.path, &[]);
+        let parameters = parameters(self.path, self.params);
         for status in self.problems {
             responses[*status] = json!({"$ref": "#/components/responses/Problem"});
         }
         let mut document = json!({"summary": self.summary, "parameters": parameters});
-        if let Some((taken, answered)) = self.body {
+        if let Some(answered) = self.answers {
             responses[self.status]["content"] = content(answered);
+        }
+        if let Some(taken) = self.takes {
             document["requestBody"] = json!({"required": true, "content": content(taken)});
         }
         document["responses"] = responses;

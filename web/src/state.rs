@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use model::Timestamp;
-use model::command::{CollectorControl, RuleStore, SilenceStore};
+use model::command::{CollectorControl, DeadLetterOffice, RuleStore, SilenceStore};
 use model::query::{Health, History, HotState};
 use runtime::clock::SharedClock;
 use runtime::metrics::Registry;
@@ -25,6 +25,7 @@ pub struct AppState {
     pub rules: Arc<dyn RuleStore>,
     pub silences: Arc<dyn SilenceStore>,
     pub control: Arc<dyn CollectorControl>,
+    pub dead_letters: Arc<dyn DeadLetterOffice>,
     pub clock: SharedClock,
     pub metrics: Registry,
     pub readiness: Arc<dyn Readiness>,

@@ -13,7 +13,8 @@ use hashbrown::HashMap;
 use model::machine::Presence;
 use model::rule::{Input, Operator};
 use model::{
-    Bound, Cause, Change, Labels, LogicalTime, MachineId, Rule, SeriesKey, Severity, Status, Timestamp, Transition,
+    Bound, Cause, Change, Labels, LogicalTime, MachineId, Rule, SeriesKey, SessionId, Severity, Status, Timestamp,
+    Transition,
 };
 
 use timely::container::CapacityContainerBuilder;
@@ -273,6 +274,10 @@ impl Roll {
 
     fn frame(&mut self, t: LogicalTime, bound: &Bound, out: &mut Vec<At<PresenceOutput>>) {
         self.advance(t, out);
+        // A dead letter that is sent again tells nothing of its machine.
+        if bound.batch.session == SessionId::RESENT {
+            return;
+        }
         let (machine, index, arrival) = (bound.batch.machine(), bound.index(), bound.batch.arrival);
         self.sight(t, &Sighting { machine, index, is_frame: true, interval_ms: 0, arrival }, out);
     }
@@ -317,7 +322,7 @@ impl Roll {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::operators::fixtures::SECOND;
+    use crate::operators::fixtures::{Feed, SECOND};
     use expect_test::{Expect, expect};
     use std::fmt::Write;
 
@@ -382,6 +387,25 @@ mod tests {
         let firing = vec![model::Alert::after(&transition)];
         let expect = expect![["150: up since 150\n150: Resolved machine-down since 80\n165: stale since 150\n"]];
         check_after(firing, &[10, 20, 150], 190, &expect);
+    }
+
+    #[test]
+    fn a_dead_letter_that_is_sent_again_is_no_sign_of_life() {
+        let (mut roll, mut out) = (Roll::new(&crate::operators::fixtures::settings()), Vec::new());
+        let mut feed = Feed::new("db-1", 1);
+        for (second, session) in [(200, 1), (300, u64::MAX), (301, u64::MAX)] {
+            feed.session = SessionId(session);
+            roll.frame(second * SECOND, &feed.frame(0.0, &[1.0]), &mut out);
+        }
+        let unknown = Feed { session: SessionId::RESENT, ..Feed::of("db-2", 1, 1) }.frame(0.0, &[1.0]);
+        roll.frame(302 * SECOND, &unknown, &mut out);
+        roll.advance(900 * SECOND, &mut out);
+        let said = out.iter().filter_map(|at| match &at.item {
+            PresenceOutput::Presence(presence) => Some((at.t / SECOND, presence.machine.as_str(), presence.status)),
+            PresenceOutput::Transition(_) => None,
+        });
+        let expected = [(200, "db-1", Status::Up), (215, "db-1", Status::Stale), (260, "db-1", Status::Down)];
+        assert_eq!(said.collect::<Vec<_>>(), expected);
     }
 
     #[test]

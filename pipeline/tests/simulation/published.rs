@@ -29,6 +29,7 @@ pub(crate) fn published(outputs: &[(u64, Output)]) -> BTreeMap<String, Vec<Strin
             | Output::Machine(_)
             | Output::Processes(_)
             | Output::Rejected(_)
+            | Output::Resent(_)
             | Output::Repair(_)
             | Output::Fleet(_)
             | Output::Hottest(_) => continue,

@@ -131,7 +131,12 @@ impl HotStore {
                 // Asked for by a path of its own: no change of any machine.
                 false
             }
-            Output::Minute(_) | Output::Hour(_) | Output::Rejected(_) | Output::Repair(_) | Output::Fleet(_) => false,
+            Output::Minute(_)
+            | Output::Hour(_)
+            | Output::Rejected(_)
+            | Output::Resent(_)
+            | Output::Repair(_)
+            | Output::Fleet(_) => false,
         }
     }
 

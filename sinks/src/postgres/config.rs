@@ -124,7 +124,7 @@ impl PostgresSettings {
             hour_kept: 90 * DAY,
             alerts_kept: 90 * DAY,
             dead_letters_kept: 30 * DAY,
-            dead_letters_max: 100_000,
+            dead_letters_max: 20_000,
             readers: 4,
             query_within: Duration::from_secs(5),
             statement_within: Duration::from_secs(60),

@@ -224,6 +224,7 @@ fn machine_of(output: &Output) -> Option<&MachineId> {
         Output::Transition(_)
         | Output::Standing(_)
         | Output::Rejected(_)
+        | Output::Resent(_)
         | Output::Fleet(_)
         | Output::Hottest(_)
         | Output::Group(_) => None,

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use hashbrown::HashMap;
 use model::batch::{Batch, Positions, Times};
-use model::{Alert, Bound, Output, Rejected, SeriesKey, Timestamp};
+use model::{Alert, Bound, DeadLetter, Output, Rejected, SeriesKey, Timestamp};
 use runtime::clock::SharedClock;
 use runtime::metrics::Registry;
 
@@ -25,7 +25,7 @@ use super::upkeep;
 use super::value::{Time, real, sql_t, text};
 use crate::error::SinkError;
 use crate::sink::Group;
-use crate::sqlite::export::{Export, Exported};
+use crate::sqlite::export::{Export, Exported, ExportedRepair};
 
 const SINK: &str = "import";
 /// The cursor's place behind every machine: alerts, dead letters and the fleet are there too.
@@ -45,6 +45,8 @@ pub struct Imported {
     pub windows: u64,
     pub alerts: u64,
     pub dead_letters: u64,
+    /// Windows on the repair list.
+    pub repairs: u64,
 }
 
 /// Copies the history in a data folder; `told` hears of each machine that is done.
@@ -68,13 +70,12 @@ pub async fn import(
             imported.machines_before += 1;
             continue;
         }
-        let outputs = export.of_machine(exported)?;
-        importer.machine(exported, outputs, &mut imported).await.map_err(failed)?;
+        let (outputs, repairs) = (export.of_machine(exported)?, export.repairs(exported)?);
+        importer.machine(exported, (outputs, repairs), &mut imported).await.map_err(failed)?;
         told(&imported);
     }
     if importer.cursor < ALL {
-        let (alerts, letters, fleet) = (export.alerts()?, export.dead_letters()?, export.fleet()?);
-        importer.rest(&alerts, &letters, fleet, &mut imported).await.map_err(failed)?;
+        importer.rest(&export, &mut imported).await?;
     }
     Ok(imported)
 }
@@ -110,7 +111,7 @@ impl<'a> Importer<'a> {
     async fn machine(
         &mut self,
         exported: &Exported,
-        outputs: Vec<Output>,
+        (outputs, repairs): (Vec<Output>, Vec<ExportedRepair>),
         imported: &mut Imported,
     ) -> Result<(), Failure> {
         self.begin(exported.id).await?;
@@ -124,28 +125,41 @@ impl<'a> Importer<'a> {
             }
         }
         self.write(outputs).await?;
+        // Behind the windows, which stand as they are: what is still due is made again from here on.
+        let machine = self.ids.machine(&exported.machine)?;
+        for ExportedRepair { is_hour, start, t, is_done } in repairs {
+            let add = include_str!("../../../sql/queries/import_repair.sql");
+            imported.repairs += self.session.execute(add, &[&machine, &is_hour, &Time(start), &t, &is_done]).await?;
+        }
         self.commit(exported.id).await
     }
 
-    async fn rest(
-        &mut self,
-        alerts: &[Alert],
-        letters: &[Rejected],
-        fleet: Vec<Output>,
-        imported: &mut Imported,
-    ) -> Result<(), Failure> {
-        self.begin(ALL).await?;
-        self.write(fleet).await?;
-        for alert in alerts {
-            imported.alerts += self.alert(alert).await?;
+    async fn rest(&mut self, export: &Export, imported: &mut Imported) -> Result<(), SinkError> {
+        let failed = |failure| sink_error("import", failure);
+        self.begin(ALL).await.map_err(failed)?;
+        self.write(export.fleet()?).await.map_err(failed)?;
+        for alert in export.alerts()? {
+            imported.alerts += self.alert(&alert).await.map_err(failed)?;
         }
-        for letter in letters {
-            let add = include_str!("../../../sql/queries/import_dead_letter.sql");
-            let (count, arrival, detail) = (i64::from(letter.count), Time(letter.arrival), text(&letter.detail));
-            let (machine, reason) = (letter.machine.as_str(), letter.reason.as_str());
-            imported.dead_letters += self.session.execute(add, &[&machine, &reason, &count, &arrival, &detail]).await?;
+        let mut after = 0;
+        while let Some((letters, last)) = export.dead_letters(after)? {
+            for letter in &letters {
+                imported.dead_letters += self.letter(letter).await.map_err(failed)?;
+            }
+            after = last;
         }
-        self.commit(ALL).await
+        self.commit(ALL).await.map_err(failed)
+    }
+
+    async fn letter(&self, letter: &DeadLetter) -> Result<u64, Failure> {
+        let Rejected { machine, reason, count, arrival, detail, source, kept } = &letter.rejected;
+        let (count, arrival, detail) = (i64::from(*count), Time(*arrival), text(detail));
+        let (machine, reason, source) = (machine.as_str(), reason.as_str(), source.as_str());
+        let (payload, resent) = (kept.as_ref().map(|kept| kept.to_json()), letter.resent.map(Time));
+        let add = include_str!("../../../sql/queries/import_dead_letter.sql");
+        let params: super::session::Params<'_> =
+            &[&machine, &reason, &count, &arrival, &detail, &source, &payload, &letter.id, &resent];
+        Ok(self.session.execute(add, params).await?)
     }
 
     async fn begin(&self, upto: i64) -> Result<(), Failure> {

@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use hashbrown::HashMap;
 use model::query::{
-    AlertQuery, Answer, FleetAnswer, FleetQuery, History, QueryError, RangeAnswer, RangeQuery, SeriesPoints, Tier,
+    AlertQuery, Answer, DeadLetterQuery, FleetAnswer, FleetQuery, History, QueryError, RangeAnswer, RangeQuery,
+    SeriesPoints, Tier,
 };
 use model::{
-    Alert, AlertState, Cause, Labels, LogicalTime, MachineId, RejectReason, Rejected, Resolution, Rule, SeriesKey,
-    Standing, Timestamp, Width, Window,
+    Alert, AlertState, Cause, DeadLetter, Kept, Labels, LogicalTime, MachineId, RejectReason, Rejected, Resolution,
+    Rule, SeriesKey, Source, Standing, Timestamp, Width, Window,
 };
 use tokio_postgres::Row;
 
@@ -22,7 +23,7 @@ use crate::samples::{Sample, sort_samples};
 /// Read-only side of the store; clones share it.
 #[derive(Clone)]
 pub struct PostgresHistory {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
 }
 
 /// A series with its row id.
@@ -92,11 +93,21 @@ impl History for PostgresHistory {
         }))
     }
 
-    fn dead_letters(&self, offset: usize, limit: usize) -> Answer<'_, Vec<Rejected>> {
+    fn dead_letters(&self, query: DeadLetterQuery) -> Answer<'_, Vec<DeadLetter>> {
         Box::pin(self.shared.pool.run(async move {
+            let DeadLetterQuery { id, reason, is_waiting, offset, limit } = query;
             let loan = self.shared.pool.lend().await?;
-            let text = include_str!("../../../sql/queries/read_dead_letters.sql");
-            let rows = loan.session().query(text, &[&sql_len(offset), &sql_len(limit)]).await?;
+            let rows = match id {
+                Some(id) => {
+                    let text = include_str!("../../../sql/queries/find_dead_letter.sql");
+                    loan.session().query(text, &[&id]).await?
+                }
+                None => {
+                    let reason = reason.map(RejectReason::as_str);
+                    let page: super::session::Params<'_> = &[&sql_len(offset), &sql_len(limit), &reason, &is_waiting];
+                    loan.session().query(include_str!("../../../sql/queries/read_dead_letters.sql"), page).await?
+                }
+            };
             loan.give_back();
             rows.iter().map(dead_letter).collect()
         }))
@@ -244,14 +255,21 @@ fn alert(row: &Row) -> Result<Alert, Failure> {
     })
 }
 
-fn dead_letter(row: &Row) -> Result<Rejected, Failure> {
+fn dead_letter(row: &Row) -> Result<DeadLetter, Failure> {
     let reason: &str = row.get(1);
     let unknown = || Failure::Content(format!("dead letter has an unknown reason {reason}: a newer program wrote it"));
-    Ok(Rejected {
+    let payload: Option<String> = row.get(7);
+    let kept = payload.as_deref().and_then(Kept::from_json).map(Arc::new);
+    let rejected = Rejected {
         machine: MachineId::parse(row.get(0)).map_err(|error| Failure::Content(error.to_string()))?,
         reason: RejectReason::parse(reason).ok_or_else(unknown)?,
         count: u32::try_from(row.get::<_, i64>(2)).unwrap_or(u32::MAX),
         arrival: row.get::<_, Time>(3).0,
         detail: row.get(4),
-    })
+        source: Source::parse(row.get(6)),
+        kept,
+    };
+    let row_text = if rejected.kept.is_none() { payload } else { None };
+    let resent = row.get::<_, Option<Time>>(8).map(|time| time.0);
+    Ok(DeadLetter { id: row.get(5), rejected, row: row_text, has_row: row.get(9), resent })
 }

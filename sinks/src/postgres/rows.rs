@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use model::{
-    Alert, Change, FleetMinute, LogicalTime, Output, RejectReason, Rejected, Resolution, StandingChange, Timestamp,
-    Transition,
+    Alert, Change, DeadLetter, FleetMinute, LogicalTime, Output, RejectReason, Rejected, Resolution, StandingChange,
+    Timestamp, Transition,
 };
 use runtime::metrics::Counter;
 
@@ -23,19 +23,25 @@ pub(super) struct Letter {
     pub(super) detail: String,
     /// The part that refused it.
     pub(super) source: &'static str,
+    /// Samples as JSON, or a row for a person.
     pub(super) payload: Option<String>,
+    pub(super) key: String,
+    /// A row as `resend` writes it again.
+    pub(super) output: Option<Vec<u8>>,
 }
 
 impl Letter {
-    pub(super) fn of(rejected: &Rejected) -> Self {
+    pub(super) fn of(t: LogicalTime, rejected: &Rejected) -> Self {
         Self {
             machine: rejected.machine.to_string(),
             reason: rejected.reason,
             count: i64::from(rejected.count),
             arrival: rejected.arrival,
             detail: text(&rejected.detail),
-            source: "hub",
-            payload: None,
+            source: rejected.source.as_str(),
+            payload: rejected.kept.as_ref().map(|kept| text(&kept.to_json())),
+            key: DeadLetter::id_of(t, rejected),
+            output: None,
         }
     }
 }
@@ -49,7 +55,11 @@ pub(super) async fn letters(session: &Session, letters: &[Letter]) -> Result<(),
     let sources: Vec<&str> = letters.iter().map(|letter| letter.source).collect();
     let payloads: Vec<Option<&str>> = letters.iter().map(|letter| letter.payload.as_deref()).collect();
     let add = include_str!("../../../sql/queries/add_dead_letters.sql");
-    session.execute(add, &[&machines, &reasons, &counts, &arrivals, &details, &sources, &payloads]).await?;
+    let keys: Vec<&str> = letters.iter().map(|letter| letter.key.as_str()).collect();
+    let outputs: Vec<Option<&[u8]>> = letters.iter().map(|letter| letter.output.as_deref()).collect();
+    let params: super::session::Params<'_> =
+        &[&machines, &reasons, &counts, &arrivals, &details, &sources, &payloads, &keys, &outputs];
+    session.execute(add, params).await?;
     Ok(())
 }
 
@@ -135,6 +145,7 @@ pub(super) async fn one(
         | Output::Minute(_)
         | Output::Hour(_)
         | Output::Rejected(_)
+        | Output::Resent(_)
         | Output::Fleet(_)
         | Output::Hottest(_)
         | Output::Group(_) => Ok(()),

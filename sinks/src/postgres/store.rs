@@ -4,18 +4,21 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use model::{FleetMinute, LogicalTime, MachineId, Output, RejectReason, Timestamp, Width};
+use model::ids::stable_hash;
+use model::{FleetMinute, LogicalTime, MachineId, Output, RejectReason, Resent, Source, Timestamp, Width};
 use runtime::metrics::{Counter, Registry};
 use tracing::{error, warn};
 
 use super::error::{Failure, is_refusal, message};
 use super::frames::{Encoder, Frames};
 use super::ids::Ids;
+use super::resend;
 use super::rows::{self, Letter};
 use super::session::Session;
 use super::value::{Time, text};
 use super::windows::{self, Verdict, WindowRow, Windows};
 use crate::sink::Group;
+use crate::status::LETTERS_DROPPED;
 
 /// Of what was refused, so much is kept for a person.
 const PAYLOAD_CHARS_MAX: usize = 2_000;
@@ -27,6 +30,8 @@ pub(super) struct Meters {
     pub(super) unchanged: Counter,
     /// Rows that the server refused.
     pub(super) refused: Counter,
+    /// Dead letters that retention removed.
+    pub(super) letters_dropped: Counter,
 }
 
 impl Meters {
@@ -35,6 +40,7 @@ impl Meters {
         Self {
             unchanged: counter("sinks_alerts_unchanged_total", "Alert transitions that found nothing to change."),
             refused: counter("sinks_rows_refused_total", "Rows that the server refused: they are in its dead letters."),
+            letters_dropped: counter(LETTERS_DROPPED.0, LETTERS_DROPPED.1),
         }
     }
 }
@@ -56,6 +62,7 @@ struct Prepared<'a> {
     windows: Windows,
     fleets: Vec<Arc<FleetMinute>>,
     letters: Vec<Letter>,
+    resent: Vec<&'a Resent>,
     rest: Vec<(LogicalTime, &'a Output)>,
     seen: (Vec<i32>, Vec<Time>),
 }
@@ -83,7 +90,8 @@ pub(super) struct Store<'a> {
 impl Store<'_> {
     pub(super) async fn write(&mut self, groups: &[&Group]) -> Result<(), Failure> {
         self.ids.learn(self.session, groups).await?;
-        let Prepared { repairs, frames, windows, mut fleets, mut letters, rest, seen } = self.prepare(groups)?;
+        let Prepared { repairs, frames, windows, mut fleets, mut letters, resent, rest, seen } =
+            self.prepare(groups)?;
         // Requests before the windows that they are about: a window of the same batch then makes its request due again.
         let mut refused = self.work(Work::Outputs(&repairs)).await?;
         refused.extend(self.work(Work::Frames(&frames, 0..frames.len())).await?);
@@ -109,6 +117,11 @@ impl Store<'_> {
         for letter in self.work(Work::Letters(&letters)).await? {
             error!(letter = ?letter, "database refused a dead letter, which is lost but for this line");
         }
+        // Behind the letters: one may be in the same batch.
+        for resent in resent {
+            let set = include_str!("../../../sql/queries/set_resent.sql");
+            self.session.execute(set, &[&resent.id, &Time(resent.at)]).await?;
+        }
         Ok(())
     }
 
@@ -124,7 +137,8 @@ impl Store<'_> {
                 }
                 Output::Repair(_) => prepared.repairs.push((t, output)),
                 Output::Fleet(fleet) => prepared.fleets.push(Arc::clone(fleet)),
-                Output::Rejected(rejected) => prepared.letters.push(Letter::of(rejected)),
+                Output::Rejected(rejected) => prepared.letters.push(Letter::of(t, rejected)),
+                Output::Resent(resent) => prepared.resent.push(resent),
                 Output::Transition(_)
                 | Output::Standing(_)
                 | Output::Presence(_)
@@ -228,10 +242,11 @@ impl<'a> Work<'a> {
 
     /// The single row as a dead letter.
     fn letter(&self, words: &str, now: Timestamp) -> Letter {
-        let (machine, count, payload) = match self {
+        let (machine, count, payload, output) = match self {
             Self::Outputs(outputs) => {
-                let output = outputs[0].1;
-                (machine_of(output).map(ToString::to_string), 1, format!("{output:?}"))
+                let (t, output) = outputs[0];
+                let machine = machine_of(output).map(ToString::to_string);
+                (machine, 1, format!("{output:?}"), resend::keep_output(t, output.clone()))
             }
             Self::Frames(frames, range) => {
                 let row = frames.row(range.start);
@@ -242,23 +257,32 @@ impl<'a> Work<'a> {
                     .map(|index| format!("{}={}", row.bound.roster().key(row.bound.slot(index)), batch.values[index]))
                     .collect();
                 let payload = format!("{} {}", row.time, samples.join(" "));
-                (Some(batch.machine().to_string()), i64::try_from(count).unwrap_or(i64::MAX), payload)
+                let count = i64::try_from(count).unwrap_or(i64::MAX);
+                (Some(batch.machine().to_string()), count, payload, resend::keep_frame(frames, range.start))
             }
             Self::Windows(width, _, rows) => {
                 let row = &rows[0];
-                let machine = row.of.as_ref().map(|of| of.roster.machine.to_string());
-                (machine, 1, format!("{width:?} {} series {} {:?}", row.start, row.series, row.row))
+                let machine = row.of.as_ref().map(|(of, _)| of.roster.machine.to_string());
+                let payload = format!("{width:?} {} series {} {:?}", row.start, row.series, row.row);
+                (machine, 1, payload, row.output().and_then(|(t, output)| resend::keep_output(t, output)))
             }
-            Self::Fleets(fleets) => (None, 1, format!("{:?}", fleets[0])),
+            Self::Fleets(fleets) => {
+                let (payload, output) = (format!("{:?}", fleets[0]), Output::Fleet(Arc::clone(&fleets[0])));
+                (None, 1, payload, resend::keep_output(fleets[0].revision, output))
+            }
             Self::Letters(letters) => return letters[0].clone(),
         };
+        let machine = machine.unwrap_or_else(|| "fleet".to_owned());
+        let whole = format!("{machine} {} {words} {payload}", now.micros());
         Letter {
-            machine: machine.unwrap_or_else(|| "fleet".to_owned()),
+            key: format!("{:016x}", stable_hash(&[whole.as_bytes(), output.as_deref().unwrap_or_default()].concat())),
+            output,
+            machine,
             reason: RejectReason::StoreRefused,
             count,
             arrival: now,
             detail: text(&words.chars().take(DETAIL_CHARS_MAX).collect::<String>()),
-            source: super::error::NAME,
+            source: Source::Postgres.as_str(),
             payload: Some(text(&payload.chars().take(PAYLOAD_CHARS_MAX).collect::<String>())),
         }
     }
@@ -276,6 +300,7 @@ fn machine_of(output: &Output) -> Option<&MachineId> {
         | Output::Minute(_)
         | Output::Hour(_)
         | Output::Rejected(_)
+        | Output::Resent(_)
         | Output::Fleet(_)
         | Output::Hottest(_)
         | Output::Group(_) => None,

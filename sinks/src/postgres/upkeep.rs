@@ -2,6 +2,7 @@
 
 use model::Timestamp;
 use runtime::clock::SharedClock;
+use runtime::metrics::Counter;
 
 use super::config::PostgresSettings;
 use super::error::Failure;
@@ -35,6 +36,7 @@ pub(super) struct Round<'a> {
     pub(super) tiers: Tiers,
     /// The extension has no retention policy: see `prepare`.
     pub(super) drops_itself: bool,
+    pub(super) letters_dropped: &'a Counter,
 }
 
 pub(super) fn now(clock: &SharedClock) -> Timestamp {
@@ -91,6 +93,7 @@ pub(super) async fn step(session: &Session, round: &Round<'_>, stage: Stage) -> 
             let text = include_str!("../../../sql/queries/expire_dead_letters.sql");
             let (before, most) = (Time(*now - settings.dead_letters_kept), i64::from(settings.dead_letters_max));
             let deleted = session.execute(text, &[&before, &STEP_ROWS, &most]).await?;
+            round.letters_dropped.add(deleted);
             after(deleted, Stage::DeadLetters, Stage::Machines)
         }
         Stage::Machines => {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use hashbrown::HashSet;
-use model::{Aggregate, Aggregates, LogicalTime, Timestamp, Width};
+use model::{Aggregate, Aggregates, LogicalTime, Output, Roster, Rows, Slot, Timestamp, Width};
 
 use super::error::Failure;
 use super::ids::Ids;
@@ -21,8 +21,21 @@ pub(super) struct WindowRow {
     pub(super) row: Aggregate,
     pub(super) revision: i64,
     pub(super) is_final: bool,
-    /// None for what is made again from the tier below.
-    pub(super) of: Option<Arc<Aggregates>>,
+    /// None for what is made again from the tier below; with the slot of its series there.
+    pub(super) of: Option<(Arc<Aggregates>, Slot)>,
+}
+
+impl WindowRow {
+    /// The row alone as the graph says it.
+    pub(super) fn output(&self) -> Option<(LogicalTime, Output)> {
+        let (of, slot) = self.of.as_ref()?;
+        // Its series is all that the roster then names.
+        let (machine, series) = (of.roster.machine.clone(), [Arc::clone(of.roster.key(*slot))].into());
+        let (roster, rows) = (Roster { machine, index: 0, series }, Rows::Some([(Slot(0), self.row)].into()));
+        let alone = Arc::new(Aggregates { rows, roster: Arc::new(roster), ..of.as_ref().clone() });
+        let output = if of.window.width == Width::Hour { Output::Hour(alone) } else { Output::Minute(alone) };
+        Some((of.revision, output))
+    }
 }
 
 /// What decides whether a row stands.
@@ -56,7 +69,8 @@ impl Windows {
             // A row belongs to a slot of its own roster.
             let Some(series) = slots.get(slot.index()) else { return };
             let (revision, is_final) = (sql_t(rows.revision), rows.is_final);
-            let row = WindowRow { series: *series, start, row: *row, revision, is_final, of: Some(Arc::clone(rows)) };
+            let of = Some((Arc::clone(rows), slot));
+            let row = WindowRow { series: *series, start, row: *row, revision, is_final, of };
             self.rows.push((place, row));
         });
         Ok(())

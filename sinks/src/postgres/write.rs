@@ -162,6 +162,7 @@ impl PostgresSink {
             now: upkeep::now(&shared.clock),
             tiers,
             drops_itself: self.drops_itself,
+            letters_dropped: &self.meters.letters_dropped,
         };
         let (next, forgot) = upkeep::step(&session, &round, self.stage).await?;
         if forgot {

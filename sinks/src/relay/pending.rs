@@ -39,6 +39,7 @@ impl Pending {
                 | Output::Machine(_)
                 | Output::Processes(_)
                 | Output::Rejected(_)
+                | Output::Resent(_)
                 | Output::Repair(_)
                 | Output::Fleet(_)
                 | Output::Group(_)

@@ -46,7 +46,7 @@ impl SqliteSettings {
             alerts_kept: 90 * DAY,
             synthetic_kept: 6 * HOUR,
             dead_letters_kept: 30 * DAY,
-            dead_letters_max: 100_000,
+            dead_letters_max: 20_000,
             gather_batches: 120,
             gather_for: HOUR / 6,
             gather_bytes_max: 128 << 20,

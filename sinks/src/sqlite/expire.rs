@@ -35,6 +35,8 @@ pub(super) struct Step {
     pub(super) next: Option<Stage>,
     /// Machines were deleted: their ids mean nothing any more.
     pub(super) forgot: bool,
+    /// Dead letters that were deleted.
+    pub(super) letters: usize,
 }
 
 /// Does one step of a round.
@@ -44,7 +46,7 @@ pub(super) fn step(
     now: Timestamp,
     stage: Stage,
 ) -> rusqlite::Result<Step> {
-    let mut forgot = false;
+    let (mut forgot, mut letters) = (false, 0);
     let before = |kept| (now - kept).micros();
     let delete = |text, cutoff: i64| sql.prepare_cached(text)?.execute(params![cutoff, STEP_ROWS]);
     // A full step leaves more to do.
@@ -69,8 +71,8 @@ pub(super) fn step(
         Stage::DeadLetters => {
             let mut statement = sql.prepare_cached(include_str!("sql/expire_dead_letters.sql"))?;
             let cutoff = before(settings.dead_letters_kept);
-            let deleted = statement.execute(params![cutoff, STEP_ROWS, settings.dead_letters_max])?;
-            after(deleted, Stage::DeadLetters, Stage::Machines)
+            letters = statement.execute(params![cutoff, STEP_ROWS, settings.dead_letters_max])?;
+            after(letters, Stage::DeadLetters, Stage::Machines)
         }
         Stage::Machines => {
             let longest = settings.raw_kept.max(settings.minute_kept).max(settings.hour_kept);
@@ -84,7 +86,7 @@ pub(super) fn step(
             None
         }
     };
-    Ok(Step { next, forgot })
+    Ok(Step { next, forgot, letters })
 }
 
 /// Some machines further; the last id looked at, none when there are no more.

@@ -10,7 +10,7 @@ use model::batch::{Batch, Layout, Positions, Times};
 use model::bound::{Bound, BoundLayout, Roster, Slots};
 use model::machine::{Presence, Status};
 use model::{
-    Aggregate, Aggregates, Alert, FleetMinute, FleetRow, MachineId, MachineInfo, Output, Rejected, SeriesKey,
+    Aggregate, Aggregates, Alert, DeadLetter, FleetMinute, FleetRow, MachineId, MachineInfo, Output, SeriesKey,
     SessionId, Slot, Tag, Timestamp, Width, Window,
 };
 use rusqlite::{Connection, Row, params};
@@ -23,6 +23,8 @@ use crate::error::SinkError;
 
 /// Series of one layout; frames of a machine with more come in several.
 const LAYOUT_SERIES: usize = 1_000;
+/// Dead letters held at once: some megabytes.
+const LETTERS: i64 = 500;
 
 pub(crate) struct Export {
     sql: Connection,
@@ -32,6 +34,14 @@ pub(crate) struct Export {
 pub(crate) struct Exported {
     pub(crate) id: i64,
     pub(crate) machine: MachineId,
+}
+
+/// A window on the repair list. `t`: of the request. `is_done`: it was made again, and is once more when the graph speaks of it.
+pub(crate) struct ExportedRepair {
+    pub(crate) is_hour: bool,
+    pub(crate) start: Timestamp,
+    pub(crate) t: i64,
+    pub(crate) is_done: bool,
 }
 
 type Result<T> = std::result::Result<T, SinkError>;
@@ -97,6 +107,18 @@ impl Export {
             }));
         }
         Ok(outputs)
+    }
+
+    /// Windows of the machine on the repair list.
+    pub(crate) fn repairs(&self, exported: &Exported) -> Result<Vec<ExportedRepair>> {
+        let text = "SELECT is_hour, start_time, t, is_done FROM repairs WHERE machine_id = ?1";
+        let read = |row: &Row<'_>| {
+            let start = Timestamp::from_micros(row.get(1)?);
+            Ok(ExportedRepair { is_hour: row.get(0)?, start, t: row.get(2)?, is_done: row.get(3)? })
+        };
+        let mut select = self.sql.prepare(text).map_err(sql_failed)?;
+        let rows = select.query_map([exported.id], read).map_err(sql_failed)?;
+        rows.collect::<rusqlite::Result<_>>().map_err(sql_failed)
     }
 
     fn state(&self, exported: &Exported) -> Result<Vec<Output>> {
@@ -176,19 +198,19 @@ impl Export {
         read::alerts(&self.sql, include_str!("sql/read_alerts.sql"), all).map_err(failed)
     }
 
-    /// The oldest first.
-    pub(crate) fn dead_letters(&self) -> Result<Vec<Rejected>> {
-        let read_all = || -> std::result::Result<Vec<Rejected>, ReadError> {
-            let mut select = self.sql.prepare(include_str!("sql/read_dead_letters.sql"))?;
-            let mut rows = select.query(params![0, i64::MAX])?;
-            let mut letters = Vec::new();
+    /// Some after a row id, the oldest first, and the id to go on after; none at the end.
+    pub(crate) fn dead_letters(&self, after: i64) -> Result<Option<(Vec<DeadLetter>, i64)>> {
+        let read_some = || -> std::result::Result<Option<(Vec<DeadLetter>, i64)>, ReadError> {
+            let mut select = self.sql.prepare(include_str!("sql/export_dead_letters.sql"))?;
+            let mut rows = select.query(params![after, LETTERS])?;
+            let (mut letters, mut last) = (Vec::new(), after);
             while let Some(row) = rows.next()? {
                 letters.push(read::dead_letter(row)?);
+                last = row.get("id")?;
             }
-            letters.reverse();
-            Ok(letters)
+            Ok((!letters.is_empty()).then_some((letters, last)))
         };
-        read_all().map_err(failed)
+        read_some().map_err(failed)
     }
 
     /// Minutes of the fleet, each revision whole.

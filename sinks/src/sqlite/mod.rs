@@ -26,12 +26,13 @@ use runtime::clock::SharedClock;
 use runtime::metrics::Registry;
 
 use crate::error::SinkError;
+use crate::status::LETTERS_DROPPED;
 pub use config::SqliteSettings;
 use gather::Gathered;
 use pool::Pool;
 pub use read::{Known, SqliteHistory};
 pub use write::SqliteSink;
-use write::Writer;
+use write::{Meters, Writer};
 
 /// What the writer and the readers share.
 struct Shared {
@@ -62,7 +63,10 @@ pub fn open(
     let now = Timestamp::from_micros(clock.now_us());
     let (connection, path, lock) = open::open(&settings.dir, now)?;
     let help = "Alert transitions that found nothing to change.";
-    let unchanged = registry.counter("sinks_alerts_unchanged_total", help, &[]);
+    let meters = Meters {
+        unchanged: registry.counter("sinks_alerts_unchanged_total", help, &[]),
+        letters_dropped: registry.counter(LETTERS_DROPPED.0, LETTERS_DROPPED.1, &[("sink", settings.name)]),
+    };
     let shared = Arc::new(Shared {
         pool: Pool::new(path, settings.readers, settings.query_within),
         settings,
@@ -70,6 +74,6 @@ pub fn open(
         clock: Arc::clone(&clock),
         _lock: lock,
     });
-    let writer = Writer::new(connection, Arc::clone(&shared), clock, unchanged)?;
+    let writer = Writer::new(connection, Arc::clone(&shared), clock, meters)?;
     Ok((SqliteSink::new(writer), SqliteHistory::new(shared)))
 }

@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use hashbrown::HashMap;
 use model::query::{
-    AlertQuery, Answer, FleetAnswer, FleetQuery, History, QueryError, RangeAnswer, RangeQuery, SeriesPoints, Tier,
+    AlertQuery, Answer, DeadLetterQuery, FleetAnswer, FleetQuery, History, QueryError, RangeAnswer, RangeQuery,
+    SeriesPoints, Tier,
 };
 use model::{
-    Alert, AlertState, Cause, Labels, LogicalTime, MachineId, MachineInfo, RejectReason, Rejected, Resolution, Rule,
-    SeriesKey, Standing, Timestamp, Width, Window,
+    Alert, AlertState, Cause, DeadLetter, Kept, Labels, LogicalTime, MachineId, MachineInfo, RejectReason, Rejected,
+    Resolution, Rule, SeriesKey, Source, Standing, Timestamp, Width, Window,
 };
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{Connection, OptionalExtension, Row, ToSql, params};
 
 use super::Shared;
 use super::chunk::Chunk;
@@ -121,15 +122,15 @@ impl History for SqliteHistory {
         }))
     }
 
-    fn dead_letters(&self, offset: usize, limit: usize) -> Answer<'_, Vec<Rejected>> {
+    fn dead_letters(&self, query: DeadLetterQuery) -> Answer<'_, Vec<DeadLetter>> {
         Box::pin(self.shared.pool.query(move |sql| {
-            let mut select = sql.prepare_cached(include_str!("sql/read_dead_letters.sql"))?;
-            let mut rows = select.query(params![sql_len(offset), sql_len(limit)])?;
-            let mut letters = Vec::new();
-            while let Some(row) = rows.next()? {
-                letters.push(dead_letter(row)?);
+            let DeadLetterQuery { id, reason, is_waiting, offset, limit } = query;
+            if let Some(id) = id {
+                return dead_letters(sql, include_str!("sql/find_dead_letter.sql"), params![id]);
             }
-            Ok(letters)
+            let (offset, limit, reason) = (sql_len(offset), sql_len(limit), reason.map(RejectReason::as_str));
+            let page = params![offset, limit, reason, is_waiting];
+            dead_letters(sql, include_str!("sql/read_dead_letters.sql"), page)
         }))
     }
 
@@ -338,17 +339,33 @@ fn standing(row: &Row<'_>) -> rusqlite::Result<Option<Standing>> {
     Ok(word.and_then(|word| Standing::parse(&word, silence.as_deref())))
 }
 
-pub(super) fn dead_letter(row: &Row<'_>) -> Result<Rejected, ReadError> {
+fn dead_letters(sql: &Connection, text: &str, page: &[&dyn ToSql]) -> Result<Vec<DeadLetter>, ReadError> {
+    let mut select = sql.prepare_cached(text)?;
+    let mut rows = select.query(page)?;
+    let mut letters = Vec::new();
+    while let Some(row) = rows.next()? {
+        letters.push(dead_letter(row)?);
+    }
+    Ok(letters)
+}
+
+pub(super) fn dead_letter(row: &Row<'_>) -> Result<DeadLetter, ReadError> {
     let (machine, reason): (String, String) = (row.get(0)?, row.get(1)?);
     let unknown =
         || ReadError::Content(format!("dead letter has an unknown reason {reason}: a newer program wrote it"));
-    Ok(Rejected {
+    let (source, payload): (String, Option<String>) = (row.get("source")?, row.get("payload")?);
+    let rejected = Rejected {
         machine: MachineId::parse(&machine).map_err(|error| ReadError::Content(error.to_string()))?,
         reason: RejectReason::parse(&reason).ok_or_else(unknown)?,
         count: row.get(2)?,
         arrival: Timestamp::from_micros(row.get(3)?),
         detail: row.get(4)?,
-    })
+        source: Source::parse(&source),
+        kept: payload.and_then(|text| Kept::from_json(&text)).map(Arc::new),
+    };
+    let resent = row.get::<_, Option<i64>>("resent")?.map(Timestamp::from_micros);
+    // Only a server refuses rows.
+    Ok(DeadLetter { id: row.get("key")?, rejected, row: None, has_row: false, resent })
 }
 
 fn known_machines(sql: &Connection) -> Result<Vec<KnownMachine>, ReadError> {

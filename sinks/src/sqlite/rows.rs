@@ -7,8 +7,8 @@ use std::sync::Arc;
 use hashbrown::HashMap;
 use model::machine::Presence;
 use model::{
-    Aggregate, Aggregates, Alert, Change, LogicalTime, MachineId, MachineInfo, Output, Processes, Rejected, Repair,
-    Resolution, Roster, SeriesKey, StandingChange, Transition, Width, catalogue,
+    Aggregate, Aggregates, Alert, Change, DeadLetter, LogicalTime, MachineId, MachineInfo, Output, Processes, Rejected,
+    Repair, Resent, Resolution, Roster, SeriesKey, StandingChange, Transition, Width, catalogue,
 };
 use runtime::metrics::Counter;
 use rusqlite::{Connection, Statement, params};
@@ -117,7 +117,8 @@ impl RowWriter<'_> {
             Output::Presence(presence) => self.presence(presence),
             Output::Machine(info) => self.info(info),
             Output::Processes(table) => self.processes(table),
-            Output::Rejected(rejected) => self.rejected(rejected),
+            Output::Rejected(rejected) => self.rejected(t, rejected),
+            Output::Resent(resent) => self.resent(resent),
             Output::Repair(repair) => self.repair(t, repair),
             Output::Fleet(fleet) => Ok(fleet::write(self.sql, fleet)?),
             // The live view's.
@@ -222,10 +223,18 @@ impl RowWriter<'_> {
         Ok(())
     }
 
-    fn rejected(&mut self, rejected: &Rejected) -> Result<()> {
-        let Rejected { machine, reason, count, arrival, detail } = rejected;
+    fn rejected(&mut self, t: LogicalTime, rejected: &Rejected) -> Result<()> {
+        let (id, payload) = (DeadLetter::id_of(t, rejected), rejected.kept.as_ref().map(|kept| kept.to_json()));
+        let Rejected { machine, reason, count, arrival, detail, source, .. } = rejected;
+        let (machine, reason, source) = (machine.as_str(), reason.as_str(), source.as_str());
         let mut insert = self.sql.prepare_cached(include_str!("sql/insert_dead_letter.sql"))?;
-        insert.execute(params![machine.as_str(), reason.as_str(), count, arrival.micros(), detail])?;
+        insert.execute(params![machine, reason, count, arrival.micros(), detail, id, source, payload])?;
+        Ok(())
+    }
+
+    fn resent(&mut self, resent: &Resent) -> Result<()> {
+        let mut update = self.sql.prepare_cached(include_str!("sql/set_resent.sql"))?;
+        update.execute(params![resent.id, resent.at.micros()])?;
         Ok(())
     }
 }

@@ -3,15 +3,19 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use model::query::{AlertQuery, History, QueryError, RangeAnswer, RangeQuery, Tier};
-use model::{AlertState, Change, LogicalTime, MachineInfo, Output, Severity, Standing, Status, Timestamp, Width};
+use model::query::{AlertQuery, DeadLetterQuery, History, QueryError, RangeAnswer, RangeQuery, Tier};
+use model::{
+    AlertState, Change, DeadLetter, LogicalTime, MachineInfo, Output, RejectReason, Rejected, Severity, Standing,
+    Status, Timestamp, Width,
+};
 use runtime::clock::ManualClock;
 use runtime::metrics::Registry;
 use tempfile::TempDir;
 
 use super::{SqliteHistory, SqliteSettings, SqliteSink, open};
 use crate::fixtures::{
-    at, frame, machine, presence, rejected, repair, roster, rule, samples, standing, transition, window,
+    at, flooded, frame, machine, presence, rejected, repair, resent, roster, rule, samples, standing, transition,
+    window,
 };
 use crate::sink::{Cursors, Group, Sink, WriteBatch};
 
@@ -48,6 +52,12 @@ impl Store {
 
     async fn range(&self, tier: Tier) -> RangeAnswer {
         self.history.range(query(tier)).await.unwrap()
+    }
+
+    async fn letters(&self, offset: usize) -> Vec<Rejected> {
+        let query = DeadLetterQuery { offset, limit: 10, ..DeadLetterQuery::default() };
+        let letters = self.history.dead_letters(query).await.unwrap();
+        letters.into_iter().map(|letter| letter.rejected).collect()
     }
 
     /// Seconds and values of the first series.
@@ -180,10 +190,29 @@ async fn what_the_rows_cursor_has_passed_is_dropped() {
     store.write(3, letter()).await;
     let mut store = store.restart();
     store.write(2, letter()).await;
-    assert_eq!(store.history.dead_letters(0, 10).await.unwrap(), [rejected("a", at(99_000)).as_ref().clone()]);
+    assert_eq!(store.letters(0).await, [rejected("a", at(99_000)).as_ref().clone()]);
     store.write(4, letter()).await;
-    assert_eq!(store.history.dead_letters(0, 10).await.unwrap().len(), 2);
-    assert_eq!(store.history.dead_letters(1, 10).await.unwrap().len(), 1);
+    assert_eq!(store.letters(0).await.len(), 2);
+    assert_eq!(store.letters(1).await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_dead_letter_has_its_id_its_samples_and_when_it_was_sent_again() {
+    let mut store = Store::new();
+    let (flood, other) = (flooded("a", at(99_000)), rejected("a", at(99_000)));
+    let id = DeadLetter::id_of(1, &flood);
+    store.write(1, vec![Output::Rejected(Arc::clone(&flood)), Output::Rejected(other)]).await;
+    store.write(2, vec![Output::Resent(resent("a", &id, at(99_100))), Output::Resent(resent("a", "0", at(1)))]).await;
+    store.write(3, vec![Output::Resent(resent("a", &id, at(99_200)))]).await;
+    let ask = async |query: DeadLetterQuery| store.history.dead_letters(query).await.unwrap();
+    let all = ask(DeadLetterQuery { limit: 10, ..DeadLetterQuery::default() }).await;
+    let found = ask(DeadLetterQuery { id: Some(id.clone()), ..DeadLetterQuery::default() }).await;
+    assert_eq!((all.len(), &found[..]), (2, &all[1..]));
+    assert_eq!((&found[0].id, &found[0].rejected, found[0].resent), (&id, flood.as_ref(), Some(at(99_100))));
+    let waiting = ask(DeadLetterQuery { is_waiting: true, limit: 10, ..DeadLetterQuery::default() }).await;
+    assert_eq!(waiting, all[..1]);
+    let limited = DeadLetterQuery { reason: Some(RejectReason::RateLimited), limit: 10, ..DeadLetterQuery::default() };
+    assert_eq!(ask(limited).await, found);
 }
 
 #[tokio::test]
@@ -256,7 +285,7 @@ async fn each_tier_keeps_what_its_retention_says_and_no_more() {
         for tier in [Tier::Raw, Tier::Minute, Tier::Hour] {
             counts.push(store.range(tier).await.series.len());
         }
-        counts.push(store.history.dead_letters(0, 10).await.unwrap().len());
+        counts.push(store.letters(0).await.len());
         left.push(counts);
     }
     assert_eq!(left, [[1, 1, 1, 1], [0, 1, 1, 1], [0, 0, 1, 1], [0, 0, 1, 0], [0, 0, 0, 0]]);
@@ -325,7 +354,10 @@ async fn damage_that_is_found_while_in_use_is_dealt_with_at_the_next_start() {
     let (mut sink, history) = open(settings(&dir), clock.shared(), &Registry::new()).unwrap();
     assert_eq!(sink.cursors(), Cursors::default(), "a new file begins");
     sink.write(batch).await.unwrap();
-    assert_eq!(history.dead_letters(0, 9_000).await.unwrap().len(), 2_000);
+    assert_eq!(
+        history.dead_letters(DeadLetterQuery { limit: 9_000, ..DeadLetterQuery::default() }).await.unwrap().len(),
+        2_000
+    );
     drop((sink, history));
     let (sink, _history) = open(settings(&dir), clock.shared(), &Registry::new()).unwrap();
     assert_eq!(sink.cursors().rows, 2, "and stays");

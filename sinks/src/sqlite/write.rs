@@ -46,7 +46,14 @@ pub(super) struct Writer {
     /// Machines with chunks beyond the raw cursor, and how far: an earlier run wrote them.
     ahead: HashMap<MachineId, LogicalTime>,
     stage: Stage,
-    unchanged: Counter,
+    meters: Meters,
+}
+
+pub(super) struct Meters {
+    /// Transitions that changed nothing.
+    pub(super) unchanged: Counter,
+    /// Dead letters that retention removed.
+    pub(super) letters_dropped: Counter,
 }
 
 impl SqliteSink {
@@ -100,7 +107,7 @@ impl Writer {
         connection: Connection,
         shared: Arc<Shared>,
         clock: SharedClock,
-        unchanged: Counter,
+        meters: Meters,
     ) -> Result<Self, SinkError> {
         let failed = |error| sink_error("read cursors", error);
         let cursors = Cursors {
@@ -117,7 +124,7 @@ impl Writer {
             gathered_upto: cursors.raw,
             ahead,
             stage: Stage::default(),
-            unchanged,
+            meters,
         })
     }
 
@@ -186,7 +193,7 @@ impl Writer {
 
     fn transact(&mut self, batch: &WriteBatch, waiting: &[Batches], cursors: Cursors) -> Result<(), RowError> {
         let transaction = self.connection.transaction()?;
-        let mut rows = RowWriter { sql: &transaction, ids: &mut self.ids, unchanged: &self.unchanged };
+        let mut rows = RowWriter { sql: &transaction, ids: &mut self.ids, unchanged: &self.meters.unchanged };
         for group in batch.groups.iter().filter(|group| self.cursors.of(Lane::Rows) < group.t) {
             for output in &group.outputs {
                 rows.write(group.t, output)?;
@@ -229,6 +236,7 @@ impl Writer {
         }
         let step = expire::step(&self.connection, &self.shared.settings, now, self.stage);
         let step = step.map_err(|error| self.failed("delete old rows", error))?;
+        self.meters.letters_dropped.add(step.letters as u64);
         if step.forgot {
             self.ids.clear();
         }

@@ -2,8 +2,8 @@
 
 use std::fmt::Write;
 
-use model::query::{AlertQuery, History, RangeQuery, Tier};
-use model::{Change, LogicalTime, Output, Severity, Timestamp, Width};
+use model::query::{AlertQuery, DeadLetterQuery, History, RangeQuery, Tier};
+use model::{Change, DeadLetter, LogicalTime, Output, Severity, Timestamp, Width};
 use runtime::clock::ManualClock;
 use runtime::metrics::Registry;
 #[cfg(feature = "integration")]
@@ -14,7 +14,9 @@ use sinks::sink::{Group, Sink};
 use sinks::sqlite::{SqliteHistory, SqliteSettings, SqliteSink, open};
 use tempfile::TempDir;
 
-use crate::fixtures::{at, frame, machine, payments, rejected, roster, rule, samples, transition, window};
+use crate::fixtures::{
+    at, flooded, frame, machine, payments, rejected, resent, roster, rule, samples, transition, window,
+};
 
 /// T of the last group.
 pub(crate) const TIMES: LogicalTime = 80;
@@ -87,14 +89,21 @@ pub(crate) struct Postgres {
 impl Postgres {
     /// On another server.
     pub(crate) async fn at(server: &str) -> Self {
-        let database = testkit::postgres::Database::on(server).await.unwrap();
+        Self::of(&testkit::postgres::Database::on(server).await.unwrap())
+    }
+
+    pub(crate) fn of(database: &testkit::postgres::Database) -> Self {
         Self { url: PostgresUrl::parse(database.url()).unwrap() }
     }
 
     /// What a data folder holds.
-    pub(crate) async fn import(&self, dir: &std::path::Path) -> Result<Imported, SinkError> {
+    pub(crate) async fn import(
+        &self,
+        dir: &std::path::Path,
+        told: impl FnMut(&Imported),
+    ) -> Result<Imported, SinkError> {
         let clock = ManualClock::at(at(100_000).micros()).shared();
-        sinks::postgres::import(dir, &self.settings(), &clock, |_| {}).await
+        sinks::postgres::import(dir, &self.settings(), &clock, told).await
     }
 
     fn settings(&self) -> PostgresSettings {
@@ -109,8 +118,7 @@ impl Subject for Postgres {
     type Reader = PostgresHistory;
 
     async fn new() -> Self {
-        let database = testkit::postgres::Database::of_the_run().await.unwrap();
-        Self { url: PostgresUrl::parse(database.url()).unwrap() }
+        Self::of(&testkit::postgres::Database::of_the_run().await.unwrap())
     }
 
     async fn open(&self) -> (PostgresSink, PostgresHistory) {
@@ -151,7 +159,7 @@ async fn contents(history: &impl History) -> String {
         writeln!(text, "{} {:?} {} {:?} t={}", alert.machine, alert.state, alert.since, alert.resolved, alert.t)
             .unwrap();
     }
-    for letter in history.dead_letters(0, 1_000).await.unwrap() {
+    for letter in history.dead_letters(DeadLetterQuery { limit: 1_000, ..DeadLetterQuery::default() }).await.unwrap() {
         writeln!(text, "{letter:?}").unwrap();
     }
     text
@@ -179,7 +187,14 @@ pub(crate) fn workload() -> Vec<Group> {
         match n % 8 {
             2 => outputs.push(Output::Transition(transition(&rule, "a", Change::Fired, time, time))),
             6 => outputs.push(Output::Transition(transition(&rule, "a", Change::Resolved, at(seconds - 20), time))),
-            7 => outputs.push(Output::Rejected(rejected("b", time))),
+            7 => {
+                let flood = flooded("b", time);
+                let id = DeadLetter::id_of(n * 2, &flood);
+                outputs.extend([Output::Rejected(rejected("b", time)), Output::Rejected(flood)]);
+                if n.is_multiple_of(3) {
+                    outputs.push(Output::Resent(resent("b", &id, at(seconds + 1))));
+                }
+            }
             _ => {}
         }
         Group { t: n * 2, outputs }

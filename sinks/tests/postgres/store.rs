@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use model::query::{History, QueryError, RangeAnswer, RangeQuery, Tier};
-use model::{LogicalTime, Output};
+use model::query::{DeadLetterQuery, History, QueryError, RangeAnswer, RangeQuery, Tier};
+use model::{DeadLetter, LogicalTime, Output};
 use runtime::clock::ManualClock;
 use runtime::metrics::Registry;
 use sinks::error::SinkError;
@@ -38,7 +38,7 @@ impl Store {
         both
     }
 
-    async fn on(database: Database) -> Self {
+    pub(crate) async fn on(database: Database) -> Self {
         let clock = ManualClock::at(at(100_000).micros());
         let url = PostgresUrl::parse(database.url()).unwrap();
         let (mut sink, history) = open(settings(url), clock.shared(), &Registry::new());
@@ -84,6 +84,11 @@ impl Store {
 
     pub(crate) async fn bounded(&self, name: &str, tier: Tier, points_max: usize) -> RangeAnswer {
         self.history.range(query(name, tier, points_max)).await.unwrap()
+    }
+
+    /// The newest first.
+    pub(crate) async fn letters(&self) -> Vec<DeadLetter> {
+        self.history.dead_letters(DeadLetterQuery { limit: 100, ..DeadLetterQuery::default() }).await.unwrap()
     }
 
     /// Of the one series of machine `a`.

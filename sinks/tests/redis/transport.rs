@@ -1,29 +1,11 @@
 //! TLS with a certificate of the test's own, and a cluster.
 
-use std::path::Path;
-use std::process::Command;
-
 use sinks::redis::RedisSettings;
 use sinks::relay::RelaySettings;
 use testkit::redis::RedisServer;
 use testkit::servers::private_dir;
 
 use crate::rig::{HASTY, Rig, SOON, settings};
-
-/// In `dir`: an authority (`ca.pem`), and a certificate of it for 127.0.0.1 (`cert.pem`) with its key (`key.pem`).
-fn certificate(dir: &Path) {
-    std::fs::write(dir.join("extensions"), "subjectAltName=IP:127.0.0.1").unwrap();
-    let new_key = "-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes";
-    for command in [
-        format!("req -x509 {new_key} -days 2 -subj /CN=authority -keyout ca.key -out ca.pem"),
-        format!("req {new_key} -subj /CN=server -keyout key.pem -out request.pem"),
-        "x509 -req -in request.pem -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile extensions -out cert.pem"
-            .to_owned(),
-    ] {
-        let made = Command::new("openssl").args(command.split(' ')).current_dir(dir).output().unwrap();
-        assert!(made.status.success(), "{command}: {}", String::from_utf8_lossy(&made.stderr));
-    }
-}
 
 fn hasty() -> RelaySettings {
     RelaySettings { patience: HASTY, ..RelaySettings::default() }
@@ -32,7 +14,7 @@ fn hasty() -> RelaySettings {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_encrypted_connection_is_made_only_to_a_server_whose_certificate_is_known() {
     let dir = private_dir().unwrap();
-    certificate(dir.path());
+    testkit::certificate::make(dir.path()).unwrap();
     let file = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
     let (cert, key) = (file("cert.pem"), file("key.pem"));
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string();

@@ -1,55 +1,103 @@
-//! Dead letters: samples that were refused, with the reason.
+//! Dead letters: what was refused, with the reason; and how to send it again.
 
 use std::sync::Arc;
 
-use axum::extract::State;
+use axum::extract::{FromRequestParts, Path, State};
 use axum::response::Response;
-use http::Uri;
-use model::{RejectReason, Rejected};
+use http::request::Parts;
+use http::{HeaderMap, StatusCode, Uri};
+use model::RejectReason;
+use model::command::{ResendError, ResendReport};
+use model::query::DeadLetterQuery;
 use serde::Serialize;
 
 use super::json;
 use crate::error::Problem;
 use crate::params::{Params, next_offset};
+use crate::shapes::dead_letter::{DeadLetterShape, FullShape, ReportShape};
 use crate::state::Shared;
 
 const LIMIT: usize = 100;
 
 #[derive(Serialize)]
 struct Page<'a> {
-    dead_letters: Vec<DeadLetter<'a>>,
+    dead_letters: Vec<DeadLetterShape<'a>>,
     next: Option<String>,
 }
 
-#[derive(Serialize)]
-struct DeadLetter<'a> {
-    machine: &'a str,
-    reason: RejectReason,
-    count: u32,
-    /// Arrival.
-    time: i64,
-    detail: &'a str,
+/// The letter that a path names.
+pub(super) struct Named(String);
+
+impl<S: Send + Sync> FromRequestParts<S> for Named {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        match Path::<String>::from_request_parts(parts, state).await {
+            Ok(Path(id)) => Ok(Self(id)),
+            Err(_not_text) => Err(Problem::bad_query("the path is not valid UTF-8")),
+        }
+    }
 }
 
 /// Newest first.
 pub(super) async fn list(State(shared): State<Arc<Shared>>, uri: Uri) -> Result<Response, Problem> {
-    let params = Params::read(&uri, &["limit", "cursor"])?;
-    let (limit, offset) = (params.limit(LIMIT)?, params.offset()?);
-    let found = shared.app.history.dead_letters(offset, limit + 1).await?;
+    let params = Params::read(&uri, &["limit", "cursor", "reason", "state"])?;
+    let (limit, offset, reason) = (params.limit(LIMIT)?, params.offset()?, reason(&params)?);
+    let is_waiting = params.choice("state", &[("all", false), ("waiting", true)], false)?;
+    let query = DeadLetterQuery { reason, is_waiting, offset, limit: limit + 1, id: None };
+    let found = shared.app.history.dead_letters(query).await?;
     Ok(json(&Page {
-        dead_letters: found.iter().take(limit).map(DeadLetter::of).collect(),
+        dead_letters: found.iter().take(limit).map(DeadLetterShape::of).collect(),
         next: next_offset(offset, limit, found.len()),
     }))
 }
 
-impl<'a> DeadLetter<'a> {
-    fn of(rejected: &'a Rejected) -> Self {
-        Self {
-            machine: rejected.machine.as_str(),
-            reason: rejected.reason,
-            count: rejected.count,
-            time: rejected.arrival.millis(),
-            detail: &rejected.detail,
+pub(super) async fn one(State(shared): State<Arc<Shared>>, Named(id): Named, uri: Uri) -> Result<Response, Problem> {
+    Params::read(&uri, &[])?;
+    let query = DeadLetterQuery { id: Some(id.clone()), limit: 1, ..DeadLetterQuery::default() };
+    match shared.app.history.dead_letters(query).await?.first() {
+        Some(letter) => Ok(json(&FullShape::of(letter))),
+        None => Err(ResendError::NotFound(id).into()),
+    }
+}
+
+/// Answers once the samples are durable, or the row is stored.
+pub(super) async fn resend(
+    State(shared): State<Arc<Shared>>,
+    Named(id): Named,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    Params::read(&uri, &[])?;
+    shared.app.settings.hosts.check_origin(&uri, &headers)?;
+    let samples = shared.app.dead_letters.resend(id).await?;
+    Ok(json(&ReportShape::of(&ResendReport { letters: 1, samples, ..ResendReport::default() })))
+}
+
+/// Some of them; whoever wants all asks again while there are more.
+pub(super) async fn resend_all(
+    State(shared): State<Arc<Shared>>,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let reason = reason(&Params::read(&uri, &["reason"])?)?;
+    shared.app.settings.hosts.check_origin(&uri, &headers)?;
+    Ok(json(&ReportShape::of(&shared.app.dead_letters.resend_all(reason).await?)))
+}
+
+fn reason(params: &Params) -> Result<Option<RejectReason>, Problem> {
+    params.choice("reason", &RejectReason::ALL.map(|reason| (reason.as_str(), Some(reason))), None)
+}
+
+impl From<ResendError> for Problem {
+    fn from(error: ResendError) -> Self {
+        let said = error.to_string();
+        match error {
+            ResendError::NotFound(_) => Self::not_found("unknown_dead_letter", said),
+            ResendError::Never(_) => Self::new(StatusCode::CONFLICT, "never_accepted", said),
+            ResendError::Refused { .. } => Self::new(StatusCode::CONFLICT, "refused_again", said),
+            ResendError::Store(error) => error.into(),
+            ResendError::Stopping => Self::unavailable("stopping", said),
         }
     }
 }

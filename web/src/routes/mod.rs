@@ -59,6 +59,9 @@ pub(crate) fn all() -> Router<Arc<Shared>> {
         .route("/api/v1/silences", get(silences::list).post(silences::create))
         .route("/api/v1/silences/{silence}", get(silences::one).delete(silences::end))
         .route("/api/v1/dead-letters", get(dead_letters::list))
+        .route("/api/v1/dead-letters/resend", post(dead_letters::resend_all))
+        .route("/api/v1/dead-letters/{letter}", get(dead_letters::one))
+        .route("/api/v1/dead-letters/{letter}/resend", post(dead_letters::resend))
         .route("/api/v1/pipeline", get(pipeline::figures))
         .route("/api/v1/synthetic", get(synthetic::figures))
         .route("/api/v1/openapi.json", get(openapi::document));

@@ -3,6 +3,7 @@
 //! Base units; times in milliseconds since the Unix epoch. What is not known is `null`: serde_json writes NaN and infinity so, too.
 
 pub(crate) mod alert;
+pub(crate) mod dead_letter;
 pub(crate) mod group;
 pub(crate) mod machine;
 pub(crate) mod rule;

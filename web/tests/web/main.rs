@@ -5,6 +5,8 @@ mod commands;
 #[cfg(test)]
 mod common;
 #[cfg(test)]
+mod dead_letters;
+#[cfg(test)]
 mod fleet;
 #[cfg(test)]
 mod fragments;

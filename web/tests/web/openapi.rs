@@ -1,7 +1,7 @@
 //! The OpenAPI document tells the truth: each of its paths answers, and each answer fits the schema named there.
 
 use model::query::{FleetAnswer, RangeAnswer, Tier};
-use model::{AlertState, Hottest, HottestOf, MachineId, Timestamp};
+use model::{AlertState, Hottest, HottestOf, MachineId, RejectReason, Timestamp};
 use testkit::schema::{check, resolve};
 
 use crate::common::{Hub, fleet};
@@ -20,6 +20,7 @@ fn hub() -> Hub {
         FleetAnswer { series: vec![fleet::minutes(&[-60], 2)], ..FleetAnswer::default() };
     let top = HottestOf { metric: "jobs".into(), machines: vec![(MachineId::parse("db-1").unwrap(), 7.0)] };
     hub.hot.heat(Hottest { minute: Timestamp::EPOCH, revision: 1, metrics: vec![top] });
+    *hub.history.dead_letters.lock().unwrap() = vec![fleet::letter("a", RejectReason::RateLimited)];
     hub.history.set(Tier::Minute, answer(fleet::windows("system.cpu.utilization", &[-60], 0.25)));
     hub
 }
@@ -32,7 +33,11 @@ async fn every_path_answers_as_described() {
     assert!(18 <= paths.len());
     // What is only written to has its own tests.
     for (path, item) in paths.iter().filter(|(_, item)| item["get"].is_object()) {
-        let mut asked = path.replace("{id}", "db-1").replace("{name}", "cpu-busy").replace("{silence}", "s1");
+        let mut asked = path
+            .replace("{id}", "db-1")
+            .replace("{name}", "cpu-busy")
+            .replace("{silence}", "s1")
+            .replace("{letter}", "a");
         for parameter in item["get"]["parameters"].as_array().unwrap() {
             let parameter = resolve(&document, parameter);
             if parameter["in"] == "query" && parameter["required"] == true {

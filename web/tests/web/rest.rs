@@ -2,7 +2,7 @@
 
 use axum::body::Body;
 use http::{Request, StatusCode};
-use model::{AlertState, MachineId, RejectReason, Rejected, Timestamp};
+use model::{AlertState, Timestamp};
 use serde_json::json;
 
 use crate::common::{Hub, NOW_MS, NOW_S, fleet};
@@ -131,23 +131,11 @@ async fn alerts_of_now_and_of_the_past() {
 }
 
 #[tokio::test]
-async fn rules_dead_letters_catalogue_and_pipeline() {
+async fn rules_catalogue_and_pipeline() {
     let hub = Hub::new();
     let rules = hub.json("/api/v1/rules?limit=1").await;
     assert_eq!((&rules["rules"][0]["name"], &rules["rules"][0]["source"]), (&json!("cpu-busy"), &json!("file")));
     assert_eq!((&rules["next"], &rules["version"]), (&json!("1"), &json!(7)));
-    *hub.history.dead_letters.lock().unwrap() = vec![Rejected {
-        machine: MachineId::parse("db-1").unwrap(),
-        reason: RejectReason::NotFinite,
-        count: 3,
-        arrival: Timestamp::from_secs(NOW_S),
-        detail: "NaN".to_owned(),
-    }];
-    let letters = hub.json("/api/v1/dead-letters").await;
-    assert_eq!(
-        letters["dead_letters"],
-        json!([{"machine": "db-1", "reason": "not_finite", "count": 3, "time": NOW_MS, "detail": "NaN"}])
-    );
     let catalogue = hub.json("/api/v1/metrics").await;
     let cpu = &catalogue["metrics"][0];
     assert_eq!(

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use model::catalogue::Resolved;
-use model::{Batch, BoundLayout, LogicalTime, Output, Positions, RejectReason, Rejected, Roster, Slots, Times};
+use model::{
+    Batch, BoundLayout, Kept, LogicalTime, Output, Positions, RejectReason, Rejected, Roster, Slots, Source, Times,
+};
 
 use super::Ports;
 use crate::counters::Counters;
@@ -88,7 +90,7 @@ impl Layout {
     /// The batch in base units, without what is refused; that leaves as dead letters.
     pub(super) fn mend(&self, t: LogicalTime, batch: &Arc<Batch>, counters: &Counters, out: &mut Ports) -> Arc<Batch> {
         let mut kept: (Vec<u16>, Vec<model::Timestamp>, Vec<f64>) = (Vec::new(), Vec::new(), Vec::new());
-        let mut refused: BTreeMap<RejectReason, (u32, String)> = BTreeMap::new();
+        let mut refused: BTreeMap<RejectReason, (u32, String, Kept)> = BTreeMap::new();
         for index in 0..batch.len() {
             // Positions lie in a layout, which has at most 4,096.
             let position = u16::try_from(batch.position(index)).unwrap_or(u16::MAX);
@@ -107,12 +109,15 @@ impl Layout {
                 RejectReason::OutOfRange
             };
             let key = &batch.layout.series[usize::from(position)];
-            let (count, _) = refused.entry(reason).or_insert_with(|| (0, format!("{key} = {}", batch.values[index])));
+            let first = || (0, format!("{key} = {}", batch.values[index]), Kept::default());
+            let (count, _, kept) = refused.entry(reason).or_insert_with(first);
             *count += 1;
+            kept.add(key, batch.time(index), batch.values[index]);
         }
-        for (reason, (count, detail)) in refused {
+        for (reason, (count, detail, kept)) in refused {
             counters.rejected.add(count as usize);
-            let rejected = Rejected { machine: batch.machine().clone(), reason, count, arrival: batch.arrival, detail };
+            let (machine, arrival, kept) = (batch.machine().clone(), batch.arrival, Some(Arc::new(kept)));
+            let rejected = Rejected { machine, reason, count, arrival, detail, source: Source::Graph, kept };
             out.outputs.push(At { t, item: Output::Rejected(Arc::new(rejected)) });
         }
         let is_whole = kept.0.len() == batch.len();

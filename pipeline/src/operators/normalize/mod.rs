@@ -108,6 +108,7 @@ impl Names {
             Record::Machine(info) => self.machine(t, info, out),
             Record::Processes(table) => out.outputs.push(At { t, item: Output::Processes(table) }),
             Record::Rejected(rejected) => out.outputs.push(At { t, item: Output::Rejected(rejected) }),
+            Record::Resent(resent) => out.outputs.push(At { t, item: Output::Resent(resent) }),
             Record::Rules(rules) => self.rules(t, &rules, out),
             Record::Silences(set) => self.silences(t, &set, out),
             // Batches carry their layout; marks are the door's memory.

@@ -5,14 +5,14 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use model::command::{
-    Changed, CollectorCommand, CollectorControl, CommandError, RuleChange, RuleError, RuleListing, RuleStore,
-    SilenceChange, SilenceChanged, SilenceError, SilenceStore,
+    Changed, CollectorCommand, CollectorControl, CommandError, DeadLetterOffice, ResendError, ResendReport, Resending,
+    RuleChange, RuleError, RuleListing, RuleStore, SilenceChange, SilenceChanged, SilenceError, SilenceStore,
 };
 use model::query::{
-    AlertQuery, Answer, Changes, FleetAnswer, FleetQuery, History, HotState, MachineView, QueryError, RangeAnswer,
-    RangeQuery, Tier,
+    AlertQuery, Answer, Changes, DeadLetterQuery, FleetAnswer, FleetQuery, History, HotState, MachineView, QueryError,
+    RangeAnswer, RangeQuery, Tier,
 };
-use model::{Alert, AlertGroup, AlertState, GroupKey, Hottest, MachineId, Rejected, RuleSet};
+use model::{Alert, AlertGroup, AlertState, DeadLetter, GroupKey, Hottest, MachineId, RejectReason, RuleSet};
 use tokio::sync::watch;
 use web::{
     ArrangementFigures, ChannelFigures, ChannelWorkerFigures, GraphFigures, HubStats, HubStatsSource, OperatorFigures,
@@ -140,7 +140,8 @@ impl HotState for FakeHot {
 pub(crate) struct FakeHistory {
     pub(crate) tiers: Mutex<BTreeMap<Tier, RangeAnswer>>,
     pub(crate) alerts: Mutex<Vec<Alert>>,
-    pub(crate) dead_letters: Mutex<Vec<Rejected>>,
+    pub(crate) dead_letters: Mutex<Vec<DeadLetter>>,
+    pub(crate) asked_letters: Mutex<Vec<DeadLetterQuery>>,
     pub(crate) failure: Mutex<Option<QueryError>>,
     pub(crate) never_answers: Mutex<bool>,
     pub(crate) asked: Mutex<Vec<RangeQuery>>,
@@ -191,9 +192,12 @@ impl History for FakeHistory {
         self.reply(found)
     }
 
-    fn dead_letters(&self, offset: usize, limit: usize) -> Answer<'_, Vec<Rejected>> {
+    fn dead_letters(&self, query: DeadLetterQuery) -> Answer<'_, Vec<DeadLetter>> {
         let all = self.dead_letters.lock().unwrap().clone();
-        self.reply(all.into_iter().skip(offset).take(limit).collect())
+        let is_wanted = |letter: &DeadLetter| query.id.as_ref().is_none_or(|id| *id == letter.id);
+        let found = all.into_iter().filter(is_wanted).skip(query.offset).take(query.limit).collect();
+        self.asked_letters.lock().unwrap().push(query);
+        self.reply(found)
     }
 
     fn kept(&self, tier: Tier) -> Duration {
@@ -203,6 +207,29 @@ impl History for FakeHistory {
             Tier::Hour => 90,
         };
         Duration::from_secs(days * 86_400)
+    }
+}
+
+/// Remembers what was sent again; it answers with `refusal` where that is set.
+#[derive(Default)]
+pub(crate) struct FakeOffice {
+    pub(crate) sent: Mutex<Vec<String>>,
+    pub(crate) refusal: Mutex<Option<ResendError>>,
+}
+
+impl DeadLetterOffice for FakeOffice {
+    fn resend(&self, id: String) -> Resending<'_, usize> {
+        let refusal = self.refusal.lock().unwrap().clone();
+        if refusal.is_none() {
+            self.sent.lock().unwrap().push(id);
+        }
+        Box::pin(async move { refusal.map_or(Ok(2), Err) })
+    }
+
+    fn resend_all(&self, reason: Option<RejectReason>) -> Resending<'_, ResendReport> {
+        self.sent.lock().unwrap().push(format!("all {}", reason.map_or("", RejectReason::as_str)));
+        let refusals = vec![("b".to_owned(), "fast".to_owned())];
+        Box::pin(async { Ok(ResendReport { letters: 3, samples: 7, refused: 1, refusals, is_more: true }) })
     }
 }
 

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use model::query::{FleetPoints, MachineView, SeriesPoints};
 use model::{
-    Alert, AlertGroup, AlertState, GroupBy, GroupKey, GroupMember, Labels, MachineId, MachineInfo, Process, Processes,
-    Roster, Rule, SeriesKey, Standing, Status, Timestamp,
+    Alert, AlertGroup, AlertState, DeadLetter, GroupBy, GroupKey, GroupMember, Kept, Labels, MachineId, MachineInfo,
+    Process, Processes, RejectReason, Rejected, Roster, Rule, SeriesKey, Source, Standing, Status, Timestamp,
 };
 
 use super::NOW_S;
@@ -145,4 +145,23 @@ pub(crate) fn windows(metric: &str, starts: &[i64], value: f64) -> SeriesPoints 
         last: same(value + 0.05),
         is_final: vec![true; starts.len()],
     }
+}
+
+/// Three samples that were refused, of which two were kept.
+pub(crate) fn letter(id: &str, reason: RejectReason) -> DeadLetter {
+    let mut kept = Kept::default();
+    for (core, value) in [("0", 0.5), ("1", f64::NAN)] {
+        let labels = Labels::parse([("core", core)]).unwrap();
+        kept.add(&SeriesKey::parse("system.cpu.utilization", labels).unwrap(), Timestamp::from_secs(NOW_S), value);
+    }
+    let rejected = Rejected {
+        machine: MachineId::parse("db-1").unwrap(),
+        reason,
+        count: 3,
+        arrival: Timestamp::from_secs(NOW_S),
+        detail: "fast".to_owned(),
+        source: Source::GrpcPush,
+        kept: Some(Arc::new(kept)),
+    };
+    DeadLetter { id: id.to_owned(), rejected, row: None, has_row: false, resent: None }
 }

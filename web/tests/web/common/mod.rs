@@ -18,7 +18,7 @@ use serde_json::Value;
 use tower::ServiceExt;
 use web::{AppState, WebSettings};
 
-use fakes::{FakeControl, FakeHistory, FakeHot, FakeRules, FakeSilences, FakeStats};
+use fakes::{FakeControl, FakeHistory, FakeHot, FakeOffice, FakeRules, FakeSilences, FakeStats};
 
 /// 2025-11-21T04:40:00Z.
 pub(crate) const NOW_S: i64 = 1_763_700_000;
@@ -34,6 +34,7 @@ pub(crate) struct Hub {
     pub(crate) rules: Arc<FakeRules>,
     pub(crate) silences: Arc<FakeSilences>,
     pub(crate) control: Arc<FakeControl>,
+    pub(crate) dead_letters: Arc<FakeOffice>,
     pub(crate) state: AppState,
 }
 
@@ -54,6 +55,7 @@ impl Hub {
         let rules = Arc::new(FakeRules::default());
         let silences = Arc::new(FakeSilences::default());
         let control = Arc::new(FakeControl::default());
+        let dead_letters = Arc::new(FakeOffice::default());
         let clock = ManualClock::at(NOW_S * 1_000_000);
         let state = AppState {
             hot: Arc::clone(&hot) as _,
@@ -62,6 +64,7 @@ impl Hub {
             rules: Arc::clone(&rules) as _,
             silences: Arc::clone(&silences) as _,
             control: Arc::clone(&control) as _,
+            dead_letters: Arc::clone(&dead_letters) as _,
             clock: clock.shared(),
             metrics: Registry::new(),
             readiness: Arc::new(Vec::<Health>::new),
@@ -69,7 +72,7 @@ impl Hub {
             version: "0.1.0",
             settings,
         };
-        Self { hot, history, rules, silences, control, state }
+        Self { hot, history, rules, silences, control, dead_letters, state }
     }
 
     pub(crate) fn router(&self) -> Router {

@@ -1,0 +1,56 @@
+//! History on a server, with the store in the data folder behind it: while the server is away, alerts and dead letters are answered from
+//! there, where they are as well (ADR 0018). Samples and windows are on the server alone, and those questions go on saying that it is away.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use model::Alert;
+use model::DeadLetter;
+use model::query::{
+    AlertQuery, Answer, DeadLetterQuery, FleetAnswer, FleetQuery, History, QueryError, RangeAnswer, RangeQuery, Tier,
+};
+
+pub(crate) struct WithState {
+    pub(crate) server: Arc<dyn History>,
+    pub(crate) state: Arc<dyn History>,
+}
+
+/// Whether the other store is worth asking: a question that is wrong is wrong there, too.
+fn is_away(error: &QueryError) -> bool {
+    match error {
+        QueryError::Unavailable(_) | QueryError::Timeout(_) => true,
+        QueryError::Failed(_) => false,
+    }
+}
+
+impl History for WithState {
+    fn range(&self, query: RangeQuery) -> Answer<'_, RangeAnswer> {
+        self.server.range(query)
+    }
+
+    fn fleet(&self, query: FleetQuery) -> Answer<'_, FleetAnswer> {
+        self.server.fleet(query)
+    }
+
+    fn alerts(&self, query: AlertQuery) -> Answer<'_, Vec<Alert>> {
+        Box::pin(async move {
+            match self.server.alerts(query.clone()).await {
+                Err(error) if is_away(&error) => self.state.alerts(query).await,
+                answer => answer,
+            }
+        })
+    }
+
+    fn dead_letters(&self, query: DeadLetterQuery) -> Answer<'_, Vec<DeadLetter>> {
+        Box::pin(async move {
+            match self.server.dead_letters(query.clone()).await {
+                Err(error) if is_away(&error) => self.state.dead_letters(query).await,
+                answer => answer,
+            }
+        })
+    }
+
+    fn kept(&self, tier: Tier) -> Duration {
+        self.server.kept(tier)
+    }
+}

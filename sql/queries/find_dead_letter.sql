@@ -1,0 +1,3 @@
+-- The one of a key.
+SELECT machine, reason, count, arrival, detail, key, source, payload, resent, output IS NOT NULL FROM dead_letters
+WHERE key = $1 LIMIT 1
