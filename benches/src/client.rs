@@ -37,8 +37,8 @@ pub enum ClientError {
     Closed,
     #[error("the hub did not {what} within {} s", WAIT_MAX.as_secs())]
     Late { what: &'static str },
-    #[error("the hub refused samples: {0:?}")]
-    Refused(Vec<pb::Rejection>),
+    #[error("the hub refused samples: {reason}, {detail}")]
+    Refused { reason: String, detail: String },
     #[error(transparent)]
     Name(#[from] InvalidName),
 }
@@ -189,8 +189,8 @@ async fn read(mut answers: Streaming<pb::PushResponse>, hears: watch::Sender<Hea
             Ok(None) => return ClientError::Closed,
             Err(status) => return status.into(),
         };
-        if !answer.rejections.is_empty() {
-            return ClientError::Refused(answer.rejections);
+        if let Some(first) = answer.rejections.first() {
+            return ClientError::Refused { reason: first.reason.clone(), detail: first.detail.clone() };
         }
         hears.send_modify(|heard| {
             heard.answers += 1;

@@ -57,6 +57,9 @@ impl HubProcess {
         command
             .args(["--log-level", "warn"])
             .env("HUB_SYNTHETIC_ENABLED", "false")
+            // How fast it is, not how fast it lets one machine be.
+            .env("HUB_INGEST_SAMPLES_PER_S_MAX", "100000000")
+            .env("HUB_INGEST_SAMPLES_BURST", "100000000")
             .stdin(Stdio::null())
             .stdout(Stdio::null());
         let child =
