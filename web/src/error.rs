@@ -9,13 +9,13 @@ const RETRY_AFTER_S: u32 = 5;
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{status}: {detail}")]
-pub(crate) struct Problem {
-    pub(crate) status: StatusCode,
+pub struct Problem {
+    pub status: StatusCode,
     /// Never changes its meaning: what programs look at.
-    pub(crate) code: &'static str,
+    pub code: &'static str,
     /// For a person.
-    pub(crate) detail: String,
-    pub(crate) retry_after_s: Option<u32>,
+    pub detail: String,
+    pub retry_after_s: Option<u32>,
 }
 
 #[derive(serde::Serialize)]
@@ -28,7 +28,7 @@ struct Document<'a> {
 }
 
 impl Problem {
-    pub(crate) fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
+    pub fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
         Self { status, code, detail: detail.into(), retry_after_s: None }
     }
 
@@ -36,11 +36,12 @@ impl Problem {
         Self::new(StatusCode::BAD_REQUEST, "bad_query", detail)
     }
 
-    pub(crate) fn not_found(code: &'static str, detail: impl Into<String>) -> Self {
+    pub fn not_found(code: &'static str, detail: impl Into<String>) -> Self {
         Self::new(StatusCode::NOT_FOUND, code, detail)
     }
 
-    pub(crate) fn unavailable(code: &'static str, detail: impl Into<String>) -> Self {
+    /// Worth another try in a few seconds.
+    pub fn unavailable(code: &'static str, detail: impl Into<String>) -> Self {
         Self { retry_after_s: Some(RETRY_AFTER_S), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, code, detail) }
     }
 }
@@ -81,7 +82,7 @@ impl IntoResponse for Problem {
 }
 
 /// Answers a known path asked with a method that it does not take; axum adds the `Allow` header.
-pub(crate) async fn method_not_allowed(method: http::Method) -> Problem {
+pub async fn method_not_allowed(method: http::Method) -> Problem {
     let detail = format!("{method} is not possible here; the Allow header lists what is");
     Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail)
 }

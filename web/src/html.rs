@@ -3,7 +3,7 @@
 use std::fmt;
 
 /// Prints with every character that has a meaning in HTML, inside an element or a quoted attribute, replaced.
-pub(crate) struct Escaped<'a>(pub(crate) &'a str);
+pub struct Escaped<'a>(pub &'a str);
 
 impl fmt::Display for Escaped<'_> {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {

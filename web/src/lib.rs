@@ -29,12 +29,14 @@ use std::sync::Arc;
 use axum::Router;
 use axum::middleware::from_fn_with_state;
 
+pub use error::{Problem, method_not_allowed};
 pub use graph::{
     ArrangementFigures, ChannelFigures, ChannelWorkerFigures, GraphFigures, OperatorFigures, OperatorWorkerFigures,
     WorkerFigures,
 };
 pub use host::HostPolicy;
-pub use serve::{serve, serve_starting};
+pub use html::Escaped;
+pub use serve::{Connections, Peer, serve, serve_starting};
 pub use starting::{ReplayView, StartProgress, Starting};
 pub use state::{
     AppState, HubStats, HubStatsSource, PipelineView, QueueView, Readiness, StageView, SyntheticStage, SyntheticView,

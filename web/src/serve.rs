@@ -4,12 +4,14 @@
 //! request's head and the time to send it, so that slow or idle connections cannot pile up.
 
 use std::io;
+use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use hyper::server::conn::http1;
+use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use runtime::drain::DrainToken;
@@ -34,18 +36,28 @@ const LAST_ANSWERS: Duration = Duration::from_millis(500);
 /// Pause when the system has no descriptor left; it comes back when a connection ends.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
+/// The other end of the connection that a request came by; in the request's extensions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Peer(pub SocketAddr);
+
+/// Connections that are open, each a task.
+#[derive(Debug, Default)]
+pub struct Connections {
+    tasks: JoinSet<()>,
+}
+
 /// Answers on `listener` until `drain` begins; then closes the live clients (1001) and returns when all has ended or
 /// `drain_timeout` has passed.
 pub async fn serve(listener: TcpListener, state: AppState, drain: DrainToken) {
     let shared = Shared::new(state);
     let router = crate::router_of(&shared);
-    let mut connections = JoinSet::new();
+    let mut connections = Connections::default();
     let fanout = tokio::spawn(fanout::run(Arc::clone(&shared)));
-    take_connections(&listener, &router, &drain, &mut connections).await;
+    connections.take(&listener, &router, &drain, |_peer| Some(())).await;
     drop(listener);
     let ended = async {
         shared.live.close().await;
-        while connections.join_next().await.is_some() {}
+        connections.ended().await;
     };
     if timeout(shared.app.settings.drain_timeout, ended).await.is_err() {
         let clients = shared.live.clients();
@@ -57,32 +69,51 @@ pub async fn serve(listener: TcpListener, state: AppState, drain: DrainToken) {
 /// Answers on `listener` what a hub can say while it starts, until `live` begins. The connections are closed then, each after its answer,
 /// so that nobody is stuck with this side of the hub.
 pub async fn serve_starting(listener: TcpListener, starting: Starting, live: DrainToken) {
-    let (router, mut connections) = (crate::starting::router(starting), JoinSet::new());
-    take_connections(&listener, &router, &live, &mut connections).await;
-    let ended = async { while connections.join_next().await.is_some() {} };
-    if timeout(LAST_ANSWERS, ended).await.is_err() {
+    let (router, mut connections) = (crate::starting::router(starting), Connections::default());
+    connections.take(&listener, &router, &live, |_peer| Some(())).await;
+    if timeout(LAST_ANSWERS, connections.ended()).await.is_err() {
         tracing::debug!("connections from the start are broken off");
     }
 }
 
-async fn take_connections(listener: &TcpListener, router: &Router, drain: &DrainToken, connections: &mut JoinSet<()>) {
-    loop {
-        tokio::select! {
-            biased;
-            () = drain.draining() => return,
-            Some(ended) = connections.join_next() => end_of(ended),
-            stream = accept(listener), if connections.len() < CONNECTIONS_MAX => {
-                connections.spawn(connection(stream, router.clone(), drain.clone()));
+impl Connections {
+    /// Answers on `listener` by `router` until `drain` begins, which also ends what is idle. `admit` may turn a connection away; what it
+    /// gives is kept until the connection ends or is upgraded.
+    pub async fn take<Pass: Send + 'static>(
+        &mut self,
+        listener: &TcpListener,
+        router: &Router,
+        drain: &DrainToken,
+        admit: impl Fn(SocketAddr) -> Option<Pass>,
+    ) {
+        loop {
+            tokio::select! {
+                biased;
+                () = drain.draining() => return,
+                Some(ended) = self.tasks.join_next() => end_of(ended),
+                (stream, peer) = accept(listener), if self.tasks.len() < CONNECTIONS_MAX => {
+                    let Some(pass) = admit(peer) else { continue };
+                    let connection = connection(stream, Peer(peer), router.clone(), drain.clone());
+                    self.tasks.spawn(async move {
+                        connection.await;
+                        drop(pass);
+                    });
+                }
             }
         }
+    }
+
+    /// Waits until all have ended. Cancel safe.
+    pub async fn ended(&mut self) {
+        while self.tasks.join_next().await.is_some() {}
     }
 }
 
 /// The next connection. What fails for one connection is not an error; a full descriptor table is waited out.
-async fn accept(listener: &TcpListener) -> TcpStream {
+async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
     loop {
         match listener.accept().await {
-            Ok((stream, _peer)) => return stream,
+            Ok(accepted) => return accepted,
             Err(error) if is_of_one_connection(&error) => {}
             Err(error) => {
                 tracing::warn!(%error, "connection not accepted");
@@ -97,14 +128,19 @@ fn is_of_one_connection(error: &io::Error) -> bool {
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
 }
 
-async fn connection(stream: TcpStream, router: Router, drain: DrainToken) {
+async fn connection(stream: TcpStream, peer: Peer, router: Router, drain: DrainToken) {
     // Deltas are small and must not wait for an acknowledgement of the one before; without it they are only later.
     drop(stream.set_nodelay(true));
+    let inner = TowerToHyperService::new(router);
+    let service = service_fn(move |mut request| {
+        request.extensions_mut().insert(peer);
+        inner.call(request)
+    });
     let serving = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
         .max_buf_size(HEAD_BYTES_MAX)
-        .serve_connection(TokioIo::new(Impatient::new(stream, STALL_MAX)), TowerToHyperService::new(router))
+        .serve_connection(TokioIo::new(Impatient::new(stream, STALL_MAX)), service)
         .with_upgrades();
     let mut serving = pin!(serving);
     let ended = tokio::select! {

@@ -52,7 +52,7 @@ const GROUPS: &[(Group, &str)] = &[
     (Server, "axum hyper hyper-util mime_guess rust-embed"),
     (Client, "reqwest ureq"),
     (Sql, "postgres-types rusqlite tokio-postgres tokio-postgres-rustls"),
-    (Tls, "rustls rustls-native-certs"),
+    (Tls, "rustls rustls-native-certs tokio-rustls"),
     (Broker, "rdkafka redis"),
     (Dataflow, "columnar differential-dataflow timely"),
     (Host, "libc rustix socket2 sysinfo"),
@@ -90,7 +90,7 @@ const TABLE: &[Row] = &[
     row("hub", "benches model proto runtime journal ingest pipeline sinks web collector edge synthetic", EVERY_GROUP),
     row("collector", "proto model runtime journal", &[Async, Grpc, Http, Host, Logging, Program]),
     row("synthetic", "proto model runtime", &[Async, Grpc, Http, Client, Sql, Broker, Program]),
-    row("edge", "web model runtime", &[Async, Http, Server, Client, Program]),
+    row("edge", "web model runtime", &[Async, Http, Server, Client, Tls, Program]),
     row("testkit", EVERY_ONE, EVERY_GROUP),
     row("benches", EVERY_ONE, EVERY_GROUP),
 ];

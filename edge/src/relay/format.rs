@@ -1,0 +1,89 @@
+//! Format: values and times as people read them. `page.js` writes them the same way.
+
+use crate::protocol::Kind;
+
+/// What stands where nothing is known.
+pub(super) const UNKNOWN: &str = "–";
+
+const MINUTE_S: f64 = 60.0;
+const HOUR_S: f64 = 3_600.0;
+const DAY_S: f64 = 86_400.0;
+
+pub(super) fn value(kind: Kind, value: Option<f64>) -> String {
+    let Some(value) = value else { return String::from(UNKNOWN) };
+    match kind {
+        Kind::Ratio => format!("{} %", short(value * 100.0)),
+        Kind::Number => short(value),
+        Kind::Bytes => bytes(value),
+        Kind::BytesPerSecond => format!("{}/s", bytes(value)),
+        Kind::PerSecond => format!("{}/s", short(value)),
+        Kind::Seconds => seconds(value),
+        Kind::Celsius => format!("{} °C", short(value)),
+    }
+}
+
+/// About three digits.
+fn short(value: f64) -> String {
+    let size = value.abs();
+    if size >= 10.0 || size == 0.0 { format!("{value:.0}") } else { format!("{value:.1}") }
+}
+
+fn bytes(value: f64) -> String {
+    let units = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"];
+    let (mut value, mut at) = (value, 0);
+    while 1_024.0 <= value.abs() && at + 1 < units.len() {
+        value /= 1_024.0;
+        at += 1;
+    }
+    format!("{} {}", short(value), units[at])
+}
+
+pub(super) fn seconds(value: f64) -> String {
+    let size = value.abs();
+    if size < 1.0 {
+        format!("{:.0} ms", value * 1e3)
+    } else if size < 2.0 * MINUTE_S {
+        format!("{value:.0} s")
+    } else if size < 2.0 * HOUR_S {
+        format!("{:.0} min", value / MINUTE_S)
+    } else if size < 2.0 * DAY_S {
+        format!("{:.0} h", value / HOUR_S)
+    } else {
+        format!("{:.0} d", value / DAY_S)
+    }
+}
+
+/// An age in whole seconds, such as `3 s ago`.
+pub(super) fn ago(age_ms: i64) -> String {
+    #[expect(clippy::cast_precision_loss, reason = "ages stay far below 2^53")]
+    let age_s = (age_ms / 1_000).max(0) as f64;
+    if age_s < 1.0 { String::from("just now") } else { format!("{} ago", seconds(age_s)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_have_few_digits_and_their_unit() {
+        for (kind, given, text) in [
+            (Kind::Ratio, 0.123_4, "12 %"),
+            (Kind::Ratio, 0.034, "3.4 %"),
+            (Kind::Ratio, 0.0, "0 %"),
+            (Kind::Number, 0.72, "0.7"),
+            (Kind::Bytes, 1_536.0, "1.5 KiB"),
+            (Kind::Bytes, 33_554_432_000.0, "31 GiB"),
+            (Kind::BytesPerSecond, 900.0, "900 B/s"),
+            (Kind::PerSecond, 12.0, "12/s"),
+            (Kind::Seconds, 0.25, "250 ms"),
+            (Kind::Seconds, 90.0, "90 s"),
+            (Kind::Seconds, 86_400.0, "24 h"),
+            (Kind::Seconds, 864_000.0, "10 d"),
+            (Kind::Celsius, 48.6, "49 °C"),
+        ] {
+            assert_eq!(value(kind, Some(given)), text);
+        }
+        assert_eq!(value(Kind::Ratio, None), UNKNOWN);
+        assert_eq!([0, 3_999, 600_000].map(ago), ["just now", "3 s ago", "10 min ago"]);
+    }
+}
