@@ -127,6 +127,12 @@ pub enum FromEdge {
     },
 }
 
+/// Whether text may stand on the page as a name.
+#[must_use]
+pub fn is_name(text: &str) -> bool {
+    !text.trim().is_empty() && text.chars().count() <= NAME_CHARS_MAX && !text.chars().any(char::is_control)
+}
+
 /// Plain data as JSON.
 #[must_use]
 pub fn to_json(value: &impl Serialize) -> String {

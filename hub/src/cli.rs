@@ -20,7 +20,7 @@ use crate::{db, health, rules};
     name = "sysmonstm",
     version,
     about = "Watches a fleet of machines in real time",
-    after_help = "Exit codes: 0 fine, 1 failed while running, 2 wrong usage, 64 not built yet, 78 wrong configuration."
+    after_help = "Exit codes: 0 fine, 1 failed while running, 2 wrong usage, 78 wrong configuration."
 )]
 struct Cli {
     #[command(flatten)]
@@ -66,8 +66,8 @@ enum Command {
     Hub,
     /// This machine's collector alone
     Collector(collector::program::Flags),
-    /// The public relay (not built yet)
-    Edge,
+    /// The public relay: shows what a hub publishes to anybody
+    Edge(edge::program::Flags),
     /// Made-up load for a hub, timed and compared with what the hub has
     #[command(subcommand)]
     Synth(::synthetic::options::Command),
@@ -86,7 +86,7 @@ enum Command {
     /// Measurements
     #[command(subcommand)]
     Bench(BenchCommand),
-    /// Schemas of external databases (not built yet)
+    /// Schemas of external databases
     #[command(subcommand)]
     Db(DbCommand),
     /// List what a running hub refused, newest first, as JSON; and send it again
@@ -150,7 +150,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>, variables: Vec<(String, Str
         Command::Up => configured(&sources, |config| serve(Role::Up, config)),
         Command::Hub => configured(&sources, |config| serve(Role::Hub, config)),
         Command::Collector(flags) => return run_collector(flags, &sources),
-        Command::Edge => not_built("edge"),
+        Command::Edge(flags) => return run_edge(flags, &sources),
         Command::Synth(command) => run_synth(&command, &sources),
         Command::Rules(command) => run_rules(&command, &sources),
         Command::Config(ConfigCommand::Check) => configured(&sources, check_config),
@@ -201,14 +201,22 @@ fn run_collector(mut flags: collector::program::Flags, sources: &Sources) -> Exi
         complain("the collector reads no settings file; use its flags or COLLECTOR_ variables");
         return Exit::Usage.into();
     }
-    // Flags that stand before the command are this program's.
-    let text_of = |key: &str| {
-        let found = sources.flags.iter().find(|(_, known, _)| *known == key);
-        found.map(|(_, _, text)| text.clone())
-    };
-    flags.log_level = flags.log_level.or_else(|| text_of("log.level"));
-    flags.log_format = flags.log_format.or_else(|| text_of("log.format"));
+    flags.log_level = flags.log_level.or_else(|| sources.flag("log.level"));
+    flags.log_format = flags.log_format.or_else(|| sources.flag("log.format"));
     collector::program::main(&flags)
+}
+
+/// The edge reads its own settings, the same ones as the program `sysmonstm-edge`.
+fn run_edge(mut flags: edge::program::Flags, sources: &Sources) -> ExitCode {
+    if sources.file.is_some() {
+        complain("the edge reads no settings file; use its flags or EDGE_ variables");
+        return Exit::Usage.into();
+    }
+    flags.http_address = flags.http_address.or_else(|| sources.flag("http.address"));
+    flags.log_level = flags.log_level.or_else(|| sources.flag("log.level"));
+    flags.log_format = flags.log_format.or_else(|| sources.flag("log.format"));
+    flags.insecure |= sources.flag("insecure").is_some();
+    edge::program::main(&flags)
 }
 
 fn run_rules(command: &RulesCommand, sources: &Sources) -> Exit {
@@ -287,9 +295,4 @@ fn run_synth(command: &::synthetic::options::Command, sources: &Sources) -> Exit
         Outcome::Failed => Exit::Failed,
         Outcome::Usage => Exit::Usage,
     }
-}
-
-fn not_built(command: &str) -> Exit {
-    complain(format_args!("`{command}` is not built yet"));
-    Exit::NotBuilt
 }

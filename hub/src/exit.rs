@@ -9,8 +9,6 @@ pub enum Exit {
     Failed,
     /// The command line cannot be read.
     Usage,
-    /// EX_USAGE of sysexits: the command exists, but is not built yet.
-    NotBuilt,
     /// EX_CONFIG of sysexits: a restart with the same settings fails again.
     Config,
 }
@@ -22,7 +20,6 @@ impl Exit {
             Self::Fine => 0,
             Self::Failed => 1,
             Self::Usage => 2,
-            Self::NotBuilt => 64,
             Self::Config => 78,
         }
     }

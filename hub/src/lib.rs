@@ -10,6 +10,7 @@ pub mod client;
 pub mod config;
 pub mod db;
 mod dead_letters;
+mod edge;
 pub mod exit;
 mod figures;
 mod folder;

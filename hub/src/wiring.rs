@@ -9,6 +9,7 @@ use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use ::edge::publish::PublisherHandle;
 use ::synthetic::probe::{Book, Exits};
 use anyhow::{Context, Result};
 use ingest::{CollectorConfig, Collectors, Foundations, Ingest, Replayed, Services};
@@ -45,7 +46,7 @@ use crate::rules::{Location, OwnRules, Rules, Watcher};
 use crate::silences::{Keeper, OwnSilences, Silences};
 use crate::starting::Starting;
 use crate::stores::Stores;
-use crate::{health, listen, synthetic, upkeep};
+use crate::{edge, health, listen, synthetic, upkeep};
 
 /// A drain as a whole; a supervisor kills soon after.
 const STOP_WITHIN: Duration = Duration::from_secs(10);
@@ -331,6 +332,7 @@ fn start_grpc(base: &Base, inside: &Inside, listener: TcpListener) -> Part {
 
 fn start_web(base: &Base, inside: &Inside, figures: Arc<Figures>, listener: TcpListener) -> Part {
     let mut web = Part::default();
+    let published = edge::start(base, &mut web, (&inside.hot, &inside.history));
     let (journal, hot, driver) = (inside.ingest.state(), Arc::clone(&inside.hot), inside.driver.clone());
     let (state, buses) = (inside.state.clone(), inside.buses.clone());
     let readiness = move || -> Vec<Health> {
@@ -340,6 +342,7 @@ fn start_web(base: &Base, inside: &Inside, figures: Arc<Figures>, listener: TcpL
             health.push(state.health());
         }
         health.extend(buses.iter().flat_map(|bus| [bus.news.health(), bus.alerts.health()]));
+        health.extend(published.iter().map(PublisherHandle::health));
         health
     };
     let state = AppState {

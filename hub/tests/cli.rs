@@ -37,7 +37,7 @@ fn each_end_has_its_exit_code() {
         (&["--no-such-flag"], 2),
         (&["no-such-command"], 2),
         (&["bench", "replay"], 2),
-        (&["edge"], 64),
+        (&["edge"], 78),
         (&["synth"], 2),
         (&["synth", "run", "--late", "2"], 2),
         (&["db", "migrate"], 1),

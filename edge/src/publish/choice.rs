@@ -5,8 +5,7 @@ use std::collections::BTreeMap;
 use model::rule::glob;
 use model::{Catalogue, Labels, MachineId};
 
-use crate::protocol::{CELLS_MAX, Column, Kind, MACHINES_MAX, METRICS_MAX};
-use crate::relay::picture::is_name;
+use crate::protocol::{CELLS_MAX, Column, Kind, MACHINES_MAX, METRICS_MAX, is_name};
 
 /// The loopback's traffic is what a machine tells itself.
 const LOOPBACK: &str = "lo";

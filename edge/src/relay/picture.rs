@@ -6,6 +6,7 @@ use hashbrown::HashMap;
 
 use crate::protocol::{
     CELLS_MAX, CHART_POINTS, Column, MACHINES_MAX, METRICS_MAX, NAME_CHARS_MAX, Now, PROTOCOL, Snapshot, Step, Update,
+    is_name,
 };
 
 /// What is wrong with a message, for the log on both sides.
@@ -162,11 +163,6 @@ fn check_width(what: &'static str, got: usize, expected: usize) -> Result<(), Ma
 fn check_now(now: &Now, width: usize) -> Result<(), Malformed> {
     now.last_seen.map_or(Ok(()), check_time)?;
     check_width("values", now.values.len(), width)
-}
-
-/// Whether text may stand on the page as a name.
-pub(crate) fn is_name(text: &str) -> bool {
-    !text.trim().is_empty() && text.chars().count() <= NAME_CHARS_MAX && !text.chars().any(char::is_control)
 }
 
 fn check_name(what: &'static str, text: &str) -> Result<(), Malformed> {

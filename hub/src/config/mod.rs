@@ -3,6 +3,7 @@
 //! `default.toml` names every key; what a value means is in `sections`. All problems of all layers are reported together.
 
 mod address;
+mod edge;
 mod names;
 mod sections;
 
@@ -16,9 +17,8 @@ pub use sections::{Config, HistoryConfig, LogConfig, OutboxConfig, RedisConfig, 
 /// Every key with its default; also what `config print` of an untouched hub shows.
 pub const DEFAULTS: &str = include_str!("../../default.toml");
 
-/// Keys without a default: Redis, services of later releases, whose names are taken already, and the address of the hub, which only a
-/// collector of its own needs.
-pub const OPTIONAL: &[&str] = &["redis.url", "timescale.url", "edge.url", "collector.aggregator_url"];
+/// Keys without a default: other programs that the hub talks to, and the address of the hub, which only a collector of its own needs.
+pub const OPTIONAL: &[&str] = &["redis.url", "timescale.url", "edge.url", "edge.token", "collector.aggregator_url"];
 
 /// The variable that names the settings file; the flag `--config` beats it.
 const FILE_VARIABLE: &str = "HUB_CONFIG";
@@ -72,6 +72,12 @@ impl Sources {
         Ok(config)
     }
 
+    /// A flag that stands before the command, which a command with settings of its own takes over.
+    pub(crate) fn flag(&self, key: &str) -> Option<String> {
+        let found = self.flags.iter().find(|(_, known, _)| *known == key);
+        found.map(|(_, _, text)| text.clone())
+    }
+
     fn file_path(&self) -> Option<PathBuf> {
         let variable = || self.variables.iter().find(|(name, _)| name == FILE_VARIABLE);
         self.file.clone().or_else(|| variable().map(|(_, path)| path.into()))
@@ -101,9 +107,9 @@ mod tests {
         assert_eq!(config.http_address.to_string(), "127.0.0.1:8000");
         assert_eq!(config.rules, None);
         // A key that nobody reads could be set and would do nothing.
-        let code = include_str!("sections.rs");
+        let code = concat!(include_str!("sections.rs"), include_str!("edge.rs"));
         for key in sources(&[], &[]).settings().unwrap().keys() {
-            assert!(code.contains(&format!("\"{key}\"")), "{key} is in default.toml and not in sections.rs");
+            assert!(code.contains(&format!("\"{key}\"")), "{key} is in default.toml and read nowhere");
         }
     }
 
@@ -159,9 +165,28 @@ mod tests {
     }
 
     #[test]
-    fn services_that_are_not_used_yet_are_known_by_name() {
-        let config = sources(&[("EDGE_URL", "https://edge")], &[]).load().unwrap();
-        assert_eq!(config.unused, ["edge.url"]);
+    fn what_has_no_meaning_here_is_known_by_name() {
+        let config = sources(&[("AGGREGATOR_URL", "hub:50051")], &[]).load().unwrap();
+        assert_eq!(config.unused, ["collector.aggregator_url"]);
+    }
+
+    #[test]
+    fn an_edge_needs_a_token_an_allow_list_and_encryption() {
+        assert!(sources(&[("EDGE_TOKEN", "of-the-edge-next-door")], &[]).load().unwrap().edge.is_none());
+        let token = ("EDGE_TOKEN", "0123456789abcdef");
+        let (url, machines) = (("EDGE_URL", "wss://status.example"), ("HUB_EDGE_MACHINES", "web-*,db-1"));
+        let config = sources(&[url, token, machines, ("HUB_EDGE_NAMES", "web-*=Web")], &[]).load().unwrap();
+        assert!(config.unused.is_empty());
+        let shown = format!("{:?}", config.edge.unwrap());
+        assert!(shown.contains("status.example") && !shown.contains("0123456789"), "{shown}");
+        assert!(problems_of(&sources(&[url, machines], &[])).contains("edge.token is not"));
+        assert!(problems_of(&sources(&[url, token], &[])).contains("edge.machines is empty"));
+        let short = problems_of(&sources(&[url, ("EDGE_TOKEN", "hunter2"), machines], &[]));
+        assert!(short.contains("at least 16") && !short.contains("hunter2"), "{short}");
+        let open = [("EDGE_URL", "ws://status.example"), token, machines];
+        assert!(problems_of(&sources(&open, &[])).contains("without encryption"));
+        let print = sources(&[url, token], &[]).settings().unwrap().print();
+        assert!(!print.contains("0123456789"), "{print}");
     }
 
     #[test]

@@ -15,6 +15,7 @@ const ALIASES: &[(&str, &str)] = &[
     ("REDIS_URL", "redis.url"),
     ("TIMESCALE_URL", "timescale.url"),
     ("EDGE_URL", "edge.url"),
+    ("EDGE_TOKEN", "edge.token"),
 ];
 
 /// Variable and key, the winning variable of a key first.

@@ -46,11 +46,13 @@ pub struct Config {
     /// None: Redis is not used.
     pub redis: Option<RedisConfig>,
     pub web: WebSettings,
+    /// None: nothing is published.
+    pub edge: Option<edge::publish::Settings>,
     /// Between two synthetic transactions; none while they are off.
     pub synthetic_every: Option<Duration>,
     /// Its hub is not known yet: it is this one.
     pub collector: collector::Settings,
-    /// Keys that are set but that this program does not use, or not yet.
+    /// Keys that are set but that this program does not use.
     pub unused: Vec<&'static str>,
 }
 
@@ -113,6 +115,7 @@ impl Config {
             collectors_interval: settings.duration("ingest.collectors_interval", Duration::ZERO..=HOUR),
             redis: redis(settings, &data_dir),
             web: web(settings, http_address),
+            edge: super::edge::edge(settings),
             synthetic_every: synthetic(settings),
             collector: collector(settings, &data_dir),
             unused: unused(settings),
@@ -355,9 +358,9 @@ fn tags(settings: &mut Settings) -> BTreeMap<String, String> {
     tags
 }
 
-/// Services of later releases, and what has no meaning inside `sysmonstm up`.
+/// What has no meaning inside `sysmonstm up`.
 fn unused(settings: &mut Settings) -> Vec<&'static str> {
-    let used = ["redis.url", "timescale.url"];
+    let used = ["redis.url", "timescale.url", "edge.url", "edge.token"];
     let keys = super::OPTIONAL.iter().copied().filter(|key| !used.contains(key));
     keys.filter(|key| settings.optional_text(key).is_some()).collect()
 }
