@@ -29,8 +29,11 @@
 
   function short(value) {
     const size = Math.abs(value);
-    return size >= 10 || size === 0 ? value.toFixed(0) : value.toFixed(1);
+    return size >= 10 || size === 0 ? whole(value) : tenths(value).toFixed(1);
   }
+
+  const whole = (value) => Math.round(value).toFixed(0);
+  const tenths = (value) => Math.round(value * 10) / 10;
 
   function bytes(value) {
     let at = 0;
@@ -43,11 +46,11 @@
 
   function seconds(value) {
     const size = Math.abs(value);
-    if (size < 1) return `${(value * 1000).toFixed(0)} ms`;
-    if (size < 120) return `${value.toFixed(0)} s`;
-    if (size < 7200) return `${(value / 60).toFixed(0)} min`;
-    if (size < 172800) return `${(value / 3600).toFixed(0)} h`;
-    return `${(value / 86400).toFixed(0)} d`;
+    if (size < 1) return `${whole(value * 1000)} ms`;
+    if (size < 120) return `${whole(value)} s`;
+    if (size < 7200) return `${whole(value / 60)} min`;
+    if (size < 172800) return `${whole(value / 3600)} h`;
+    return `${whole(value / 86400)} d`;
   }
 
   function format(kind, value) {
@@ -91,7 +94,7 @@
         return;
       }
       const x = (first + index) * STEP;
-      const y = Math.min(HEIGHT, Math.max(0, HEIGHT - MARGIN - (value * (HEIGHT - 2 * MARGIN)) / top)).toFixed(1);
+      const y = tenths(Math.min(HEIGHT, Math.max(0, HEIGHT - MARGIN - (value * (HEIGHT - 2 * MARGIN)) / top))).toFixed(1);
       line += before ? `L${x} ${y}` : `M${x} ${y}h0`;
       area += before ? `L${x} ${y}` : `M${x} ${HEIGHT}V${y}`;
       before = true;
@@ -112,7 +115,7 @@
       setText(section.querySelector('.value'), text);
       const gauge = section.querySelector('.gauge');
       if (gauge === null) return;
-      const share = Math.min(1, Math.max(0, value ?? 0)) * 100;
+      const share = tenths(Math.min(1, Math.max(0, value ?? 0)) * 100);
       set(gauge, 'data-level', share >= 90 ? 'high' : share >= 75 ? 'raised' : 'calm');
       set(gauge, 'aria-label', `${label} ${text}`);
       set(gauge.querySelector('.part'), 'width', share.toFixed(1));

@@ -56,7 +56,7 @@ fn between(kind: Kind, low: f64, high: f64) -> String {
 pub(super) fn paths(kind: Kind, points: &[Option<f64>]) -> (String, String) {
     let (mut line, mut area) = (String::new(), String::new());
     let Some((_, high)) = range(points) else { return (line, area) };
-    let scale = (HEIGHT - 2.0 * MARGIN) / top(kind, high);
+    let top = top(kind, high);
     let first = CHART_POINTS - points.len().min(CHART_POINTS);
     let mut before = None;
     for (index, point) in points.iter().enumerate() {
@@ -65,7 +65,7 @@ pub(super) fn paths(kind: Kind, points: &[Option<f64>]) -> (String, String) {
             close(&mut area, before.take());
             continue;
         };
-        let y = (HEIGHT - MARGIN - value * scale).clamp(0.0, HEIGHT);
+        let y = format::tenths((HEIGHT - MARGIN - (value * (HEIGHT - 2.0 * MARGIN)) / top).clamp(0.0, HEIGHT));
         match before {
             None => {
                 // A point alone has a stroke too, by its round ends.

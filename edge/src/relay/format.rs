@@ -25,7 +25,17 @@ pub(super) fn value(kind: Kind, value: Option<f64>) -> String {
 /// About three digits.
 fn short(value: f64) -> String {
     let size = value.abs();
-    if size >= 10.0 || size == 0.0 { format!("{value:.0}") } else { format!("{value:.1}") }
+    if size >= 10.0 || size == 0.0 { whole(value) } else { format!("{:.1}", tenths(value)) }
+}
+
+/// To one digit behind the point, halves up.
+pub(super) fn tenths(value: f64) -> f64 {
+    (value * 10.0).round() / 10.0
+}
+
+/// Halves go up, as in a script: formatting alone would send them to the even neighbour.
+fn whole(value: f64) -> String {
+    format!("{:.0}", value.round())
 }
 
 fn bytes(value: f64) -> String {
@@ -41,15 +51,15 @@ fn bytes(value: f64) -> String {
 pub(super) fn seconds(value: f64) -> String {
     let size = value.abs();
     if size < 1.0 {
-        format!("{:.0} ms", value * 1e3)
+        format!("{} ms", whole(value * 1e3))
     } else if size < 2.0 * MINUTE_S {
-        format!("{value:.0} s")
+        format!("{} s", whole(value))
     } else if size < 2.0 * HOUR_S {
-        format!("{:.0} min", value / MINUTE_S)
+        format!("{} min", whole(value / MINUTE_S))
     } else if size < 2.0 * DAY_S {
-        format!("{:.0} h", value / HOUR_S)
+        format!("{} h", whole(value / HOUR_S))
     } else {
-        format!("{:.0} d", value / DAY_S)
+        format!("{} d", whole(value / DAY_S))
     }
 }
 
@@ -69,6 +79,7 @@ mod tests {
         for (kind, given, text) in [
             (Kind::Ratio, 0.123_4, "12 %"),
             (Kind::Ratio, 0.034, "3.4 %"),
+            (Kind::Ratio, 0.245, "25 %"),
             (Kind::Ratio, 0.0, "0 %"),
             (Kind::Number, 0.72, "0.7"),
             (Kind::Bytes, 1_536.0, "1.5 KiB"),

@@ -192,7 +192,7 @@ fn metric(out: &mut String, column: &Column, value: Option<f64>, points: &[Optio
     let shown = format::value(column.kind, value);
     write!(out, "<section class=\"metric\">\n<h3>{label}</h3>\n<p class=\"value\">{shown}</p>\n").expect(INFALLIBLE);
     if column.kind == Kind::Ratio {
-        let share = value.unwrap_or(0.0).clamp(0.0, 1.0) * 100.0;
+        let share = format::tenths(value.unwrap_or(0.0).clamp(0.0, 1.0) * 100.0);
         let level = level(share);
         writeln!(
             out,
