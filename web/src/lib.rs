@@ -36,6 +36,7 @@ pub use graph::{
 };
 pub use host::HostPolicy;
 pub use html::Escaped;
+pub use live::handshake::Opening;
 pub use serve::{Connections, Peer, serve, serve_starting};
 pub use starting::{ReplayView, StartProgress, Starting};
 pub use state::{

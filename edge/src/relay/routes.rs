@@ -3,19 +3,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use axum::extract::ws::WebSocketUpgrade;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use axum::{Extension, Router};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use hyper_util::rt::TokioIo;
 use serde::Serialize;
 use tokio::time::timeout;
-use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
-use web::{Peer, Problem};
+use web::{Opening, Peer, Problem};
 
 use super::crowd::Refusal;
 use super::page::{ASSETS, Asset};
@@ -161,14 +160,13 @@ fn file(asset: &'static Asset) -> Response {
     ([(header::CONTENT_TYPE, media), (header::CACHE_CONTROL, FOR_EVER)], asset.text).into_response()
 }
 
-async fn watch(State(relay): State<Arc<Relay>>, mut request: Request) -> Result<Response, Problem> {
-    let Some(accept) = accept_of(request.headers()) else {
-        let detail = "this path speaks WebSocket (version 13) only; docs/EDGE.md describes it";
-        return Err(Problem::new(StatusCode::UPGRADE_REQUIRED, "upgrade_required", detail));
-    };
-    let Client(client) = *request.extensions().get().expect("the guard names the client");
+async fn watch(
+    State(relay): State<Arc<Relay>>,
+    Extension(Client(client)): Extension<Client>,
+    opening: Opening,
+) -> Result<Response, Problem> {
     let seat = relay.crowd.viewer(client).map_err(|refusal| refuse(&relay, refusal))?;
-    let upgrade = hyper::upgrade::on(&mut request);
+    let (response, upgrade) = opening.accept_bare();
     let conversing = Arc::clone(&relay);
     relay.spawn(async move {
         // A connection that breaks before its upgrade takes the seat with it.
@@ -176,24 +174,7 @@ async fn watch(State(relay): State<Arc<Relay>>, mut request: Request) -> Result<
             viewer::converse(TokioIo::new(stream), conversing, seat).await;
         }
     });
-    let headers = [
-        (header::CONNECTION, HeaderValue::from_static("upgrade")),
-        (header::UPGRADE, HeaderValue::from_static("websocket")),
-        (header::SEC_WEBSOCKET_ACCEPT, accept),
-    ];
-    Ok((StatusCode::SWITCHING_PROTOCOLS, headers).into_response())
-}
-
-/// The answer to a WebSocket's handshake; none when it is no such request.
-fn accept_of(headers: &HeaderMap) -> Option<HeaderValue> {
-    let lists = |name: HeaderName, wanted: &str| {
-        let texts = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
-        texts.flat_map(|text| text.split(',')).any(|item| item.trim().eq_ignore_ascii_case(wanted))
-    };
-    let is_asked = lists(header::CONNECTION, "upgrade") && lists(header::UPGRADE, "websocket");
-    let is_spoken = headers.get(header::SEC_WEBSOCKET_VERSION).is_some_and(|version| version == "13");
-    let key = headers.get(header::SEC_WEBSOCKET_KEY).filter(|_| is_asked && is_spoken)?;
-    HeaderValue::from_str(&derive_accept_key(key.as_bytes())).ok()
+    Ok(response)
 }
 
 async fn publish(

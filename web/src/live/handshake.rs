@@ -22,7 +22,7 @@ const READ_BUFFER_BYTES: usize = 2 * 1024;
 pub(crate) type Socket = WebSocketStream<TokioIo<Upgraded>>;
 
 /// A client that asks for a WebSocket and may have one.
-pub(crate) struct Opening {
+pub struct Opening {
     accept: HeaderValue,
     upgrade: OnUpgrade,
 }
@@ -44,16 +44,22 @@ impl<S: Sync> FromRequestParts<S> for Opening {
 }
 
 impl Opening {
-    /// The answer, and the socket that is there once it has been sent.
-    pub(crate) fn accept(self) -> (Response, impl Future<Output = Result<Socket, hyper::Error>> + Send) {
+    /// The answer, and the bare connection that is there once it has been sent.
+    #[must_use]
+    pub fn accept_bare(self) -> (Response, OnUpgrade) {
         let headers = [
             (header::CONNECTION, HeaderValue::from_static("upgrade")),
             (header::UPGRADE, HeaderValue::from_static("websocket")),
             (header::SEC_WEBSOCKET_ACCEPT, self.accept),
         ];
-        let response = (StatusCode::SWITCHING_PROTOCOLS, headers).into_response();
+        ((StatusCode::SWITCHING_PROTOCOLS, headers).into_response(), self.upgrade)
+    }
+
+    /// The answer, and the socket that is there once it has been sent.
+    pub(crate) fn accept(self) -> (Response, impl Future<Output = Result<Socket, hyper::Error>> + Send) {
+        let (response, upgrade) = self.accept_bare();
         let opened = async move {
-            let connection = TokioIo::new(self.upgrade.await?);
+            let connection = TokioIo::new(upgrade.await?);
             Ok(WebSocketStream::from_raw_socket(connection, Role::Server, Some(limits())).await)
         };
         (response, opened)
