@@ -35,7 +35,17 @@ const KINDS: [(&str, u32, &str, f64); 13] = [
     ("system.uptime", 1, "", 1.0),
 ];
 const STEP: f64 = 1.0 / 1_024.0;
+const MOUNTS: [&str; 8] = ["/", "/var", "/home", "/srv", "/opt", "/data", "/backup", "/boot"];
 const ROLES: [&str; 4] = ["web", "db", "cache", "batch"];
+
+/// What a host would call its `number`th of these.
+fn label_value(label: &str, number: u32) -> String {
+    match label {
+        "mountpoint" => MOUNTS.get(number as usize).map_or_else(|| format!("/mnt/{number}"), |&mount| mount.to_owned()),
+        "device" => format!("eth{number}"),
+        _ => number.to_string(),
+    }
+}
 
 /// A fleet of hosts.
 #[derive(Debug, Clone)]
@@ -59,8 +69,8 @@ impl Machines {
             KINDS.iter().flat_map(|(metric, count, label, step)| (0..*count).map(move |n| (*metric, n, *label, *step)));
         let further = (0..).map(|n| ("synthetic.value", n, "number", STEP));
         for (metric, number, label, step) in kinds.chain(further).take(series.saturating_sub(2)) {
-            let number = number.to_string();
-            let labels = if label.is_empty() { Labels::none() } else { Labels::parse([(label, number.as_str())])? };
+            let value = label_value(label, number);
+            let labels = if label.is_empty() { Labels::none() } else { Labels::parse([(label, value.as_str())])? };
             keys.push(SeriesKey::parse(metric, labels)?);
             steps.push(step);
         }
