@@ -66,7 +66,7 @@ const step = (seq: number): Message => ({ type: 'update', seq, time: 17637000600
 const said = (page: Page): Promise<string[]> =>
   page.locator('body').evaluate((body) => {
     const clone = body.cloneNode(true) as Element;
-    clone.querySelector('.age')?.remove();
+    for (const aged of clone.querySelectorAll('.age, .banner')) aged.remove();
     const words = (clone.textContent ?? '').split(/\s+/).filter((word) => word !== '');
     const drawn = Array.from(clone.querySelectorAll('svg, path, rect')).map((shape) => ['aria-label', 'd', 'width', 'data-level'].map((name) => shape.getAttribute(name)).join('|'));
     return [document.title, ...words, ...drawn];
