@@ -252,6 +252,31 @@ async fn each_tier_keeps_what_its_retention_says() {
     );
 }
 
+/// The fleet's latest minute is asked for all day long, and is always newer than the statistics.
+#[tokio::test]
+async fn the_planner_knows_how_many_rows_the_newest_minute_has() {
+    let mut store = Store::new().await;
+    let fleet: Vec<_> = (0..100).map(|number| roster(&format!("web-{number}"), 20)).collect();
+    let minute = |t: u64| -> Vec<Output> {
+        let start = at(99_960 + 60 * i64::try_from(t).unwrap());
+        fleet.iter().map(|roster| Output::Minute(window(roster, Width::Minute, start, t, 0.5))).collect()
+    };
+    for t in 1..=4 {
+        store.write(t, minute(t)).await.unwrap();
+    }
+    let partitions = "FROM pg_attribute JOIN pg_inherits ON inhrelid = attrelid WHERE attname = 'time' \
+                      AND inhparent IN ('minute_aggregates'::regclass, 'hour_aggregates'::regclass)";
+    assert_eq!(store.number(&format!("SELECT count(*) {partitions} AND attstattarget <> 1")).await, 0);
+    assert!(10 < store.number(&format!("SELECT count(*) {partitions}")).await);
+    store.sql("ANALYZE machines; ANALYZE series; ANALYZE minute_aggregates").await;
+    store.write(5, minute(5)).await.unwrap();
+    let newest = "SELECT machine, avg, max FROM minute WHERE metric = 'm1' AND time = (to_timestamp(99960 + 300))";
+    assert_eq!(store.number(&format!("SELECT count(*) FROM ({newest}) AS of_fleet")).await, 100);
+    let plan = store.json(&format!("EXPLAIN (FORMAT json) {newest}")).await;
+    let expected = plan[0]["Plan"]["Plan Rows"].as_u64().unwrap();
+    assert!((30..=300).contains(&expected), "{plan:#}");
+}
+
 #[tokio::test]
 async fn partitions_are_made_ahead_dropped_behind_and_take_over_what_came_before_them() {
     let mut store = Store::new().await;

@@ -4,7 +4,7 @@ use super::error::Failure;
 use super::session::Session;
 
 /// Applied in order, each in both its variants; `schema_migrations` says which ones a database has.
-const MIGRATIONS: [Migration; 5] = [
+const MIGRATIONS: [Migration; 6] = [
     Migration::same("names", include_str!("../../../sql/migrations/0001_names.sql")),
     Migration {
         name: "tiers",
@@ -14,6 +14,7 @@ const MIGRATIONS: [Migration; 5] = [
     Migration::same("views", include_str!("../../../sql/migrations/0003_views.sql")),
     Migration::same("resolution", include_str!("../../../sql/migrations/0004_resolution.sql")),
     Migration::same("resend", include_str!("../../../sql/migrations/0005_resend.sql")),
+    Migration::same("statistics", include_str!("../../../sql/migrations/0006_statistics.sql")),
 ];
 
 /// First half of the lock's key; the second half is the schema's name.

@@ -115,6 +115,19 @@ impl Store {
         self.client.query_one(query, &[]).await.unwrap().get(0)
     }
 
+    /// What the server answers as JSON.
+    pub(crate) async fn json(&self, query: &str) -> serde_json::Value {
+        let answer = self.client.simple_query(query).await.unwrap();
+        let text: String = answer
+            .iter()
+            .filter_map(|message| match message {
+                tokio_postgres::SimpleQueryMessage::Row(row) => row.get(0),
+                _ => None,
+            })
+            .collect();
+        serde_json::from_str(&text).unwrap()
+    }
+
     pub(crate) async fn number(&self, query: &str) -> i64 {
         self.client.query_one(query, &[]).await.unwrap().get(0)
     }
