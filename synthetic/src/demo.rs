@@ -7,11 +7,13 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use runtime::clock::{SharedClock, SystemClock};
 use rusqlite::Connection;
+use serde_json::Value;
 use tokio::time::sleep;
 
 use crate::domain::Domain;
 use crate::domain::machines::Machines;
 use crate::domain::payments::Payments;
+use crate::http::Hub;
 use crate::plan::Faults;
 use crate::progress::say;
 use crate::run::{Course, Fleet, Left, Load};
@@ -47,8 +49,23 @@ pub(crate) async fn play(hub: &str, grpc: &str, data_dir: Option<&Path>) -> Resu
         }
     }
     let (shop, processors) = ended?;
-    say("the end\n");
+    say(&ending(hub).await);
     Ok(Left { unacknowledged: shop.unacknowledged + processors.unacknowledged, truth: None })
+}
+
+/// How the story ended, by the hub's own word.
+async fn ending(hub: &str) -> String {
+    let hub = Hub::at(hub);
+    let asked = tokio::task::spawn_blocking(move || hub.get("/api/v1/alerts?limit=1000")).await;
+    let Ok(Ok(answer)) = asked else {
+        return "the end; the hub does not say which alerts are left\n".to_owned();
+    };
+    let alerts = answer["alerts"].as_array().map_or(&[][..], Vec::as_slice);
+    let ours = |alert: &&Value| alert["rule"].as_str().is_some_and(|rule| rule.starts_with("demo-"));
+    match alerts.iter().filter(ours).count() {
+        0 => "the end: every alert of the story has resolved\n".to_owned(),
+        left => format!("the end; alerts of the story that still fire: {left}\n"),
+    }
 }
 
 fn course(grpc: &str, domain: Arc<dyn Domain>, size: (u32, u64), clock: &SharedClock) -> Result<Arc<Course>> {
