@@ -24,6 +24,7 @@ pub mod series;
 pub mod silence;
 pub mod synthetic;
 pub mod time;
+pub mod verdict;
 pub mod window;
 
 pub use aggregate::{Aggregate, Aggregates};
@@ -44,4 +45,5 @@ pub use rule::{Rule, RuleSet, Severity};
 pub use series::{Labels, SeriesKey};
 pub use silence::{Silence, SilenceSet};
 pub use time::{LogicalTime, Timestamp};
+pub use verdict::{Phase, Turn};
 pub use window::{Width, Window};

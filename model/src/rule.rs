@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::catalogue::ALIASES;
 use crate::group::{GROUP_BY_MAX, GroupBy};
 use crate::ids::MachineId;
 use crate::series::Labels;
@@ -108,6 +109,16 @@ pub struct Rule {
     pub summary: String,
 }
 
+/// What is wrong with a rule.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Fault {
+    /// Of `Rule`.
+    pub field: &'static str,
+    /// A sentence that says what to do.
+    #[serde(rename = "detail")]
+    pub said: String,
+}
+
 fn yes() -> bool {
     true
 }
@@ -134,22 +145,45 @@ impl Rule {
         machine_matches && self.labels.iter().all(|(n, p)| labels.get(n).is_some_and(|v| glob(p, v)))
     }
 
+    /// A rule on an older metric name, as one on the name it stands for.
+    #[must_use]
+    pub fn in_base_units(mut self) -> Self {
+        if let Some(alias) = ALIASES.iter().find(|alias| alias.name == self.metric) {
+            self.metric = alias.metric.to_owned();
+            // By the same multiplication as the samples, so that a value at the threshold is still at it; a number of samples has no unit.
+            if self.input != Input::MinuteCount {
+                self.threshold *= alias.scale;
+                self.clear = self.clear.map(|clear| clear * alias.scale);
+            }
+        }
+        self
+    }
+
     /// Every problem of the rule, each a sentence that says what to do.
     pub fn problems(&self) -> Vec<String> {
-        let mut problems = Vec::new();
+        self.faults().into_iter().map(|fault| fault.said).collect()
+    }
+
+    /// Every problem, each with the field that it is about.
+    pub fn faults(&self) -> Vec<Fault> {
+        let mut faults = Vec::new();
         let name_is_fine = !self.name.is_empty()
             && self.name.len() <= 64
             && self.name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_');
-        let mut check = |holds: bool, problem: String| {
+        let mut check = |field: &'static str, holds: bool, said: String| {
             if !holds {
-                problems.push(problem);
+                faults.push(Fault { field, said });
             }
         };
-        check(name_is_fine, format!("rule name {:?}: use 1 to 64 of a-z 0-9 - _", self.name));
+        check("name", name_is_fine, format!("rule name {:?}: use 1 to 64 of a-z 0-9 - _", self.name));
         let advice = "machine-down is the hub's own alert for a silent machine: call the rule something else";
-        check(self.name != MACHINE_DOWN, format!("rule {}: {advice}", self.name));
-        check(!self.metric.is_empty(), format!("rule {}: name a metric", self.name));
-        check(self.threshold.is_finite(), format!("rule {}: the threshold must be a finite number", self.name));
+        check("name", self.name != MACHINE_DOWN, format!("rule {}: {advice}", self.name));
+        check("metric", !self.metric.is_empty(), format!("rule {}: name a metric", self.name));
+        check(
+            "threshold",
+            self.threshold.is_finite(),
+            format!("rule {}: the threshold must be a finite number", self.name),
+        );
         if let Some(clear) = self.clear {
             let is_inside = match self.operator {
                 Operator::Gt | Operator::Gte => clear <= self.threshold,
@@ -158,14 +192,19 @@ impl Rule {
             };
             let wanted = "below it for gt and gte, above it for lt and lte, absent for eq and ne";
             check(
+                "clear",
                 is_inside,
                 format!("rule {}: `clear` must lie on the calm side of the threshold: {wanted}", self.name),
             );
         }
-        check(self.for_s <= 7 * 86_400, format!("rule {}: `for` is at most 7 days", self.name));
+        check("for_s", self.for_s <= 7 * 86_400, format!("rule {}: `for` is at most 7 days", self.name));
         let names: BTreeSet<&GroupBy> = self.group_by.iter().collect();
         let is_inside = names.len() == self.group_by.len() && names.len() <= GROUP_BY_MAX;
-        check(is_inside, format!("rule {}: `group_by` has at most {GROUP_BY_MAX} names, each once", self.name));
+        check(
+            "group_by",
+            is_inside,
+            format!("rule {}: `group_by` has at most {GROUP_BY_MAX} names, each once", self.name),
+        );
         if let Some(no_data_s) = self.no_data_s {
             let (least, why) = match self.input {
                 Input::Sample => (NO_DATA_S_MIN, "a collector's tick is 5 s by default"),
@@ -174,9 +213,9 @@ impl Rule {
                 }
             };
             let is_inside = (least..=7 * 86_400).contains(&no_data_s);
-            check(is_inside, format!("rule {}: `no_data` is {least} s to 7 days: {why}", self.name));
+            check("no_data_s", is_inside, format!("rule {}: `no_data` is {least} s to 7 days: {why}", self.name));
         }
-        problems
+        faults
     }
 }
 

@@ -3,6 +3,7 @@
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 use model::query::QueryError;
+use model::rule::Fault;
 
 /// Seconds after which a client may try again what is unavailable just now.
 const RETRY_AFTER_S: u32 = 5;
@@ -16,6 +17,8 @@ pub struct Problem {
     /// For a person.
     pub detail: String,
     pub retry_after_s: Option<u32>,
+    /// What is wrong with which field of the body.
+    pub faults: Vec<Fault>,
 }
 
 #[derive(serde::Serialize)]
@@ -25,11 +28,13 @@ struct Document<'a> {
     status: u16,
     code: &'static str,
     detail: &'a str,
+    #[serde(skip_serializing_if = "<[Fault]>::is_empty")]
+    errors: &'a [Fault],
 }
 
 impl Problem {
     pub fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
-        Self { status, code, detail: detail.into(), retry_after_s: None }
+        Self { status, code, detail: detail.into(), retry_after_s: None, faults: Vec::new() }
     }
 
     pub(crate) fn bad_query(detail: impl Into<String>) -> Self {
@@ -38,6 +43,12 @@ impl Problem {
 
     pub fn not_found(code: &'static str, detail: impl Into<String>) -> Self {
         Self::new(StatusCode::NOT_FOUND, code, detail)
+    }
+
+    /// A rule that makes no sense, with everything that is wrong with it.
+    pub(crate) fn invalid_rule(faults: Vec<Fault>) -> Self {
+        let said: Vec<&str> = faults.iter().map(|fault| fault.said.as_str()).collect();
+        Self { faults: faults.clone(), ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_rule", said.join("; ")) }
     }
 
     /// Worth another try in a few seconds.
@@ -70,6 +81,7 @@ impl IntoResponse for Problem {
             status: self.status.as_u16(),
             code: self.code,
             detail: &self.detail,
+            errors: &self.faults,
         };
         let body = serde_json::to_vec(&document).expect("plain data serializes");
         let media = HeaderValue::from_static("application/problem+json");

@@ -23,6 +23,7 @@ mod stall;
 mod starting;
 mod state;
 mod tier;
+mod trial;
 
 use std::sync::Arc;
 

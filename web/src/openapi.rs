@@ -160,6 +160,16 @@ const WRITES: &[Write] = &[
         problems: &["400", "403", "409", "413", "415", "422", "500", "503"],
     },
     Write {
+        path: "/api/v1/rules/preview",
+        method: "post",
+        summary: "What a rule would have done in the last 24 hours; changes nothing",
+        params: &[],
+        takes: Some("NewRule"),
+        answers: Some("RulePreview"),
+        status: "200",
+        problems: &["400", "403", "413", "415", "422", "500", "503", "504"],
+    },
+    Write {
         path: "/api/v1/rules/{name}",
         method: "put",
         summary: "Replace a rule of the hub's own whole",

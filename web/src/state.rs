@@ -137,11 +137,16 @@ pub struct QueueView {
     pub shed: u64,
 }
 
+/// Previews of rules under way.
+const PREVIEWS_MAX: usize = 2;
+
 /// What every handler gets.
 pub(crate) struct Shared {
     pub(crate) app: AppState,
     pub(crate) live: Live,
     pub(crate) history_permits: Semaphore,
+    /// A preview reads a day of many machines: two of them leave room for everybody else's queries.
+    pub(crate) preview_permits: Semaphore,
 }
 
 impl Default for WebSettings {
@@ -180,6 +185,7 @@ impl Shared {
         Arc::new(Self {
             live: Live::new(app.settings.clients_max, &app.metrics),
             history_permits: Semaphore::new(app.settings.history_queries_max.max(1)),
+            preview_permits: Semaphore::new(PREVIEWS_MAX),
             app,
         })
     }

@@ -138,7 +138,7 @@ fn refuse(relay: &Relay, refusal: Refusal) -> Problem {
             (StatusCode::SERVICE_UNAVAILABLE, String::from("too many are asking just now; try again in a moment"))
         }
     };
-    Problem { status, code: refusal.as_str(), detail, retry_after_s: Some(5) }
+    Problem { retry_after_s: Some(5), ..Problem::new(status, refusal.as_str(), detail) }
 }
 
 async fn page(State(relay): State<Arc<Relay>>) -> Response {

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::time::Duration;
 
-use model::catalogue::{ALIASES, METRICS};
+use model::catalogue::METRICS;
 use model::rule::{Input, Operator, Rule, Severity};
 use model::{Catalogue, GroupBy};
 use runtime::config::format_duration;
@@ -154,7 +154,7 @@ fn read_rule(table: &mut RuleTable<'_, '_>) -> Option<Rule> {
         threshold: threshold?,
         severity: severity?,
     };
-    let rule = in_base_units(rule);
+    let rule = rule.in_base_units();
     for problem in rule.problems() {
         table.notes.problem(Some(table.span.clone()), problem);
     }
@@ -165,19 +165,6 @@ fn read_rule(table: &mut RuleTable<'_, '_>) -> Option<Rule> {
         table.notes.warning(Some(span), message);
     }
     (table.notes.problems.len() == problems_before).then_some(rule)
-}
-
-/// A rule on an older metric name, as one on the name it stands for.
-pub(super) fn in_base_units(mut rule: Rule) -> Rule {
-    if let Some(alias) = ALIASES.iter().find(|alias| alias.name == rule.metric) {
-        rule.metric = alias.metric.to_owned();
-        // By the same multiplication as the samples, so that a value at the threshold is still at it; a number of samples has no unit.
-        if rule.input != Input::MinuteCount {
-            rule.threshold *= alias.scale;
-            rule.clear = rule.clear.map(|clear| clear * alias.scale);
-        }
-    }
-    rule
 }
 
 /// Writes rules as a file that `parse` reads back. What has its default is left out.

@@ -12,7 +12,7 @@ use model::command::{RuleChange, RuleError};
 use model::rule::{Rule, RuleSet};
 
 use super::LoadError;
-use super::file::{FILE_BYTES_MAX, RULES_MAX, in_base_units};
+use super::file::{FILE_BYTES_MAX, RULES_MAX};
 use crate::config::Config;
 
 const FILE_NAME: &str = "rules.json";
@@ -63,7 +63,7 @@ impl OwnRules {
             RuleChange::Create(_) if is_known => return Err(RuleError::Exists(name)),
             RuleChange::Update(_) | RuleChange::Delete(_) if !is_known => return Err(RuleError::NotFound(name)),
             RuleChange::Create(rule) | RuleChange::Update(rule) => {
-                let rule = in_base_units(rule);
+                let rule = rule.in_base_units();
                 let problems = rule.problems();
                 if !problems.is_empty() {
                     return Err(RuleError::Invalid(problems));

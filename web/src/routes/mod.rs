@@ -14,6 +14,7 @@ mod machines;
 mod metrics;
 mod openapi;
 mod pipeline;
+mod preview;
 mod rule_body;
 mod rules;
 mod silences;
@@ -38,7 +39,8 @@ use crate::state::Shared;
 const SYNTHETIC: &[(&str, bool)] = &[("hide", false), ("show", true)];
 
 /// Addresses of the dashboard's screens: one page serves them all.
-pub(crate) const SCREENS: &[&str] = &["/", "/machines/{id}", "/alerts", "/rules", "/pipeline", "/compare", "/settings"];
+pub(crate) const SCREENS: &[&str] =
+    &["/", "/machines/{id}", "/alerts", "/rules", "/rules/{name}", "/pipeline", "/compare", "/settings"];
 
 pub(crate) fn all() -> Router<Arc<Shared>> {
     let api = Router::new()
@@ -55,7 +57,11 @@ pub(crate) fn all() -> Router<Arc<Shared>> {
         .route("/api/v1/alerts/groups", get(alerts::groups))
         .route("/api/v1/alerts/history", get(alerts::history))
         .route("/api/v1/rules", get(rules::list).post(rules::create))
-        .route("/api/v1/rules/{name}", get(rules::one).put(rules::update).delete(rules::delete))
+        .route(
+            "/api/v1/rules/{name}",
+            // A path of its own would hide a rule that is called `preview`.
+            get(rules::one).put(rules::update).delete(rules::delete).post(preview::preview),
+        )
         .route("/api/v1/silences", get(silences::list).post(silences::create))
         .route("/api/v1/silences/{silence}", get(silences::one).delete(silences::end))
         .route("/api/v1/dead-letters", get(dead_letters::list))
@@ -98,6 +104,20 @@ impl<S: Send + Sync> FromRequestParts<S> for OfMachine {
         match MachineId::parse(&named) {
             Ok(id) => Ok(Self(id)),
             Err(invalid) => Err(Problem::not_found("unknown_machine", invalid.to_string())),
+        }
+    }
+}
+
+/// What else a path names: a rule, a silence.
+struct Named(String);
+
+impl<S: Send + Sync> FromRequestParts<S> for Named {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        match Path::<String>::from_request_parts(parts, state).await {
+            Ok(Path(name)) => Ok(Self(name)),
+            Err(_not_text) => Err(Problem::bad_query("the path is not valid UTF-8")),
         }
     }
 }

@@ -59,8 +59,21 @@ impl Sent {
                 return Err(bad_body("a rule keeps its name; create one of the new name and delete the old one"));
             }
         }
-        serde_json::from_value(Value::Object(self.0)).map_err(|error| bad_body(format!("this is not a rule: {error}")))
+        self.read("rule")
     }
+
+    /// A rule that is only tried out, and so may have no name yet.
+    pub(super) fn unnamed_rule(mut self) -> Result<Rule, Problem> {
+        self.0.entry("name").or_insert_with(|| "preview".into());
+        self.rule(None)
+    }
+}
+
+/// The rule in base units, or everything that is wrong with it.
+pub(super) fn checked(rule: Rule) -> Result<Rule, Problem> {
+    let rule = rule.in_base_units();
+    let faults = rule.faults();
+    if faults.is_empty() { Ok(rule) } else { Err(Problem::invalid_rule(faults)) }
 }
 
 fn is_json(headers: &HeaderMap) -> bool {

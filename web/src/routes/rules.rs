@@ -2,16 +2,15 @@
 
 use std::sync::Arc;
 
-use axum::extract::{FromRequestParts, Path, State};
+use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use http::request::Parts;
 use http::{HeaderMap, StatusCode, Uri};
 use model::RuleSet;
 use model::command::{RuleChange, RuleError, RuleSource};
 use serde::Serialize;
 
-use super::json;
-use super::rule_body::Sent;
+use super::rule_body::{Sent, checked};
+use super::{Named, json};
 use crate::error::Problem;
 use crate::params::{LIMIT_MAX, Params, next_offset};
 use crate::shapes::rule::RuleShape;
@@ -22,20 +21,6 @@ struct Page<'a> {
     rules: Vec<RuleShape<'a>>,
     next: Option<String>,
     version: u64,
-}
-
-/// The rule that a path names.
-pub(super) struct Named(String);
-
-impl<S: Send + Sync> FromRequestParts<S> for Named {
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        match Path::<String>::from_request_parts(parts, state).await {
-            Ok(Path(name)) => Ok(Self(name)),
-            Err(_not_text) => Err(Problem::bad_query("the path is not valid UTF-8")),
-        }
-    }
 }
 
 pub(super) async fn list(State(shared): State<Arc<Shared>>, uri: Uri) -> Result<Response, Problem> {
@@ -59,7 +44,7 @@ pub(super) async fn one(State(shared): State<Arc<Shared>>, Named(name): Named, u
 
 pub(super) async fn create(State(shared): State<Arc<Shared>>, uri: Uri, sent: Sent) -> Result<Response, Problem> {
     Params::read(&uri, &[])?;
-    let rule = sent.rule(None)?;
+    let rule = checked(sent.rule(None)?)?;
     let name = rule.name.clone();
     let set = shared.app.rules.change(RuleChange::Create(rule)).await?;
     Ok((StatusCode::CREATED, answer(&set, &name, RuleSource::Own)?).into_response())
@@ -72,7 +57,7 @@ pub(super) async fn update(
     sent: Sent,
 ) -> Result<Response, Problem> {
     Params::read(&uri, &[])?;
-    let rule = sent.rule(Some(&name))?;
+    let rule = checked(sent.rule(Some(&name))?)?;
     let set = shared.app.rules.change(RuleChange::Update(rule)).await?;
     answer(&set, &name, RuleSource::Own)
 }

@@ -3,17 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::{FromRequestParts, Path, State};
+use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use http::request::Parts;
 use http::{HeaderMap, StatusCode, Uri};
 use model::Timestamp;
 use model::command::{NewSilence, SilenceChange, SilenceError};
 use model::silence::{Matchers, SilenceState};
 use serde::{Deserialize, Serialize};
 
-use super::json;
 use super::rule_body::{Sent, bad_body};
+use super::{Named, json};
 use crate::error::Problem;
 use crate::params::{LIMIT_MAX, Params, next_offset};
 use crate::shapes::silence::SilenceShape;
@@ -23,20 +22,6 @@ use crate::state::Shared;
 struct Page<'a> {
     silences: Vec<SilenceShape<'a>>,
     next: Option<String>,
-}
-
-/// The silence that a path names.
-pub(super) struct Named(String);
-
-impl<S: Send + Sync> FromRequestParts<S> for Named {
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        match Path::<String>::from_request_parts(parts, state).await {
-            Ok(Path(id)) => Ok(Self(id)),
-            Err(_not_text) => Err(Problem::bad_query("the path is not valid UTF-8")),
-        }
-    }
 }
 
 /// A silence as a client asks for it: an end, or how long from its start.

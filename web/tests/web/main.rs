@@ -17,6 +17,8 @@ mod live;
 #[cfg(test)]
 mod openapi;
 #[cfg(test)]
+mod preview;
+#[cfg(test)]
 mod rest;
 #[cfg(test)]
 mod rules;

@@ -22,11 +22,76 @@ const byId = new Map(machines.map((machine) => [machine.id, machine]));
 const rule = (name, metric, threshold, severity, more = {}) => ({
   name, metric, operator: 'gte', threshold, clear: threshold * 0.95, for_s: 60, no_data_s: null, severity, enabled: true, source: 'file', summary: '', machines: null, tags: null, labels: null, ...more,
 });
-const rules = [
+let rules = [
   rule('cpu-high', 'system.cpu.utilization', 0.9, 'warning'),
   rule('memory-high', 'system.memory.utilization', 0.9, 'warning'),
   rule('disk-almost-full', 'system.filesystem.utilization', 0.95, 'critical'),
 ];
+
+rules.push(rule('queue-idle', 'system.cpu.load_average.1m', 0.1, 'info', { operator: 'lt', clear: null, machines: ['queue-*'], source: 'own', summary: 'a queue does nothing', enabled: false }));
+
+/** A few of the hub's own checks, with their fields; the wording differs. */
+function faults(body) {
+  const found = [];
+  const check = (field, isFine, detail) => isFine || found.push({ field, detail: `rule ${body.name ?? 'preview'}: ${detail}` });
+  check('name', /^[a-z0-9_-]{1,64}$/.test(body.name ?? 'preview'), 'use 1 to 64 of a-z 0-9 - _');
+  check('clear', body.clear === null || (['gt', 'gte'].includes(body.operator) ? body.clear <= body.threshold : body.clear >= body.threshold), '`clear` must lie on the calm side of the threshold');
+  check('no_data_s', body.no_data_s === null || body.no_data_s >= 10, '`no_data` is 10 s to 7 days');
+  return found;
+}
+
+const HOLDS = { gt: (a, b) => a > b, gte: (a, b) => a >= b, lt: (a, b) => a < b, lte: (a, b) => a <= b, eq: (a, b) => a === b, ne: (a, b) => a !== b };
+const glob = (pattern, text) => new RegExp(`^${pattern.replace(/[.+^${}()|[\]\\]/g, '\\$&').replaceAll('*', '.*').replaceAll('?', '.')}$`).test(text);
+
+function preview(body, now) {
+  const [from, to] = [now - 86_400_000, now];
+  const fits = (machine) => (body.machines.length === 0 || body.machines.some((pattern) => glob(pattern, machine.id))) && Object.entries(body.tags).every(([name, pattern]) => glob(pattern, machine.tags[name] ?? ''));
+  const found = machines.filter(fits).flatMap((machine) => history(machine, [body.metric], from, to, 600, now).series.map((series) => ({ machine, series, alerts: [], firing: 0 })));
+  for (const one of found) {
+    let [pending, open] = [null, null];
+    one.series.v.forEach((value, index) => {
+      const at = one.series.t[index];
+      if (open !== null && !HOLDS[body.operator](value, body.clear ?? body.threshold)) {
+        open.resolved = at;
+        one.firing += at - open.since;
+        [pending, open] = [null, null];
+      } else if (open === null && HOLDS[body.operator](value, body.threshold)) {
+        pending ??= at;
+        if (at - pending >= body.for_s * 1000) one.alerts.push((open = { since: at, resolved: null, value, cause: 'threshold' }));
+      } else if (open === null) pending = null;
+    });
+    if (open !== null) one.firing += to - open.since;
+  }
+  found.sort((a, b) => b.firing - a.firing || Math.max(...b.series.v) - Math.max(...a.series.v));
+  const firing = found.filter(({ alerts: all }) => all.length > 0);
+  const ids = new Set(found.map(({ machine }) => machine.id));
+  const worst = found[0];
+  return {
+    rule: body.name ?? 'preview', from, to, tier: 'raw', oldest: from, fired: firing.reduce((sum, one) => sum + one.alerts.length, 0),
+    machines: { matching: ids.size, examined: ids.size, fired: new Set(firing.map(({ machine }) => machine.id)).size }, partial: [],
+    listed: firing.slice(0, 20).map((one) => ({ id: one.machine.id, fired: one.alerts.length, firing_s: Math.round(one.firing / 1000) })),
+    worst: worst === undefined ? null : { machine: worst.machine.id, ...worst.series, step_ms: 144_000, alerts: worst.alerts },
+  };
+}
+
+function changeRule(response, method, name, body) {
+  const known = rules.find((one) => one.name === (name ?? body?.name));
+  const refused = body === null ? [] : faults(body);
+  if (refused.length > 0) return json(response, { type: 'about:blank', title: 'Error', status: 422, code: 'invalid_rule', detail: refused.map(({ detail }) => detail).join('; '), errors: refused }, 422);
+  if (name === 'preview' && method === 'POST') return json(response, preview(body, Date.now()));
+  if (known?.source === 'file') return problem(response, 409, 'rule_from_file', `rule ${known.name} comes from the rule file`);
+  if (method === 'POST' && known !== undefined) return problem(response, 409, 'rule_exists', `a rule is called ${known.name} already; update it, or choose another name`);
+  if (method !== 'POST' && known === undefined) return problem(response, 404, 'unknown_rule', `no rule is called ${name}`);
+  rules = rules.filter((one) => one !== known);
+  if (method === 'DELETE') return response.writeHead(204).end();
+  const made = { ...body, name: name ?? body.name, source: 'own' };
+  rules = [...rules, made].sort((a, b) => a.name.localeCompare(b.name));
+  return json(response, made, method === 'POST' ? 201 : 200);
+}
+
+const METRICS = [['system.cpu.utilization', '1', 'CPU'], ['system.memory.utilization', '1', 'Memory'], ['system.filesystem.utilization', '1', 'Disk'], ['system.cpu.load_average.1m', '1', 'Load 1 min'],
+  ['system.memory.available', 'By', 'Memory available'], ['system.network.receive.bytes_rate', 'By/s', 'Network received'], ['system.temperature', 'Cel', 'Temperature'], ['system.uptime', 's', 'Uptime']]
+  .map(([name, unit, display]) => ({ name, unit, kind: 'gauge', display, aliases: [], min: 0, max: null }));
 
 function alert(id, machine, name, state, sinceMinutes, lastedMinutes, value, labels = {}, summary = null) {
   const found = rules.find((one) => one.name === name);
@@ -94,6 +159,8 @@ function groups() {
 async function change(request, response, path) {
   let text = '';
   for await (const chunk of request) text += chunk;
+  const named = /^\/rules(?:\/([^/]+))?$/.exec(path);
+  if (named !== null) return changeRule(response, request.method, named[1], text === '' ? null : JSON.parse(text));
   if (request.method === 'POST' && path === '/silences') {
     const made = { id: `s${silences.length + 1}`, ...JSON.parse(text) };
     silences = [...silences, made];
@@ -165,7 +232,12 @@ function api(response, path, query) {
   if (parts[0] === 'machines' && parts.length > 1) return machineRoute(response, parts.slice(1), query, now);
   if (path === '/machines') return json(response, { machines: machines.map((machine) => describe(machine, now, alerts, false)), next: null });
   if (path === '/fleet/hottest') return json(response, hottest(Number(query.get('k') ?? 10), now));
-  if (path === '/rules') return json(response, { rules });
+  if (path === '/rules') return json(response, { rules, next: null, version: 1 });
+  if (parts[0] === 'rules') {
+    const found = rules.find(({ name }) => name === parts[1]);
+    return found === undefined ? problem(response, 404, 'unknown_rule', `no rule is called ${parts[1]}`) : json(response, found);
+  }
+  if (path === '/metrics') return json(response, { metrics: METRICS, next: null });
   if (path === '/alerts/groups') return json(response, { groups: groups(), next: null });
   if (path === '/alerts') return json(response, { alerts: firing(), next: null });
   if (path === '/alerts/history') {

@@ -1,22 +1,31 @@
 // The REST half of the contract (docs/API.md): requests with a deadline, and errors that say what a person can do.
 
-import type { Alert, AlertGroup, History, Hottest, Machine, NewSilence, Rule } from './protocol.ts';
+import type { Alert, AlertGroup, History, Hottest, Machine, Metric, NewSilence, Rule, RuleBody, RulePreview } from './protocol.ts';
 
 const DEADLINE_MS = 15_000;
 
 export class ApiError extends Error {
   readonly status: number;
+  /** What is wrong with which field of the body. */
+  readonly fields: readonly FieldError[];
 
-  constructor(status: number, message: string) {
+  constructor(status: number, message: string, fields: readonly FieldError[] = []) {
     super(message);
     this.name = 'ApiError';
     this.status = status;
+    this.fields = fields;
   }
+}
+
+export interface FieldError {
+  field: string;
+  detail: string;
 }
 
 interface Problem {
   title?: string;
   detail?: string;
+  errors?: FieldError[];
 }
 
 async function get<T>(path: string, signal?: AbortSignal): Promise<T> {
@@ -33,18 +42,28 @@ async function ask(path: string, request: RequestInit, signal?: AbortSignal): Pr
     if (signal?.aborted === true) throw error;
     throw new ApiError(0, deadline.aborted ? 'The hub took too long to answer.' : 'The hub cannot be reached.');
   }
-  if (!response.ok) throw new ApiError(response.status, await problemText(response));
+  if (!response.ok) throw await problemOf(response);
   return response;
 }
 
-async function problemText(response: Response): Promise<string> {
+async function problemOf(response: Response): Promise<ApiError> {
+  const said = `The hub answered ${response.status}.`;
   try {
     const problem = (await response.json()) as Problem;
-    return problem.detail ?? problem.title ?? `The hub answered ${response.status}.`;
+    return new ApiError(response.status, problem.detail ?? problem.title ?? said, problem.errors);
   } catch {
-    return `The hub answered ${response.status}.`;
+    return new ApiError(response.status, said);
   }
 }
+
+/** In words for a person, whatever was thrown. */
+export const messageOf = (error: unknown): string => (error instanceof ApiError ? error.message : 'Something went wrong.');
+
+function send(method: string, path: string, body: object, signal?: AbortSignal): Promise<Response> {
+  return ask(path, { method, headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) }, signal);
+}
+
+const rulePath = (name: string): string => `/api/v1/rules/${encodeURIComponent(name)}`;
 
 const machinePath = (id: string): string => `/api/v1/machines/${encodeURIComponent(id)}`;
 
@@ -73,13 +92,30 @@ export const api = {
 
   rules: async (signal?: AbortSignal): Promise<Rule[]> => (await get<{ rules: Rule[] }>('/api/v1/rules', signal)).rules,
 
+  rule: (name: string, signal?: AbortSignal): Promise<Rule> => get(rulePath(name), signal),
+
+  createRule: async (body: RuleBody): Promise<Rule> => (await (await send('POST', '/api/v1/rules', body)).json()) as Rule,
+
+  updateRule: async (name: string, body: RuleBody): Promise<Rule> => (await (await send('PUT', rulePath(name), body)).json()) as Rule,
+
+  deleteRule: async (name: string): Promise<void> => {
+    await ask(rulePath(name), { method: 'DELETE' });
+  },
+
+  previewRule: async (body: RuleBody, signal?: AbortSignal): Promise<RulePreview> => (await (await send('POST', '/api/v1/rules/preview', body, signal)).json()) as RulePreview,
+
+  metrics: async (signal?: AbortSignal): Promise<Metric[]> => (await get<{ metrics: Metric[] }>('/api/v1/metrics', signal)).metrics,
+
+  /** The newest alerts of the past week, of all machines. */
+  recentAlerts: async (limit: number, signal?: AbortSignal): Promise<Alert[]> => (await get<{ alerts: Alert[] }>(`/api/v1/alerts/history?limit=${limit}`, signal)).alerts,
+
   alerts: async (signal?: AbortSignal): Promise<Alert[]> => (await get<{ alerts: Alert[] }>('/api/v1/alerts?limit=1000', signal)).alerts,
 
   groups: async (signal?: AbortSignal): Promise<AlertGroup[]> => (await get<{ groups: AlertGroup[] }>('/api/v1/alerts/groups?limit=100', signal)).groups,
 
   /** Nobody is told of what it fits; the alerts themselves go on. */
   silence: async (silence: NewSilence): Promise<void> => {
-    await ask('/api/v1/silences', { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(silence) });
+    await send('POST', '/api/v1/silences', silence);
   },
 
   endSilence: async (id: string): Promise<void> => {

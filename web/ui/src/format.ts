@@ -1,9 +1,11 @@
 // Numbers, sizes and times as a person reads them. At most three significant digits, always with a unit, and an en dash for "not known".
 
+import { preferences } from './preferences.ts';
+
 const NONE = '–';
 const NBSP = '\u00a0';
 
-export type Quantity = 'ratio' | 'bytes' | 'rate' | 'count' | 'load' | 'celsius' | 'seconds';
+export type Quantity = 'ratio' | 'bytes' | 'rate' | 'network' | 'count' | 'load' | 'celsius' | 'seconds';
 
 type Maybe = number | null | undefined;
 
@@ -31,18 +33,31 @@ export function percent(ratio: Maybe): string {
 }
 
 const BINARY_UNITS = ['B', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB'];
+const SI_UNITS = ['B', 'kB', 'MB', 'GB', 'TB', 'PB'];
+const BIT_UNITS = ['bit/s', 'kbit/s', 'Mbit/s', 'Gbit/s', 'Tbit/s', 'Pbit/s'];
 
 export function bytes(value: Maybe): string {
+  const isBinary = preferences().bytes === 'iec';
+  return sized(value, isBinary ? 1024 : 1000, isBinary ? BINARY_UNITS : SI_UNITS);
+}
+
+/** What goes over a wire, in bytes a second. */
+export function network(value: Maybe): string {
+  if (preferences().network === 'bytes') return rate(value);
+  return sized(known(value) ? value * 8 : value, 1000, BIT_UNITS);
+}
+
+function sized(value: Maybe, base: number, units: readonly string[]): string {
   if (!known(value)) return NONE;
   let size = Math.abs(value);
   let unit = 0;
   // 999.5 would print as 1000, so it moves on to the next unit.
-  while (size >= 999.5 && unit < BINARY_UNITS.length - 1) {
-    size /= 1024;
+  while (size >= 999.5 && unit < units.length - 1) {
+    size /= base;
     unit += 1;
   }
   const text = unit === 0 ? size.toFixed(0) : digits(size);
-  return `${value < 0 ? '−' : ''}${text}${NBSP}${BINARY_UNITS[unit] ?? ''}`;
+  return `${value < 0 ? '−' : ''}${text}${NBSP}${units[unit] ?? ''}`;
 }
 
 export function rate(value: Maybe): string {
@@ -69,7 +84,8 @@ export function load(value: Maybe): string {
 }
 
 export function celsius(value: Maybe): string {
-  return known(value) ? `${value.toFixed(0)}${NBSP}°C` : NONE;
+  if (!known(value)) return NONE;
+  return preferences().temperature === 'celsius' ? `${value.toFixed(0)}${NBSP}°C` : `${(value * 1.8 + 32).toFixed(0)}${NBSP}°F`;
 }
 
 export function milliseconds(value: Maybe): string {
@@ -109,6 +125,7 @@ export function quantity(kind: Quantity, value: Maybe): string {
     case 'ratio': return percent(value);
     case 'bytes': return bytes(value);
     case 'rate': return rate(value);
+    case 'network': return network(value);
     case 'count': return count(value);
     case 'load': return load(value);
     case 'celsius': return celsius(value);
@@ -121,7 +138,7 @@ export function kindOf(metric: string, unit: string): Quantity {
   switch (unit) {
     case '1': return kindOfPlain(metric);
     case 'By': return 'bytes';
-    case 'By/s': return 'rate';
+    case 'By/s': return metric.startsWith('system.network.') ? 'network' : 'rate';
     case 'Cel': return 'celsius';
     case 's': return 'seconds';
     default: return 'count';
@@ -141,19 +158,27 @@ export function operator(name: string): string {
 
 const pad = (value: number): string => String(value).padStart(2, '0');
 
-export function clockTime(ms: number): string {
+/** The date's parts in the zone that the reader chose. */
+function parts(ms: number): { month: number; day: number; hours: number; minutes: number; seconds: number } {
   const at = new Date(ms);
-  return `${pad(at.getHours())}:${pad(at.getMinutes())}:${pad(at.getSeconds())}`;
+  return preferences().zone === 'utc'
+    ? { month: at.getUTCMonth(), day: at.getUTCDate(), hours: at.getUTCHours(), minutes: at.getUTCMinutes(), seconds: at.getUTCSeconds() }
+    : { month: at.getMonth(), day: at.getDate(), hours: at.getHours(), minutes: at.getMinutes(), seconds: at.getSeconds() };
+}
+
+export function clockTime(ms: number): string {
+  const { hours, minutes, seconds } = parts(ms);
+  return `${pad(hours)}:${pad(minutes)}:${pad(seconds)}`;
 }
 
 const MONTHS = ['Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun', 'Jul', 'Aug', 'Sep', 'Oct', 'Nov', 'Dec'];
 
 export function dayMonth(ms: number): string {
-  const at = new Date(ms);
-  return `${at.getDate()} ${MONTHS[at.getMonth()] ?? ''}`;
+  const { day, month } = parts(ms);
+  return `${day} ${MONTHS[month] ?? ''}`;
 }
 
-/** Local date and time; the year is left out because nothing is kept for longer than 90 days. */
+/** Date and time; the year is left out because nothing is kept for longer than 90 days. */
 export function dateTime(ms: number): string {
   return `${dayMonth(ms)} ${clockTime(ms)}`;
 }

@@ -12,6 +12,7 @@ import { startKeys } from './shell/keys.ts';
 import { Banner, createShell } from './shell/shell.ts';
 import { followSystem } from './shell/theme.ts';
 import { find } from './dom.ts';
+import { showDensity } from './preferences.ts';
 import { mountFleet, registerFleet } from './fleet/fleet.ts';
 
 const store = new FleetStore();
@@ -63,6 +64,14 @@ async function load(route: Route): Promise<(place: HTMLElement) => Screen> {
       const { mountAlerts } = await import('./alerts/alerts.ts');
       return (place) => mountAlerts(place, context);
     }
+    case 'rules': {
+      const { mountRules } = await import('./rules/rules.ts');
+      return (place) => mountRules(place, context);
+    }
+    case 'rule': {
+      const { mountEditor } = await import('./rules/editor.ts');
+      return (place) => mountEditor(place, context, route.name);
+    }
     case 'missing': return missing;
   }
 }
@@ -86,7 +95,8 @@ async function render(isBack: boolean): Promise<void> {
   screen?.leave();
   screen = null;
   const place = find<HTMLElement>(document, '#screen');
-  shell.screen = route.screen;
+  // One rule is part of the rules.
+  shell.screen = route.screen === 'rule' ? 'rules' : route.screen;
   if (route.screen !== 'fleet') shell.search = '';
   try {
     const mount = await load(route);
@@ -123,6 +133,7 @@ function focusSearch(): void {
   input.select();
 }
 
+showDensity();
 registerFleet(context);
 Alpine.start();
 startRouter((isBack) => void render(isBack));
@@ -136,7 +147,6 @@ startKeys({
   theme: () => shell.toggleTheme(),
   pause: () => shell.togglePause(),
   help: () => shell.openHelp(),
-  fleet: () => navigate('/'),
-  alerts: () => navigate('/alerts'),
+  go: (path) => navigate(path),
   screen: (key) => screen?.onKey?.(key) ?? false,
 });

@@ -185,11 +185,41 @@ export interface History {
 export interface Rule {
   name: string;
   metric: string;
+  input?: string;
   operator: string;
   threshold: number;
+  clear?: number | null;
+  for_s?: number;
+  no_data_s?: number | null;
   severity: Severity;
   enabled: boolean;
+  source?: 'file' | 'own';
+  summary?: string;
   machines?: string[] | null;
   tags?: Labels | null;
   labels?: Labels | null;
+  group_by?: string[];
+}
+
+/** A rule as it is sent; without a name it can be previewed only. */
+export type RuleBody = Omit<Rule, 'name' | 'source'> & { name?: string };
+
+export interface Metric {
+  name: string;
+  unit: string;
+  kind: 'gauge' | 'counter' | 'event';
+  display: string;
+}
+
+/** What a rule would have done in the last day. */
+export interface RulePreview {
+  from: number;
+  to: number;
+  tier: Tier;
+  oldest: number | null;
+  fired: number;
+  machines: { matching: number; examined: number; fired: number };
+  partial: ('deadline' | 'bounds' | 'history')[];
+  listed: { id: string; fired: number; firing_s: number }[];
+  worst: (HistorySeries & { machine: string; step_ms: number; alerts: { since: number; resolved: number | null; value: number | null; cause: string }[] }) | null;
 }

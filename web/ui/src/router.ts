@@ -1,21 +1,26 @@
 // Which screen an address shows. The server answers every one of them with the same page.
 
-export type Route = { screen: 'fleet' } | { screen: 'machine'; id: string } | { screen: 'alerts' } | { screen: 'missing' };
+/** Screens with a fixed address. */
+const PLAIN = { '/': 'fleet', '/index.html': 'fleet', '/alerts': 'alerts', '/rules': 'rules' } as const;
+
+export type Route = { screen: (typeof PLAIN)[keyof typeof PLAIN] } | { screen: 'machine'; id: string } | { screen: 'rule'; name: string } | { screen: 'missing' };
 
 export function parse(pathname: string): Route {
-  if (pathname === '/' || pathname === '/index.html') return { screen: 'fleet' };
-  if (pathname === '/alerts') return { screen: 'alerts' };
-  const machine = /^\/machines\/([^/]+)$/.exec(pathname)?.[1];
-  if (machine === undefined) return { screen: 'missing' };
+  const plain = Object.entries(PLAIN).find(([path]) => path === pathname)?.[1];
+  if (plain !== undefined) return { screen: plain };
+  const [, noun, named] = /^\/(machines|rules)\/([^/]+)$/.exec(pathname) ?? [];
+  if (named === undefined) return { screen: 'missing' };
   try {
-    return { screen: 'machine', id: decodeURIComponent(machine) };
+    return noun === 'machines' ? { screen: 'machine', id: decodeURIComponent(named) } : { screen: 'rule', name: decodeURIComponent(named) };
   } catch {
-    // A broken percent code names no machine.
+    // A broken percent code names nothing.
     return { screen: 'missing' };
   }
 }
 
 export const machinePath = (id: string): string => `/machines/${encodeURIComponent(id)}`;
+
+export const rulePath = (name: string): string => `/rules/${encodeURIComponent(name)}`;
 
 type Render = (isBack: boolean) => void;
 

@@ -8,7 +8,8 @@ use std::sync::Arc;
 
 use model::rule::{Input, Operator};
 use model::{
-    Aggregates, Alert, Bound, Cause, Change, LogicalTime, MachineId, Rule, SeriesKey, Slot, Timestamp, Transition,
+    Aggregates, Alert, Bound, Cause, Change, LogicalTime, MachineId, Phase, Rule, SeriesKey, Slot, Timestamp,
+    Transition, Turn,
 };
 
 use super::side::Transitions;
@@ -49,14 +50,6 @@ struct Cold {
     phase: Phase,
     /// Bindings that hold it: two for a moment, while an edited rule or new tags replace the old.
     bindings: u32,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Phase {
-    Calm,
-    /// Breached since, for less than the rule's `for`.
-    Pending(Timestamp),
-    Firing(Timestamp, Cause),
 }
 
 /// A value to be judged.
@@ -316,9 +309,9 @@ impl Watched {
         for (slot, rule) in self.silences.fall(due, quiet_until) {
             let Ok(at) = self.find(slot, &rule.name) else { continue };
             let (hot, cold) = (&mut self.hot[at], &mut self.cold[at]);
-            if let Phase::Calm | Phase::Pending(_) = cold.phase {
-                let since = Timestamp::from_logical(due);
-                (cold.phase, hot.is_calm) = (Phase::Firing(since, Cause::NoData), false);
+            let since = Timestamp::from_logical(due);
+            if let (phase, Some(_fired)) = cold.phase.silent(since) {
+                (cold.phase, hot.is_calm) = (phase, false);
                 let look = Look { t: due, value: hot.value, time: since };
                 out.push(cold.transition((Change::Fired, Cause::NoData), look, since));
             }
@@ -362,26 +355,20 @@ fn position_of(slot: u32, list: &[u16]) -> Option<usize> {
 
 impl Cold {
     fn step(&mut self, breaches: bool, look: Look, out: &mut Transitions) {
-        match self.phase {
-            Phase::Firing(since, cause) => {
-                // Silence is told in logical time: what came before it was over is the replay of samples that were judged then.
-                let is_before = cause == Cause::NoData && Timestamp::from_logical(look.t) < since;
-                if is_before || self.rule.still_holds(look.value) {
-                    return;
-                }
-                self.phase = Phase::Calm;
+        // Silence is told in logical time: what came before it was over is the replay of samples that were judged then.
+        if let Phase::Firing(since, Cause::NoData) = self.phase
+            && Timestamp::from_logical(look.t) < since
+        {
+            return;
+        }
+        let (after, turn) = self.phase.after(&self.rule, (look.value, look.time), breaches);
+        self.phase = after;
+        match turn {
+            None => {}
+            Some(Turn::Fired) => out.push(self.transition((Change::Fired, Cause::Threshold), look, look.time)),
+            Some(Turn::Resolved(since, cause)) => {
                 let time = if cause == Cause::NoData { Timestamp::from_logical(look.t) } else { look.time };
                 out.push(self.transition((Change::Resolved, cause), Look { time, ..look }, since));
-            }
-            Phase::Calm | Phase::Pending(_) if !breaches => self.phase = Phase::Calm,
-            Phase::Calm | Phase::Pending(_) => {
-                let since = if let Phase::Pending(since) = self.phase { since } else { look.time };
-                if look.time.since(since).as_secs() < u64::from(self.rule.for_s) {
-                    self.phase = Phase::Pending(since);
-                    return;
-                }
-                self.phase = Phase::Firing(look.time, Cause::Threshold);
-                out.push(self.transition((Change::Fired, Cause::Threshold), look, look.time));
             }
         }
     }

@@ -5,13 +5,13 @@
 import htmx from 'htmx.org';
 import './alerts.css';
 import template from './alerts.html?raw';
-import { api } from '../api.ts';
+import { api, messageOf } from '../api.ts';
 import { element, find, icon } from '../dom.ts';
 import { ago, dateTime } from '../format.ts';
 import type { Context, Screen } from '../screen.ts';
 import type { Severity } from '../protocol.ts';
 import { groupRow, worthShowing } from './groups.ts';
-import { messageOf, nameOf, silenceDialog, subjectOf } from './silence.ts';
+import { nameOf, silenceDialog, subjectOf } from './silence.ts';
 
 /** A burst of alerts is one change of the list. */
 const REFRESH_MS = 1000;

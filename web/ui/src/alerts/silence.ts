@@ -1,6 +1,6 @@
 // Silencing an alert, and ending its silence: what the buttons of the alerts table do.
 
-import { api, ApiError } from '../api.ts';
+import { api, messageOf } from '../api.ts';
 import { find } from '../dom.ts';
 import type { Labels } from '../protocol.ts';
 
@@ -29,8 +29,6 @@ export function labelsOf(text: string | undefined): Labels {
 export function nameOf({ rule, machine, labels }: Subject): string {
   return [`${rule} on ${machine}`, ...Object.values(labels)].join(' \u00b7 ');
 }
-
-export const messageOf = (error: unknown): string => (error instanceof ApiError ? error.message : 'Something went wrong.');
 
 /** The dialog of the screen; `done` is called when a silence was made. */
 export function silenceDialog(dialog: HTMLDialogElement, done: () => void, signal: AbortSignal): (subject: Subject) => void {

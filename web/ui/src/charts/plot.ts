@@ -6,6 +6,7 @@ import { clockTime, dayMonth, quantity, type Quantity } from '../format.ts';
 import type { Cell } from './align.ts';
 import { FRAME } from './frame.ts';
 import { moveCrosshair, SYNC_KEY } from './crosshair.ts';
+import { preferences } from '../preferences.ts';
 import { paintMarks, paintThresholds, type Mark, type Threshold } from './annotations.ts';
 import { alpha, palette } from './palette.ts';
 
@@ -181,7 +182,7 @@ export class Plot {
         size: FRAME.left,
         gap: 8,
         space: 34,
-        ...(kind === 'bytes' || kind === 'rate' ? { incrs: BINARY_STEPS } : {}),
+        ...stepsOf(kind),
         values: (_plot, splits) => splits.map((value) => quantity(kind, isMirrored ? Math.abs(value) : value)),
       },
     ];
@@ -230,8 +231,18 @@ function isLonely(_plot: uPlot, _series: number, from: number, to: number): bool
   return to - from < 2;
 }
 
+/** Labels are to be round in the unit that they are shown in. */
+function stepsOf(kind: Quantity): { incrs?: number[] } {
+  const { bytes, network } = preferences();
+  if (kind === 'network' && network === 'bits') return { incrs: BIT_STEPS };
+  const isBinary = bytes === 'iec' && (kind === 'bytes' || kind === 'rate' || kind === 'network');
+  return isBinary ? { incrs: BINARY_STEPS } : {};
+}
+
 /** 1, 2, 5 … of every binary unit, so that labels are round in KiB, MiB and GiB. */
 const BINARY_STEPS = [0, 1, 2, 3, 4, 5].flatMap((power) => [1, 2, 4, 8, 16, 32, 64, 128, 256, 512].map((step) => step * 1024 ** power));
+
+const BIT_STEPS = [0, 1, 2, 3, 4].flatMap((power) => [1, 2, 5, 10, 20, 50, 100, 200, 500].map((step) => (step * 1000 ** power) / 8));
 
 const DAY_S = 86_400;
 

@@ -1,6 +1,6 @@
 // The hottest machines of the last complete minute as short lists, one per metric. Plain functions; hottest-panel.ts shows them.
 
-import { load, percent, rate } from '../format.ts';
+import { clockTime, load, network, percent } from '../format.ts';
 import type { Hottest } from '../protocol.ts';
 
 export interface Entry {
@@ -20,7 +20,7 @@ const LISTED: { metric: string; title: string; show: (value: number) => string; 
   { metric: 'system.cpu.utilization', title: 'CPU', show: percent, full: 1 },
   { metric: 'system.memory.utilization', title: 'Memory', show: percent, full: 1 },
   { metric: 'system.filesystem.utilization', title: 'Fullest disk', show: percent, full: 1 },
-  { metric: 'system.network.receive.bytes_rate', title: 'Network in', show: rate },
+  { metric: 'system.network.receive.bytes_rate', title: 'Network in', show: network },
   { metric: 'system.cpu.load_average.1m', title: 'Load', show: load },
 ];
 
@@ -44,5 +44,5 @@ export function isWorthShowing(hottest: Hottest): boolean {
 }
 
 export function minuteText(minute: number | null): string {
-  return minute === null ? '' : `minute of ${new Date(minute).toLocaleTimeString([], { hour: '2-digit', minute: '2-digit' })}`;
+  return minute === null ? '' : `minute of ${clockTime(minute).slice(0, 5)}`;
 }

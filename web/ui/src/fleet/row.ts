@@ -2,7 +2,7 @@
 
 import { paintSpark } from '../charts/spark.ts';
 import { element, icon, setText } from '../dom.ts';
-import { ago, load, percent, rate } from '../format.ts';
+import { ago, load, percent, network } from '../format.ts';
 import type { Ring } from '../live/ring.ts';
 import type { Machine } from '../protocol.ts';
 import { machinePath } from '../router.ts';
@@ -91,8 +91,8 @@ export class Row {
     this.memory.show(summary.memory, summary.memory, percent(summary.memory));
     this.disk.show(summary.disk, summary.disk, percent(summary.disk));
     setText(this.disk.note, summary.disk_mount ?? '');
-    setText(this.receive, rate(summary.net_rx));
-    setText(this.transmit, rate(summary.net_tx));
+    setText(this.receive, network(summary.net_rx));
+    setText(this.transmit, network(summary.net_tx));
     const perCore = loadPerCore(machine);
     setText(this.load, load(perCore));
     this.load.dataset.level = perCore === null ? 'ok' : level(perCore / 2);

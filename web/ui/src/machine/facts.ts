@@ -1,6 +1,6 @@
 // What the head of the machine screen says: the inventory line and the tiles of current values.
 
-import { ago, bytes, celsius, duration, load, percent, rate } from '../format.ts';
+import { ago, bytes, celsius, duration, load, percent, network } from '../format.ts';
 import type { Machine } from '../protocol.ts';
 import { loadPerCore } from '../fleet/order.ts';
 
@@ -46,7 +46,7 @@ export function tilesOf(machine: Machine): Tile[] {
     { label: 'CPU', value: percent(summary.cpu), note: machine.host?.cores == null ? '' : `${machine.host.cores} cores`, level: level(summary.cpu, 0.85, 0.95) },
     { label: 'Memory', value: percent(summary.memory), note: machine.host?.memory_bytes == null ? '' : `of ${bytes(machine.host.memory_bytes)}`, level: level(summary.memory, 0.85, 0.95) },
     { label: 'Fullest disk', value: percent(summary.disk), note: summary.disk_mount ?? '', level: level(summary.disk, 0.85, 0.95) },
-    { label: 'Network in', value: rate(summary.net_rx), note: `out ${rate(summary.net_tx)}`, level: 'ok' },
+    { label: 'Network in', value: network(summary.net_rx), note: `out ${network(summary.net_tx)}`, level: 'ok' },
     { label: 'Load', value: load(summary.load1), note: perCore === null ? '' : `${load(perCore)} per core`, level: level(perCore, 1.5, 3) },
   ];
   if (summary.swap !== null) tiles.push({ label: 'Swap', value: percent(summary.swap), note: '', level: level(summary.swap, 0.5, 0.9) });

@@ -65,7 +65,7 @@ export const PANELS: readonly PanelSpec[] = [
     ],
   },
   {
-    id: 'network', title: 'Network', kind: 'rate', shape: 'plot',
+    id: 'network', title: 'Network', kind: 'network', shape: 'plot',
     series: [
       { metric: 'system.network.receive.bytes_rate', by: 'device', without: 'lo', prefix: 'in', fill: 'soft' },
       { metric: 'system.network.transmit.bytes_rate', by: 'device', without: 'lo', prefix: 'out', fill: 'soft', mirror: true },

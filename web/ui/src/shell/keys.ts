@@ -5,8 +5,8 @@ export interface KeyActions {
   theme(): void;
   pause(): void;
   help(): void;
-  fleet(): void;
-  alerts(): void;
+  /** To the screen at this address. */
+  go(path: string): void;
   screen(key: string): boolean;
 }
 
@@ -49,9 +49,11 @@ function run(event: KeyboardEvent, actions: KeyActions, isChord: boolean): boole
   }
 }
 
+/** `g` and one of these. */
+const CHORDS: Readonly<Record<string, string>> = { f: '/', a: '/alerts', r: '/rules' };
+
 function chord(key: string, actions: KeyActions): boolean {
-  if (key === 'f') actions.fleet();
-  else if (key === 'a') actions.alerts();
-  else return false;
-  return true;
+  const path = CHORDS[key];
+  if (path !== undefined) actions.go(path);
+  return path !== undefined;
 }

@@ -1,0 +1,56 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { Rule } from '../../src/protocol.ts';
+import { bodyOf, draftOf, durationText, NEW_RULE, pairs, parseDuration, question, scope } from '../../src/rules/form.ts';
+import { bestScale, fromBase, scalesOf, toBase } from '../../src/rules/scale.ts';
+
+const rule: Rule = { name: 'hot', metric: 'system.cpu.utilization', input: 'sample', operator: 'gt', threshold: 0.9, clear: 0.8, for_s: 90, no_data_s: 600, severity: 'warning', enabled: true, source: 'own', summary: 'CPU busy', machines: ['db-*'], tags: { site: 'eu' }, labels: {}, group_by: ['tag:site'] };
+
+test('a rule that is read and saved unchanged is the same rule', () => {
+  const made = bodyOf(draftOf(rule, '1'), '1');
+  assert.ok('body' in made);
+  const { source: _source, ...sent } = rule;
+  assert.deepEqual(made.body, sent);
+});
+
+test('a threshold is typed in the unit that is shown, and sent in the base unit', () => {
+  for (const [metric, unit, shown, base, name] of [
+    ['system.memory.utilization', '1', 90, 0.9, '%'],
+    ['system.memory.available', 'By', 512, 512 * 1024 ** 2, 'MiB'],
+    ['system.network.receive.bytes_rate', 'By/s', 3, 3 * 1024, 'KiB/s'],
+    ['system.temperature', 'Cel', 85, 85, '°C'],
+    ['system.uptime', 's', 2, 7200, 'h'],
+    ['system.process.count', '1', 400, 400, ''],
+  ] as const) {
+    const scale = bestScale(scalesOf(metric, unit, 'sample'), base);
+    assert.equal(scale.unit, name, metric);
+    assert.equal(toBase(scale, shown), base, metric);
+    assert.equal(fromBase(scale, base), shown, metric);
+  }
+  assert.equal(scalesOf('system.memory.utilization', '1', 'minute_count')[0]?.unit, 'samples');
+});
+
+test('what cannot be read is said at its field', () => {
+  const made = bodyOf({ ...NEW_RULE, threshold: 'high', clear: 'x', for_s: 'soon', no_data_s: 'never', tags: 'role', labels: 'a=b, c' }, '1');
+  assert.ok('errors' in made);
+  assert.deepEqual(Object.keys(made.errors).sort(), ['clear', 'for_s', 'labels', 'no_data_s', 'tags', 'threshold']);
+});
+
+test('times are read and written as people write them', () => {
+  for (const [text, seconds] of [['90', 90], ['5m', 300], ['1h30m', 5400], ['1 h 30 m', 5400], ['2d', 172_800], ['', null], ['5x', null], ['-5m', null]] as const) assert.equal(parseDuration(text), seconds, text);
+  for (const [seconds, text] of [[90, '1m30s'], [300, '5m'], [90_000, '1d1h'], [0, '0s']] as const) assert.equal(durationText(seconds), text);
+});
+
+test('pairs keep what stands behind the first equals sign', () => {
+  assert.deepEqual(pairs('role=db*, mount=/a=b,'), { role: 'db*', mount: '/a=b' });
+  assert.deepEqual(pairs(' '), {});
+  assert.equal(pairs('role'), null);
+});
+
+test('a rule is told in a line', () => {
+  const plain = (text: string): string => text.replaceAll('\u00a0', ' ');
+  assert.equal(plain(question(rule, 'CPU', '1')), 'CPU > 90 % for 1 min 30 s, or silent for 10 min');
+  assert.equal(plain(question({ ...rule, input: 'minute_count', threshold: 4, for_s: 0, no_data_s: null }, 'Payments', '1')), 'Payments, samples a minute > 4');
+  assert.equal(scope(rule), 'db-*, site=eu');
+  assert.equal(scope({ ...rule, machines: [], tags: {} }), 'everywhere');
+});
