@@ -9,6 +9,7 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { WebSocketServer } from 'ws';
 import { cpuOf, createMachine, describe, history, layoutOf } from './fleet.mjs';
+import { deadLetters, pipeline, synthetic } from './hub.mjs';
 
 const { values: options } = parseArgs({
   options: { port: { type: 'string', default: '8700' }, machines: { type: 'string', default: '40' }, latency: { type: 'boolean', default: false } },
@@ -237,6 +238,9 @@ function api(response, path, query) {
     const found = rules.find(({ name }) => name === parts[1]);
     return found === undefined ? problem(response, 404, 'unknown_rule', `no rule is called ${parts[1]}`) : json(response, found);
   }
+  if (path === '/pipeline') return json(response, pipeline(hub().samples_per_s, sockets.clients.size, started, now));
+  if (path === '/synthetic') return json(response, synthetic(now, started));
+  if (path === '/dead-letters') return json(response, { dead_letters: deadLetters(machines, now), next: null });
   if (path === '/metrics') return json(response, { metrics: METRICS, next: null });
   if (path === '/alerts/groups') return json(response, { groups: groups(), next: null });
   if (path === '/alerts') return json(response, { alerts: firing(), next: null });

@@ -1,6 +1,6 @@
 // The REST half of the contract (docs/API.md): requests with a deadline, and errors that say what a person can do.
 
-import type { Alert, AlertGroup, History, Hottest, Machine, Metric, NewSilence, Rule, RuleBody, RulePreview } from './protocol.ts';
+import type { Alert, AlertGroup, DeadLetter, History, Hottest, Machine, Metric, NewSilence, Pipeline, Rule, RuleBody, RulePreview, SyntheticFigures } from './protocol.ts';
 
 const DEADLINE_MS = 15_000;
 
@@ -108,6 +108,12 @@ export const api = {
 
   /** The newest alerts of the past week, of all machines. */
   recentAlerts: async (limit: number, signal?: AbortSignal): Promise<Alert[]> => (await get<{ alerts: Alert[] }>(`/api/v1/alerts/history?limit=${limit}`, signal)).alerts,
+
+  pipeline: (signal?: AbortSignal): Promise<Pipeline> => get('/api/v1/pipeline', signal),
+
+  synthetic: (signal?: AbortSignal): Promise<SyntheticFigures> => get('/api/v1/synthetic', signal),
+
+  deadLetters: async (limit: number, signal?: AbortSignal): Promise<DeadLetter[]> => (await get<{ dead_letters: DeadLetter[] }>(`/api/v1/dead-letters?limit=${limit}`, signal)).dead_letters,
 
   alerts: async (signal?: AbortSignal): Promise<Alert[]> => (await get<{ alerts: Alert[] }>('/api/v1/alerts?limit=1000', signal)).alerts,
 

@@ -223,3 +223,57 @@ export interface RulePreview {
   listed: { id: string; fired: number; firing_s: number }[];
   worst: (HistorySeries & { machine: string; step_ms: number; alerts: { since: number; resolved: number | null; value: number | null; cause: string }[] }) | null;
 }
+
+/** What the hub stands on. */
+export interface Dependency {
+  name: string;
+  status: 'up' | 'down';
+  required: boolean;
+  since: number;
+  latency_ms: number | null;
+  last_error: string | null;
+  circuit?: string;
+  detail?: string;
+}
+
+export interface OperatorFigures {
+  name: string;
+  scope: boolean;
+  /** By the worker's index; rates are null on the first look. */
+  workers: { busy_share: number | null; records_in_per_s: number | null; records_out_per_s: number | null; waiting_records: number; lag_ms: number | null }[];
+}
+
+export interface GraphFigures {
+  over_s: number | null;
+  workers: { awake_share: number | null; wakes_per_s: number | null }[];
+  operators: OperatorFigures[];
+  channels: { source: string; target: string }[];
+}
+
+export interface Pipeline {
+  time: number;
+  samples_per_s: number;
+  frames_per_s: number;
+  stages: { name: string; lag_ms: number | null; totals: Record<string, number> }[];
+  queues: { name: string; depth: number; depth_max: number; capacity: number; sent: number; shed: number }[];
+  graph: GraphFigures;
+  clients: number;
+  sinks: Dependency[];
+}
+
+export interface SyntheticFigures {
+  enabled: boolean;
+  every_ms: number;
+  sent: number;
+  under_way: number;
+  duplicates: number;
+  stages: { name: string; count: number; p50_ms: number | null; p99_ms: number | null; max_ms: number | null; late: number; lost: number; curve: [percent: number, ms: number][] }[];
+}
+
+export interface DeadLetter {
+  machine: string;
+  reason: string;
+  count: number;
+  time: number;
+  detail: string | null;
+}

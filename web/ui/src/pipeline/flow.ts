@@ -1,0 +1,96 @@
+// The dataflow as a picture: a box per operator with what goes through it, lines for its channels. Drawn anew when the graph changes,
+// otherwise only its texts change.
+
+import { element } from '../dom.ts';
+import { count, milliseconds, percent } from '../format.ts';
+import type { GraphFigures, OperatorFigures } from '../protocol.ts';
+import { layout, type Layout } from './layout.ts';
+
+const BOX = { width: 148, height: 62, gapX: 46, gapY: 18, margin: 12 };
+/** The graph looks ten times a second; beyond this something holds it up. */
+const LAG_WARN_MS = 5_000;
+
+const SVG = 'http://www.w3.org/2000/svg';
+
+function svg(tag: string, attributes: Record<string, string | number>, ...children: (Node | string)[]): SVGElement {
+  const node = document.createElementNS(SVG, tag);
+  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, String(value));
+  node.append(...children);
+  return node;
+}
+
+/** What an operator does on all workers together: rates add up, the worst lag counts. */
+export interface Totals {
+  busy: number | null;
+  inPerS: number | null;
+  outPerS: number | null;
+  waiting: number;
+  lagMs: number | null;
+}
+
+export function totals({ workers }: OperatorFigures): Totals {
+  const sum = (values: (number | null)[]): number | null => (values.every((value) => value === null) ? null : values.reduce<number>((all, value) => all + (value ?? 0), 0));
+  const lags = workers.map(({ lag_ms }) => lag_ms).filter((lag) => lag !== null);
+  return {
+    busy: sum(workers.map(({ busy_share }) => busy_share)),
+    inPerS: sum(workers.map(({ records_in_per_s }) => records_in_per_s)),
+    outPerS: sum(workers.map(({ records_out_per_s }) => records_out_per_s)),
+    waiting: workers.reduce((all, { waiting_records }) => all + waiting_records, 0),
+    lagMs: lags.length === 0 ? null : Math.max(...lags),
+  };
+}
+
+export class Flow {
+  private readonly place: HTMLElement;
+  private shape = '';
+  private boxes = new Map<string, { group: SVGElement; rate: SVGElement; note: SVGElement }>();
+
+  constructor(place: HTMLElement) {
+    this.place = place;
+  }
+
+  show({ operators, channels }: GraphFigures): void {
+    const drawn = operators.filter(({ scope }) => !scope);
+    const plan = layout(drawn.map(({ name }) => name), channels);
+    const shape = JSON.stringify(plan);
+    if (shape !== this.shape) this.build(plan);
+    this.shape = shape;
+    for (const operator of drawn) this.write(operator);
+  }
+
+  private build({ nodes, edges, columns, rows }: Layout): void {
+    this.boxes = new Map();
+    if (nodes.length === 0) return this.place.replaceChildren(element('p', { class: 'empty-row' }, 'The graph does not look at itself (pipeline.introspection is off).'));
+    const { width, height, gapX, gapY, margin } = BOX;
+    const size = { width: columns * (width + gapX) - gapX + 2 * margin, height: rows * (height + gapY) - gapY + 2 * margin };
+    const at = new Map(nodes.map(({ name, column, row }) => [name, { x: margin + column * (width + gapX), y: margin + row * (height + gapY) }]));
+    const lines = edges.flatMap(({ source, target }) => {
+      const [from, to] = [at.get(source), at.get(target)];
+      if (from === undefined || to === undefined || to.x <= from.x) return [];
+      const [x1, y1, x2, y2] = [from.x + width, from.y + height / 2, to.x, to.y + height / 2];
+      const bend = Math.min(gapX, (x2 - x1) / 2);
+      return [svg('path', { class: 'flow-line', d: `M${x1} ${y1}C${x1 + bend} ${y1} ${x2 - bend} ${y2} ${x2} ${y2}` })];
+    });
+    const groups = nodes.map(({ name }) => this.box(name, at.get(name) ?? { x: 0, y: 0 }));
+    this.place.replaceChildren(svg('svg', { class: 'flow', viewBox: `0 0 ${size.width} ${size.height}`, width: size.width, height: size.height, role: 'img', 'aria-label': 'The operators of the dataflow in flow order; the table of operators below has the same figures' }, ...lines, ...groups));
+  }
+
+  private box(name: string, { x, y }: { x: number; y: number }): SVGElement {
+    const rate = svg('text', { class: 'flow-rate', x: 12, y: 38 });
+    const note = svg('text', { class: 'flow-note', x: 12, y: 53 });
+    const group = svg('g', { class: 'flow-box', transform: `translate(${x} ${y})` }, svg('rect', { width: BOX.width, height: BOX.height, rx: 8 }), svg('text', { class: 'flow-name', x: 12, y: 21 }, name), rate, note);
+    this.boxes.set(name, { group, rate, note });
+    return group;
+  }
+
+  private write(operator: OperatorFigures): void {
+    const box = this.boxes.get(operator.name);
+    if (box === undefined) return;
+    const { busy, inPerS, outPerS, waiting, lagMs } = totals(operator);
+    const passes = inPerS === null || inPerS === 0 ? outPerS : inPerS;
+    box.rate.textContent = passes === null ? 'measuring' : `${count(passes)} records/s`;
+    const parts = [busy === null ? '' : `${percent(busy)} busy`, waiting > 0 ? `${count(waiting)} waiting` : '', lagMs !== null && lagMs >= LAG_WARN_MS ? `${milliseconds(lagMs)} behind` : ''];
+    box.note.textContent = parts.filter((part) => part !== '').join(', ');
+    box.group.setAttribute('data-level', lagMs !== null && lagMs >= LAG_WARN_MS ? 'warn' : 'ok');
+  }
+}
