@@ -69,6 +69,12 @@ const PATHS: &[Path] = &[
     path("/api/v1/machines/{id}/processes", "The busiest and largest processes", &[], Json("ProcessTable")),
     stored(path("/api/v1/machines/{id}/history", "Series over a range", HISTORY, Json("History"))),
     stored(path(
+        "/api/v1/history",
+        "One metric of several machines over a range",
+        &["machines", "one_metric", "from", "to", "agg", "max_points", "tier"],
+        Json("MachinesHistory"),
+    )),
+    stored(path(
         "/api/v1/fleet/rollups",
         "A metric's minutes over all machines, or those with a tag",
         &["one_metric", "tag", "from", "to"],

@@ -1,4 +1,4 @@
-//! History: one machine's series over a range, from the tier that suits it.
+//! History: one machine's series over a range, or a metric of several machines, from the tier that suits it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,11 +6,12 @@ use std::time::Duration;
 use axum::extract::State;
 use axum::response::Response;
 use http::{StatusCode, Uri};
-use model::query::{RangeAnswer, RangeQuery, Tier};
+use model::catalogue::unit_of;
+use model::query::{MachineView, RangeAnswer, RangeQuery, Tier};
 use model::series::{Labels, SeriesKey};
 use model::{Catalogue, MachineId, Timestamp, Width, Window};
 
-use super::history_shape::{Agg, Fit, HistoryShape, MinuteRows, Series};
+use super::history_shape::{Agg, Fit, HistoryShape, MachineShape, MachinesShape, MinuteRows, Series};
 use super::{OfMachine, json, unknown_machine};
 use crate::error::Problem;
 use crate::params::{Params, wrong};
@@ -18,6 +19,7 @@ use crate::state::Shared;
 use crate::tier;
 
 const KNOWN: &[&str] = &["metric", "from", "to", "agg", "max_points", "tier"];
+const KNOWN_OF_MACHINES: &[&str] = &["machine", "metric", "from", "to", "agg", "max_points", "tier"];
 const DEFAULT_SPAN: Duration = Duration::from_secs(3_600);
 const POINTS_DEFAULT: usize = 600;
 const POINTS_MAX: usize = 10_000;
@@ -30,8 +32,10 @@ const MINUTE_ROWS_SPAN_MAX: Duration = Duration::from_secs(86_400);
 /// A machine that never said how often it sends.
 const INTERVAL_MS_DEFAULT: i64 = 5_000;
 
+/// Machines in one query.
+const MACHINES_MAX: usize = 24;
+
 struct Asked {
-    machine: MachineId,
     metrics: Vec<String>,
     from: Timestamp,
     to: Timestamp,
@@ -46,48 +50,97 @@ pub(super) async fn history(
     OfMachine(machine): OfMachine,
     uri: Uri,
 ) -> Result<Response, Problem> {
-    let asked = Asked::read(machine, &uri, shared.now())?;
+    let asked = Asked::read(&Params::read(&uri, KNOWN)?, shared.now())?;
     let permit = shared.history_permits.acquire().await;
     let _permit = permit.expect("the semaphore is never closed");
-    let (tier, answer) = fetch(&shared, &asked).await?;
-    let view = shared.app.hot.machine(&asked.machine);
+    let (tier, mut answers) = fetch(&shared, &asked, std::slice::from_ref(&machine)).await?;
+    let answer = answers.pop().unwrap_or_default();
+    let view = shared.app.hot.machine(&machine);
     if view.is_none() && answer.series.is_empty() {
-        return Err(unknown_machine(&asked.machine));
+        return Err(unknown_machine(&machine));
     }
     let has_minutes = tier == Tier::Raw && asked.to.since(asked.from) <= MINUTE_ROWS_SPAN_MAX;
-    let minute = if has_minutes { Some(minute_rows(&shared, &asked).await?) } else { None };
-    let interval_ms = view.and_then(|view| view.info.as_ref().map(|info| i64::from(info.interval_ms)));
-    let fit = Fit {
-        from: asked.from,
-        to: asked.to,
-        tier,
-        agg: asked.agg,
-        points_max: asked.points_max,
-        interval_ms: interval_ms.filter(|ms| *ms != 0).unwrap_or(INTERVAL_MS_DEFAULT),
-    };
+    let minute = if has_minutes { Some(minute_rows(&shared, &asked, &machine).await?) } else { None };
+    let fit = asked.fit(tier, view.as_deref());
     let series: Vec<Series> = answer.series.into_iter().filter_map(|points| Series::of(points, fit)).collect();
-    let window_ms = tier::window(tier).map(|window| i64::try_from(window.as_millis()).unwrap_or(i64::MAX));
     Ok(json(&HistoryShape {
-        machine: asked.machine.as_str(),
+        machine: machine.as_str(),
         from: asked.from.millis(),
         to: asked.to.millis(),
         tier,
-        step_ms: series.iter().map(|series| series.step_ms).min().unwrap_or(window_ms.unwrap_or(fit.interval_ms)),
+        step_ms: step_ms(series.iter(), fit),
         partial: answer.partial,
         series,
         minute,
     }))
 }
 
+/// One metric of several machines, all from one tier, so that they can be laid over each other.
+pub(super) async fn of_machines(State(shared): State<Arc<Shared>>, uri: Uri) -> Result<Response, Problem> {
+    let params = Params::read(&uri, KNOWN_OF_MACHINES)?;
+    let (machines, asked) = (machines(&params)?, Asked::read(&params, shared.now())?);
+    let [metric] = asked.metrics.as_slice() else {
+        return Err(Problem::bad_query("name one `metric`; /api/v1/metrics lists them"));
+    };
+    let permit = shared.history_permits.acquire().await;
+    let _permit = permit.expect("the semaphore is never closed");
+    let (tier, answers) = fetch(&shared, &asked, &machines).await?;
+    let mut shape = MachinesShape {
+        metric,
+        unit: unit_of(metric),
+        from: asked.from.millis(),
+        to: asked.to.millis(),
+        tier,
+        step_ms: 0,
+        partial: answers.iter().any(|answer| answer.partial),
+        machines: Vec::new(),
+        unknown: Vec::new(),
+    };
+    for (machine, answer) in machines.iter().zip(answers) {
+        let view = shared.app.hot.machine(machine);
+        if view.is_none() && answer.series.is_empty() {
+            shape.unknown.push(machine.as_str());
+            continue;
+        }
+        let fit = asked.fit(tier, view.as_deref());
+        let series = answer.series.into_iter().filter_map(|points| Series::of(points, fit)).collect();
+        shape.machines.push(MachineShape { machine: machine.as_str(), series });
+    }
+    let all = shape.machines.iter().flat_map(|machine| &machine.series);
+    shape.step_ms = step_ms(all, asked.fit(tier, None));
+    Ok(json(&shape))
+}
+
+/// The smallest step of the series; without one that of the tier.
+fn step_ms<'a>(series: impl Iterator<Item = &'a Series>, fit: Fit) -> i64 {
+    let window_ms = tier::window(fit.tier).map(|window| i64::try_from(window.as_millis()).unwrap_or(i64::MAX));
+    series.map(|series| series.step_ms).min().unwrap_or(window_ms.unwrap_or(fit.interval_ms))
+}
+
+/// The machines asked for, each once.
+fn machines(params: &Params) -> Result<Vec<MachineId>, Problem> {
+    let mut machines = Vec::new();
+    for given in params.all("machine") {
+        let machine =
+            MachineId::parse(given).map_err(|invalid| wrong("machine", "a machine id", given, invalid.rule))?;
+        if !machines.contains(&machine) {
+            machines.push(machine);
+        }
+    }
+    if machines.is_empty() || MACHINES_MAX < machines.len() {
+        let detail = format!("{} machines are named; give `machine` 1 to {MACHINES_MAX} times", machines.len());
+        return Err(Problem::bad_query(detail));
+    }
+    Ok(machines)
+}
+
 impl Asked {
-    fn read(machine: MachineId, uri: &Uri, now: Timestamp) -> Result<Self, Problem> {
+    fn read(params: &Params, now: Timestamp) -> Result<Self, Problem> {
         const TIERS: &[(&str, Option<Tier>)] =
             &[("auto", None), ("raw", Some(Tier::Raw)), ("minute", Some(Tier::Minute)), ("hour", Some(Tier::Hour))];
-        let params = Params::read(uri, KNOWN)?;
         let (from, to) = params.range(now, DEFAULT_SPAN)?;
         Ok(Self {
-            machine,
-            metrics: metrics(&params)?,
+            metrics: metrics(params)?,
             from,
             to,
             agg: params.choice("agg", Agg::WORDS, Agg::Avg)?,
@@ -96,21 +149,27 @@ impl Asked {
         })
     }
 
-    fn query(&self, tier: Tier) -> RangeQuery {
+    /// What points of a machine are made to fit.
+    fn fit(&self, tier: Tier, view: Option<&MachineView>) -> Fit {
+        let interval_ms = view.and_then(|view| view.info.as_ref().map(|info| i64::from(info.interval_ms)));
+        Fit {
+            from: self.from,
+            to: self.to,
+            tier,
+            agg: self.agg,
+            points_max: self.points_max,
+            interval_ms: interval_ms.filter(|ms| *ms != 0).unwrap_or(INTERVAL_MS_DEFAULT),
+        }
+    }
+
+    fn query(&self, machine: &MachineId, tier: Tier, points_max: usize) -> RangeQuery {
         // The window that `from` falls into belongs to the range: its first part is what was asked for.
         let from = match tier {
             Tier::Raw => self.from,
             Tier::Minute => Window::containing(self.from, Width::Minute).start,
             Tier::Hour => Window::containing(self.from, Width::Hour).start,
         };
-        RangeQuery {
-            machine: self.machine.clone(),
-            metrics: self.metrics.clone(),
-            from,
-            to: self.to,
-            tier,
-            points_max: STORE_POINTS_MAX,
-        }
+        RangeQuery { machine: machine.clone(), metrics: self.metrics.clone(), from, to: self.to, tier, points_max }
     }
 }
 
@@ -133,25 +192,28 @@ fn metrics(params: &Params) -> Result<Vec<String>, Problem> {
     Ok(names)
 }
 
-/// Reads the range; where the tier was left to us and has too many points, from the next coarser one.
-async fn fetch(shared: &Shared, asked: &Asked) -> Result<(Tier, RangeAnswer), Problem> {
+/// Reads the range of each machine; where the tier was left to us and has too many points, from the next coarser one.
+async fn fetch(shared: &Shared, asked: &Asked, machines: &[MachineId]) -> Result<(Tier, Vec<RangeAnswer>), Problem> {
     let store = &shared.app.history;
     let chosen = || tier::choose(asked.from, asked.to, shared.now(), |tier| store.kept(tier));
+    let points_max = STORE_POINTS_MAX / machines.len().max(1);
     let mut tier = asked.tier.unwrap_or_else(chosen);
-    loop {
-        let answer = store.range(asked.query(tier)).await?;
-        if !answer.truncated {
-            return Ok((tier, answer));
+    'tier: loop {
+        let mut answers = Vec::with_capacity(machines.len());
+        for machine in machines {
+            let answer = store.range(asked.query(machine, tier, points_max)).await?;
+            if answer.truncated {
+                tier = tier::coarser(tier).filter(|_| asked.tier.is_none()).ok_or_else(too_much)?;
+                continue 'tier;
+            }
+            answers.push(answer);
         }
-        tier = match tier::coarser(tier).filter(|_| asked.tier.is_none()) {
-            Some(coarser) => coarser,
-            None => return Err(too_much()),
-        };
+        return Ok((tier, answers));
     }
 }
 
-async fn minute_rows(shared: &Shared, asked: &Asked) -> Result<Vec<MinuteRows>, Problem> {
-    let answer = shared.app.history.range(asked.query(Tier::Minute)).await?;
+async fn minute_rows(shared: &Shared, asked: &Asked, machine: &MachineId) -> Result<Vec<MinuteRows>, Problem> {
+    let answer = shared.app.history.range(asked.query(machine, Tier::Minute, STORE_POINTS_MAX)).await?;
     if answer.truncated {
         return Err(too_much());
     }

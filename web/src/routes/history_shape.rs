@@ -33,6 +33,27 @@ pub(super) struct HistoryShape<'a> {
     pub(super) minute: Option<Vec<MinuteRows>>,
 }
 
+/// One metric of several machines.
+#[derive(Serialize)]
+pub(super) struct MachinesShape<'a> {
+    pub(super) metric: &'a str,
+    pub(super) unit: &'static str,
+    pub(super) from: i64,
+    pub(super) to: i64,
+    pub(super) tier: Tier,
+    pub(super) step_ms: i64,
+    pub(super) partial: bool,
+    pub(super) machines: Vec<MachineShape<'a>>,
+    /// Machines that nobody knows.
+    pub(super) unknown: Vec<&'a str>,
+}
+
+#[derive(Serialize)]
+pub(super) struct MachineShape<'a> {
+    pub(super) machine: &'a str,
+    pub(super) series: Vec<Series>,
+}
+
 pub(super) struct Series {
     key: Arc<SeriesKey>,
     pub(super) step_ms: i64,

@@ -50,6 +50,7 @@ pub(crate) fn all() -> Router<Arc<Shared>> {
         .route("/api/v1/machines/{id}/processes", get(machines::processes))
         .route("/api/v1/machines/{id}/history", get(history::history))
         .route("/api/v1/machines/{id}/commands/{command}", post(commands::send))
+        .route("/api/v1/history", get(history::of_machines))
         .route("/api/v1/fleet/rollups", get(fleet::rollups))
         .route("/api/v1/fleet/hottest", get(fleet::hottest))
         .route("/api/v1/metrics", get(catalogue::list))

@@ -88,6 +88,44 @@ async fn too_many_points_come_from_a_coarser_tier_or_are_refused() {
 }
 
 #[tokio::test]
+async fn several_machines_come_in_one_answer_from_one_tier() {
+    let hub = hub();
+    hub.hot.put(fleet::machine("db-2", 0.5));
+    hub.history.set(Tier::Raw, answer(vec![fleet::raw(CPU, &[(-5, 0.1), (0, 0.2)])]));
+    let found = hub.json("/api/v1/history?machine=db-2&machine=db-1&machine=db-2&metric=CPU_PERCENT").await;
+    assert_eq!((&found["metric"], &found["tier"], &found["step_ms"]), (&json!(CPU), &json!("raw"), &json!(5_000)));
+    let machines: Vec<_> = found["machines"].as_array().unwrap().iter().map(|one| &one["machine"]).collect();
+    assert_eq!(machines, ["db-2", "db-1"], "in the order asked for, each once");
+    assert_eq!(found["machines"][0]["series"][0]["v"], json!([0.1, 0.2]));
+    assert_eq!(hub.history.asked.lock().unwrap()[0].points_max, 125_000, "all machines together are bounded");
+}
+
+#[tokio::test]
+async fn of_several_machines_those_that_nobody_knows_are_named() {
+    let found = hub().json("/api/v1/history?machine=db-1&machine=db-9&metric=CPU_PERCENT").await;
+    assert_eq!((&found["machines"][0]["series"], &found["unknown"]), (&json!([]), &json!(["db-9"])));
+}
+
+#[tokio::test]
+async fn a_query_of_several_machines_names_one_metric_and_not_too_many_machines() {
+    let hub = hub();
+    let many: String = (0..25).map(|n| format!("machine=m{n}&")).collect();
+    for (query, expected) in [
+        ("metric=CPU_PERCENT".to_owned(), "400 bad_query: 0 machines are named; give `machine` 1 to 24 times"),
+        (format!("{many}metric=CPU_PERCENT"), "400 bad_query: 25 machines are named"),
+        ("machine=db-1".to_owned(), "400 bad_query: name one `metric`"),
+        ("machine=db-1&metric=a&metric=b".to_owned(), "400 bad_query: name one `metric`"),
+        ("machine=a/b&metric=a".to_owned(), "400 bad_query: `machine` is not a machine id"),
+    ] {
+        let said = hub.get(&format!("/api/v1/history?{query}")).await.problem();
+        assert!(said.starts_with(expected), "{query}: {said}");
+    }
+    hub.history.set(Tier::Raw, RangeAnswer { truncated: true, ..RangeAnswer::default() });
+    let coarser = hub.json("/api/v1/history?machine=db-1&machine=db-1&metric=CPU_PERCENT").await;
+    assert_eq!(coarser["tier"], "minute");
+}
+
+#[tokio::test]
 async fn what_is_no_longer_kept_is_said_to_be_partial() {
     let hub = hub();
     let partial = RangeAnswer { partial: true, ..RangeAnswer::default() };

@@ -42,7 +42,8 @@ async fn every_path_answers_as_described() {
             let parameter = resolve(&document, parameter);
             if parameter["in"] == "query" && parameter["required"] == true {
                 let example = parameter["example"].as_str().expect("a parameter that must be given has an example");
-                asked = format!("{asked}?{}={example}", parameter["name"].as_str().unwrap());
+                let sign = if asked.contains('?') { '&' } else { '?' };
+                asked = format!("{asked}{sign}{}={example}", parameter["name"].as_str().unwrap());
             }
         }
         let answer = hub.get(&asked).await;

@@ -227,12 +227,43 @@ function hottest(k, now) {
   return { minute: Math.floor((now - 9e4) / 6e4) * 6e4, metrics };
 }
 
+const unitOf = (metric) => METRICS.find(({ name }) => name === metric)?.unit ?? '';
+
+/** One metric of several machines. */
+function historyOf(query, now) {
+  const [metric, from, to] = [query.get('metric'), parseTime(query.get('from') ?? 'now-1h', now), parseTime(query.get('to'), now)];
+  const known = query.getAll('machine').filter((id) => byId.has(id));
+  const answers = known.map((id) => history(byId.get(id), [metric], from, to, Number(query.get('max_points') ?? 600), now));
+  const { tier = 'raw', step_ms = 5000 } = answers[0] ?? {};
+  return { metric, unit: unitOf(metric), from, to, tier, step_ms, partial: false, machines: answers.map(({ machine, series }) => ({ machine, series })), unknown: query.getAll('machine').filter((id) => !byId.has(id)) };
+}
+
+function rollups(query, now) {
+  const [metric, tag, from, to] = [query.get('metric'), query.get('tag') ?? '', parseTime(query.get('from') ?? 'now-1h', now), parseTime(query.get('to'), now)];
+  const values = tag === '' ? [null] : [...new Set(machines.map(({ tags }) => tags[tag]).filter((value) => value !== undefined))].sort();
+  const series = values.map((value) => {
+    const members = machines.filter(({ tags }) => value === null || tags[tag] === value).slice(0, 5);
+    const points = members.map((machine) => history(machine, [metric], from, to, 60, now).series[0]).filter(Boolean);
+    const at = points[0]?.t ?? [];
+    const every = (pick) => at.map((_, index) => pick(points.map(({ v }) => v[index]).filter((one) => one !== undefined)));
+    const sum = every((all) => all.reduce((a, b) => a + b, 0));
+    return { tag: value === null ? null : { name: tag, value }, t: at, machines: at.map(() => members.length), count: at.map(() => 12 * members.length), sum, min: every((all) => Math.min(...all)), max: every((all) => Math.max(...all)), mean: sum.map((one) => one / members.length) };
+  });
+  return { metric, unit: unitOf(metric), from, to, step_ms: (to - from) / 60, partial: false, series };
+}
+
 function api(response, path, query) {
   const now = Date.now();
   const parts = path.split('/').filter(Boolean);
   if (parts[0] === 'machines' && parts.length > 1) return machineRoute(response, parts.slice(1), query, now);
   if (path === '/machines') return json(response, { machines: machines.map((machine) => describe(machine, now, alerts, false)), next: null });
-  if (path === '/fleet/hottest') return json(response, hottest(Number(query.get('k') ?? 10), now));
+  if (path === '/history') return json(response, historyOf(query, now));
+  if (path === '/fleet/rollups') return json(response, rollups(query, now));
+  if (path === '/fleet/hottest') {
+    const all = hottest(Number(query.get('k') || 10), now);
+    const metric = query.get('metric') || null;
+    return json(response, { ...all, metrics: all.metrics.filter((one) => metric === null || one.metric === metric) });
+  }
   if (path === '/rules') return json(response, { rules, next: null, version: 1 });
   if (parts[0] === 'rules') {
     const found = rules.find(({ name }) => name === parts[1]);

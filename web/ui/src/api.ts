@@ -1,6 +1,6 @@
 // The REST half of the contract (docs/API.md): requests with a deadline, and errors that say what a person can do.
 
-import type { Alert, AlertGroup, DeadLetter, History, Hottest, Machine, Metric, NewSilence, Pipeline, Rule, RuleBody, RulePreview, SyntheticFigures } from './protocol.ts';
+import type { Alert, AlertGroup, DeadLetter, FleetRollups, History, Hottest, Machine, MachinesHistory, Metric, NewSilence, Pipeline, Rule, RuleBody, RulePreview, SyntheticFigures } from './protocol.ts';
 
 const DEADLINE_MS = 15_000;
 
@@ -74,6 +74,14 @@ export interface HistoryQuery {
   maxPoints: number;
 }
 
+function historyParams(query: HistoryQuery): URLSearchParams {
+  const params = new URLSearchParams(query.metrics.map((metric) => ['metric', metric]));
+  params.set('from', String(Math.floor(query.from / 1000)));
+  params.set('to', String(Math.ceil(query.to / 1000)));
+  params.set('max_points', String(query.maxPoints));
+  return params;
+}
+
 export const api = {
   machine: (id: string, signal?: AbortSignal): Promise<Machine> => get(machinePath(id), signal),
 
@@ -81,14 +89,23 @@ export const api = {
 
   /** `from` and `to` in milliseconds; the query takes whole seconds. */
   history: (id: string, query: HistoryQuery, signal?: AbortSignal): Promise<History> => {
-    const params = new URLSearchParams(query.metrics.map((metric) => ['metric', metric]));
-    params.set('from', String(Math.floor(query.from / 1000)));
-    params.set('to', String(Math.ceil(query.to / 1000)));
-    params.set('max_points', String(query.maxPoints));
-    return get(`${machinePath(id)}/history?${params.toString()}`, signal);
+    return get(`${machinePath(id)}/history?${historyParams(query).toString()}`, signal);
   },
 
-  hottest: (machines: number, signal?: AbortSignal): Promise<Hottest> => get(`/api/v1/fleet/hottest?k=${machines}`, signal),
+  /** One metric of several machines. */
+  historyOf: (machines: readonly string[], query: HistoryQuery, signal?: AbortSignal): Promise<MachinesHistory> => {
+    const params = historyParams(query);
+    for (const machine of machines) params.append('machine', machine);
+    return get(`/api/v1/history?${params.toString()}`, signal);
+  },
+
+  /** `tag` names a tag whose values are groups; empty: the whole fleet. */
+  rollups: ({ metric, tag, from, to }: { metric: string; tag: string; from: number; to: number }, signal?: AbortSignal): Promise<FleetRollups> => {
+    const params = new URLSearchParams({ metric, tag, from: String(Math.floor(from / 1000)), to: String(Math.ceil(to / 1000)) });
+    return get(`/api/v1/fleet/rollups?${params.toString()}`, signal);
+  },
+
+  hottest: (machines: number, signal?: AbortSignal, metric = ''): Promise<Hottest> => get(`/api/v1/fleet/hottest?${new URLSearchParams({ k: String(machines), metric }).toString()}`, signal),
 
   rules: async (signal?: AbortSignal): Promise<Rule[]> => (await get<{ rules: Rule[] }>('/api/v1/rules', signal)).rules,
 

@@ -72,6 +72,10 @@ async function load(route: Route): Promise<(place: HTMLElement) => Screen> {
       const { mountEditor } = await import('./rules/editor.ts');
       return (place) => mountEditor(place, context, route.name);
     }
+    case 'compare': {
+      const { mountCompare } = await import('./compare/compare.ts');
+      return (place) => mountCompare(place, context);
+    }
     case 'pipeline': {
       const { mountPipeline } = await import('./pipeline/pipeline.ts');
       return (place) => mountPipeline(place, context);

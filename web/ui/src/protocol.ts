@@ -277,3 +277,25 @@ export interface DeadLetter {
   time: number;
   detail: string | null;
 }
+
+/** One metric of several machines. */
+export interface MachinesHistory {
+  metric: string;
+  unit: string;
+  from: number;
+  to: number;
+  tier: Tier;
+  step_ms: number;
+  partial: boolean;
+  machines: { machine: string; series: HistorySeries[] }[];
+  unknown: string[];
+}
+
+/** A metric's minutes over the fleet, or over the machines with each value of a tag. */
+export interface FleetRollups {
+  metric: string;
+  unit: string;
+  step_ms: number;
+  partial: boolean;
+  series: { tag: { name: string; value: string } | null; t: number[]; machines: number[]; min: number[]; max: number[]; mean: (number | null)[] }[];
+}

@@ -48,6 +48,12 @@ export function align(columns: readonly Column[]): Aligned {
       const slot = row.get(at);
       if (slot !== undefined) cells[slot] = column.v[index] ?? null;
     });
+    // A gap lasts until the next value, over the times that only others have: a line would be drawn across them.
+    let isGap = false;
+    cells.forEach((cell, index) => {
+      if (cell !== undefined) isGap = cell === null;
+      else if (isGap) cells[index] = null;
+    });
     return cells;
   });
   return { x: sorted.map((at) => at / 1000), ys };

@@ -45,3 +45,9 @@ test('a chart tells its range, last value and trend', () => {
   assert.equal(text, 'CPU. total: 10 % to 60 %, now 60 %, rising');
   assert.equal(describe('CPU', 'ratio', []), 'CPU: no data in this range');
 });
+
+test('a gap of one series stays a gap where others have values', () => {
+  const holed = withGaps({ t: [0, 10, 50], v: [1, 1, 2] }, 10);
+  const { ys } = align([holed, { t: [5, 15, 25, 35, 45, 55], v: [1, 1, 1, 1, 1, 1] }]);
+  assert.deepEqual(ys[0], [1, undefined, 1, undefined, null, null, null, null, 2, undefined]);
+});
