@@ -3,6 +3,7 @@
 //! Construction, order and the command line only: what the parts do is in their own crates.
 //! `config` reads the settings, `rules` the threshold rules, `silences` what nobody wants to hear of, `wiring` puts the system together, `cli` chooses what to run.
 
+pub mod audit;
 mod base;
 mod buses;
 pub mod cli;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use ::synthetic::probe::{self, Book, Exits, Settings, Stage, Stored, rule};
 use futures_util::future::BoxFuture;
 use model::LogicalTime;
+use model::audit::Actor;
 use model::command::{RuleChange, RuleStore};
 use runtime::clock::SharedClock;
 use runtime::drain::DrainToken;
@@ -53,7 +54,7 @@ pub(crate) async fn keep_rule(rules: &dyn RuleStore, is_wanted: bool) {
         (false, true) => RuleChange::Delete(probe::RULE.to_owned()),
         (true, true) | (false, false) => return,
     };
-    if let Err(error) = rules.change(change).await {
+    if let Err(error) = rules.change(change, Actor::hub("synthetic transactions")).await {
         warn!(%error, "the rule of the synthetic transactions stays as it is");
     }
 }

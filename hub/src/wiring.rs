@@ -14,6 +14,7 @@ use ::synthetic::probe::{Book, Exits};
 use anyhow::{Context, Result};
 use ingest::{CollectorConfig, Collectors, Foundations, Ingest, Replayed, Services};
 use journal::Journal;
+use model::audit::AuditLog;
 use model::command::{CollectorControl, RuleStore, SilenceStore};
 use model::query::{Health, History, HotState};
 use model::{Egress, LogicalTime, Record};
@@ -31,8 +32,9 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tracing::{info, warn};
-use web::AppState;
+use web::{AppState, SettingView};
 
+use crate::audit::Audit;
 use crate::base::Base;
 use crate::buses::{self, BusHandles};
 use crate::config::Config;
@@ -89,6 +91,7 @@ struct Inside {
     buses: Vec<BusHandles>,
     rules: Arc<Rules>,
     silences: Arc<Silences>,
+    audit: Arc<dyn AuditLog>,
     ingest: Arc<Ingest>,
     collectors: Arc<Collectors>,
 }
@@ -104,9 +107,8 @@ impl Hub {
         info!(dashboard = health::url_of(http_address, "/"), grpc = %grpc_address, "hub listens");
         let (starting, http, grpc) = Starting::begin(&base, http, grpc)?;
         let stores = Stores::open(&base).await?;
-        let (location, own) = (Location::of(&base.config), OwnRules::of(&base.config)?);
-        let watcher = Watcher::start(location, own, base.clock(), &base.registry)?;
-        let mut keeper = Keeper::new(OwnSilences::of(&base.config)?, base.clock());
+        let audit: Arc<dyn AuditLog> = Arc::new(Audit::of(&base.config, base.clock())?);
+        let (watcher, mut keeper) = keepers(&base, &audit)?;
         let hot = hot_store(&base, &stores);
         let (graph, outlets) = Graph::start(&base, &stores)?;
         let queues = outlets.stats();
@@ -141,7 +143,7 @@ impl Hub {
         let figures = figures(&base, &graph, &driver, &ingest, queues);
         let collectors = Arc::new(Collectors::new(base.config.ingest.limits.machines_max, ingest.meters().clone()));
         let (rules, silences) = (watcher.rules(), keeper.silences());
-        let inside = Inside { hot, history, driver, state, buses, rules, silences, ingest, collectors };
+        let inside = Inside { hot, history, driver, state, buses, rules, silences, audit, ingest, collectors };
         let upkeep = start_upkeep(&base, &inside, &graph, (watchdog, watcher, keeper, keep_from));
         if let Some(newest_t) = newest_t {
             // Until then a machine could be unknown to a hub that says it is ready. Not before the sequencer runs: new series wait for
@@ -199,6 +201,14 @@ fn bounded(mut config: Config) -> Config {
     config.web.drain_timeout = BROWSERS_WITHIN;
     config.history.driver.flush_within = SENDERS_WITHIN;
     config
+}
+
+/// Those who change rules and silences, each change on record first.
+fn keepers(base: &Base, audit: &Arc<dyn AuditLog>) -> Result<(Watcher, Keeper)> {
+    let (location, own) = (Location::of(&base.config), OwnRules::of(&base.config)?);
+    let watcher = Watcher::start(location, own, (base.clock(), Arc::clone(audit)), &base.registry)?;
+    let keeper = Keeper::new(OwnSilences::of(&base.config)?, base.clock(), Arc::clone(audit));
+    Ok((watcher, keeper))
 }
 
 fn hot_store(base: &Base, stores: &Stores) -> Arc<HotStore> {
@@ -351,6 +361,8 @@ fn start_web(base: &Base, inside: &Inside, figures: Arc<Figures>, listener: TcpL
         history: Arc::clone(&inside.history),
         rules: Arc::clone(&inside.rules) as Arc<dyn RuleStore>,
         silences: Arc::clone(&inside.silences) as Arc<dyn SilenceStore>,
+        audit: Arc::clone(&inside.audit),
+        config: Arc::new(settings_shown(&base.config)),
         control: Arc::clone(&inside.collectors) as Arc<dyn CollectorControl>,
         dead_letters: office(base, inside),
         clock: base.clock(),
@@ -371,6 +383,12 @@ fn start_web(base: &Base, inside: &Inside, figures: Arc<Figures>, listener: TcpL
 fn office(base: &Base, inside: &Inside) -> Arc<Office> {
     let server = inside.state.as_ref().map(|(_, server)| server.clone());
     Arc::new(Office::new(Arc::clone(&inside.history), server, inside.ingest.resender(), &base.registry))
+}
+
+/// The settings as the web shows them.
+fn settings_shown(config: &Config) -> Vec<SettingView> {
+    let listed = config.listed.iter().cloned();
+    listed.map(|one| SettingView { key: one.key, value: one.value, source: one.source }).collect()
 }
 
 /// Transactions on the hub's own ports, followed to its exits.

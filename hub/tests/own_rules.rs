@@ -8,8 +8,10 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use common::{Machine, Program, SOON, now_ms};
+use hub::audit::Audit;
 use hub::rules::{Location, OwnRules, Rules, Watcher};
 use model::RuleSet;
+use model::audit::{Action, Actor, AuditError, AuditLog, Deed, Door, Entry, Recorded};
 use model::command::{RuleChange, RuleError, RuleSource, RuleStore};
 use model::rule::Rule;
 use proto::pb;
@@ -115,9 +117,14 @@ struct Watched {
 }
 
 fn watch(folder: &Path, can_publish: bool) -> Watched {
+    watch_with(folder, can_publish, audit_in(folder))
+}
+
+fn watch_with(folder: &Path, can_publish: bool, audit: Arc<dyn AuditLog>) -> Watched {
     let location = Location { path: folder.join("rules.toml"), is_required: false };
     let own = OwnRules::open(folder.join("rules.json")).unwrap();
-    let watcher = Watcher::start(location, own, ManualClock::at(7).shared(), &Registry::new()).unwrap();
+    let clock = ManualClock::at(7).shared();
+    let watcher = Watcher::start(location, own, (clock, audit), &Registry::new()).unwrap();
     let (rules, published, drain) = (watcher.rules(), Arc::<Mutex<Vec<_>>>::default(), Drain::new());
     let sink = Arc::clone(&published);
     let publish = move |set| {
@@ -127,6 +134,14 @@ fn watch(folder: &Path, can_publish: bool) -> Watched {
     };
     let task = tokio::spawn(watcher.run(publish, drain.token()));
     Watched { rules, published, drain, task }
+}
+
+fn audit_in(folder: &Path) -> Arc<dyn AuditLog> {
+    Arc::new(Audit::open(&folder.join("audit.jsonl"), ManualClock::at(7).shared()).unwrap())
+}
+
+fn actor() -> Actor {
+    Actor::new(Door::Grpc, "ana", None)
 }
 
 fn own(name: &str) -> Rule {
@@ -139,14 +154,14 @@ async fn a_change_is_answered_when_it_is_published_and_the_file_wins_by_name() {
     std::fs::write(folder.path().join("rules.toml"), FROM_FILE).unwrap();
     let watched = watch(folder.path(), true);
     let rules = &watched.rules;
-    let set = rules.change(RuleChange::Create(own("hot"))).await.unwrap();
+    let set = rules.change(RuleChange::Create(own("hot")), actor()).await.unwrap();
     assert_eq!(watched.published.lock().unwrap().as_slice(), [Arc::clone(&set)]);
     assert_eq!(rules.rules(), set);
     assert_eq!(rules.listing().source("hot"), RuleSource::Own);
     assert_eq!(rules.listing().source("swap"), RuleSource::File);
 
     // A call that is dropped after it was handed over is made all the same, whole.
-    let mut dropped = rules.change(RuleChange::Create(own("other")));
+    let mut dropped = rules.change(RuleChange::Create(own("other")), actor());
     tokio::select! {
         biased;
         _ = &mut dropped => panic!("nobody had the time to answer"),
@@ -158,23 +173,54 @@ async fn a_change_is_answered_when_it_is_published_and_the_file_wins_by_name() {
     std::fs::write(folder.path().join("rules.toml"), FROM_FILE.replace("swap", "hot")).unwrap();
     let source = async || rules.listing().source("hot");
     eventually(SOON, source, |source| *source == RuleSource::File).await.unwrap();
-    let refused = rules.change(RuleChange::Update(own("hot"))).await;
+    let refused = rules.change(RuleChange::Update(own("hot")), actor()).await;
     assert_eq!(refused, Err(RuleError::FromFile("hot".into())));
     std::fs::write(folder.path().join("rules.toml"), FROM_FILE).unwrap();
     eventually(SOON, source, |source| *source == RuleSource::Own).await.unwrap();
 
     watched.drain.begin();
     watched.task.await.unwrap().unwrap();
-    assert_eq!(rules.change(RuleChange::Delete("hot".into())).await, Err(RuleError::Stopping));
+    assert_eq!(rules.change(RuleChange::Delete("hot".into()), actor()).await, Err(RuleError::Stopping));
     let versions: Vec<u64> = watched.published.lock().unwrap().iter().map(|set| set.version).collect();
     assert!(versions.is_sorted_by(|one, next| one < next), "{versions:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_change_is_on_record_with_who_made_it_before_it_is_made_and_a_refused_one_is_not() {
+    let folder = private_dir().unwrap();
+    let watched = watch(folder.path(), true);
+    watched.rules.change(RuleChange::Create(own("hot")), actor()).await.unwrap();
+    watched.rules.change(RuleChange::Update(Rule { threshold: 0.85, ..own("hot") }), actor()).await.unwrap();
+    watched.rules.change(RuleChange::Create(own("hot")), actor()).await.unwrap_err();
+    let entries = audit_in(folder.path()).entries(None, 10);
+    let told: Vec<_> = entries.iter().map(|entry| (entry.deed.action, entry.deed.detail.as_str())).collect();
+    assert_eq!(told[0], (Action::RuleUpdated, "threshold: 0.9 -> 0.85"));
+    assert_eq!((told.len(), told[1].0, &entries[1].deed.actor), (2, Action::RuleCreated, &actor()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_its_record_nothing_is_changed() {
+    struct Full;
+    impl AuditLog for Full {
+        fn record(&self, _deed: Deed) -> Recorded<'_> {
+            Box::pin(std::future::ready(Err(AuditError("no space is left".into()))))
+        }
+        fn entries(&self, _before: Option<u64>, _limit: usize) -> Vec<Arc<Entry>> {
+            Vec::new()
+        }
+    }
+    let folder = private_dir().unwrap();
+    let watched = watch_with(folder.path(), true, Arc::new(Full));
+    let refused = watched.rules.change(RuleChange::Create(own("hot")), actor()).await.unwrap_err();
+    assert!(refused.to_string().contains("no space is left"), "{refused}");
+    assert!(!folder.path().join("rules.json").exists() && watched.published.lock().unwrap().is_empty());
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_change_that_cannot_be_published_is_not_confirmed_and_ends_the_hub() {
     let folder = private_dir().unwrap();
     let watched = watch(folder.path(), false);
-    let answer = watched.rules.change(RuleChange::Create(own("very-hot"))).await;
+    let answer = watched.rules.change(RuleChange::Create(own("very-hot")), actor()).await;
     assert_eq!(answer, Err(RuleError::Stopping));
     assert!(watched.task.await.unwrap().is_err());
     // It is on disk: the next start publishes it.

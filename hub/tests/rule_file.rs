@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use expect_test::{Expect, expect};
+use hub::audit::Audit;
 use hub::rules::{BUILT_IN, Location, OwnRules, Watcher, parse, to_toml};
 use model::command::RuleStore;
 use model::{Catalogue, RuleSet};
@@ -146,7 +147,9 @@ async fn a_valid_edit_is_published_and_an_invalid_one_keeps_the_rules() {
     let path = location.path.clone();
     let registry = Registry::new();
     let own = OwnRules::open(folder.path().join("rules.json")).unwrap();
-    let watcher = Watcher::start(location, own, ManualClock::at(7).shared(), &registry).unwrap();
+    let clock = ManualClock::at(7).shared();
+    let audit = Arc::new(Audit::open(&folder.path().join("audit.jsonl"), ManualClock::at(7).shared()).unwrap());
+    let watcher = Watcher::start(location, own, (clock, audit), &registry).unwrap();
     let rules = watcher.rules();
     let first = rules.rules();
     assert!(first.rules.len() > 5 && first.version >= 7, "the built-in rules");

@@ -4,6 +4,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use futures_util::{Stream, stream};
+use model::audit::{Actor, Door};
 use model::command::{RuleChange, RuleError, RuleSource, RuleStore};
 use model::{Rule, RuleSet};
 use proto::pb::config_service_server::ConfigService;
@@ -109,18 +110,21 @@ impl ConfigService for Config {
     }
 
     async fn create_rule(&self, request: Request<pb::CreateRuleRequest>) -> Result<Response<pb::RuleReply>, Status> {
-        self.put(request.into_inner().rule, RuleChange::Create).await
+        let by = actor(&request);
+        self.put(request.into_inner().rule, RuleChange::Create, by).await
     }
 
     async fn update_rule(&self, request: Request<pb::UpdateRuleRequest>) -> Result<Response<pb::RuleReply>, Status> {
-        self.put(request.into_inner().rule, RuleChange::Update).await
+        let by = actor(&request);
+        self.put(request.into_inner().rule, RuleChange::Update, by).await
     }
 
     async fn delete_rule(
         &self,
         request: Request<pb::DeleteRuleRequest>,
     ) -> Result<Response<pb::DeleteRuleReply>, Status> {
-        let set = self.change(RuleChange::Delete(request.into_inner().name)).await?;
+        let by = actor(&request);
+        let set = self.change(RuleChange::Delete(request.into_inner().name), by).await?;
         Ok(Response::new(pb::DeleteRuleReply { version: set.version }))
     }
 }
@@ -130,11 +134,12 @@ impl Config {
         &self,
         message: Option<pb::Rule>,
         change: fn(Rule) -> RuleChange,
+        by: Actor,
     ) -> Result<Response<pb::RuleReply>, Status> {
         let message = message.ok_or_else(|| Status::invalid_argument("the request has no rule; fill in `rule`"))?;
         let wanted = rule::decode(message).map_err(|error| refusal(Code::InvalidArgument, &error))?;
         let name = wanted.name.clone();
-        let set = self.change(change(wanted)).await?;
+        let set = self.change(change(wanted), by).await?;
         let kept = set.rules.iter().find(|rule| rule.name == name);
         Ok(Response::new(pb::RuleReply {
             version: set.version,
@@ -142,9 +147,15 @@ impl Config {
         }))
     }
 
-    async fn change(&self, change: RuleChange) -> Result<Arc<RuleSet>, Status> {
-        self.rules.change(change).await.map_err(|error| refusal(code(&error), &error))
+    async fn change(&self, change: RuleChange, by: Actor) -> Result<Arc<RuleSet>, Status> {
+        self.rules.change(change, by).await.map_err(|error| refusal(code(&error), &error))
     }
+}
+
+/// Who asks: the name in the metadata, if any, and the other end of the connection.
+fn actor<T>(request: &Request<T>) -> Actor {
+    let author = request.metadata().get("x-author").and_then(|author| author.to_str().ok());
+    Actor::new(Door::Grpc, author.unwrap_or_default(), request.remote_addr().map(|address| address.ip()))
 }
 
 /// What a client does next about a change that was not made.

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use crate::audit::Actor;
 use crate::ids::MachineId;
 use crate::query::QueryError;
 use crate::record::RejectReason;
@@ -87,7 +88,7 @@ pub trait RuleStore: Send + Sync {
     }
 
     /// One change at a time, whole or not at all. A dropped call's change is made all the same once it was handed over.
-    fn change(&self, change: RuleChange) -> Changed<'_>;
+    fn change(&self, change: RuleChange, by: Actor) -> Changed<'_>;
 }
 
 /// The closed, harmless list of what a hub may ask of a collector: never a shell, a file or an update.
@@ -161,7 +162,7 @@ pub trait SilenceStore: Send + Sync {
     fn silences(&self) -> Arc<Vec<Arc<Silence>>>;
 
     /// One change at a time, whole or not at all. A dropped call's change is made all the same once it was handed over.
-    fn change(&self, change: SilenceChange) -> SilenceChanged<'_>;
+    fn change(&self, change: SilenceChange, by: Actor) -> SilenceChanged<'_>;
 }
 
 /// What became of dead letters that were sent again.

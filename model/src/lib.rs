@@ -4,6 +4,7 @@
 
 pub mod aggregate;
 pub mod alert;
+pub mod audit;
 pub mod batch;
 pub mod bound;
 pub mod catalogue;

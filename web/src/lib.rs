@@ -4,6 +4,7 @@
 //! It writes nothing, waits on nothing but history, and knows no sink. Bounds: connections, clients, queries under way, time and size of
 //! each request; a live client's memory is a cursor and the one message on its way.
 
+mod asker;
 mod assets;
 mod downsample;
 mod error;
@@ -41,8 +42,8 @@ pub use live::handshake::Opening;
 pub use serve::{Connections, Peer, serve, serve_starting};
 pub use starting::{ReplayView, StartProgress, Starting};
 pub use state::{
-    AppState, HubStats, HubStatsSource, PipelineView, QueueView, Readiness, StageView, SyntheticStage, SyntheticView,
-    WebSettings,
+    AppState, HubStats, HubStatsSource, PipelineView, QueueView, Readiness, SettingView, StageView, SyntheticStage,
+    SyntheticView, WebSettings,
 };
 
 use state::Shared;

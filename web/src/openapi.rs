@@ -126,6 +126,13 @@ const PATHS: &[Path] = &[
         &[],
         Json("DeadLetterFull"),
     )),
+    path(
+        "/api/v1/audit",
+        "Who changed which rule, silence or collector, newest first",
+        &["limit", "cursor"],
+        Json("AuditPage"),
+    ),
+    path("/api/v1/config", "The settings that the hub runs with, secrets masked", &[], Json("Config")),
     path("/api/v1/pipeline", "The hub's rates, lag, queues and sinks", &[], Json("Pipeline")),
     path("/api/v1/synthetic", "How long made-up transactions take through the hub", &[], Json("Synthetic")),
     path("/api/v1/openapi.json", "This document", &[], Other("application/json")),

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use model::Timestamp;
+use model::audit::AuditLog;
 use model::command::{CollectorControl, DeadLetterOffice, RuleStore, SilenceStore};
 use model::query::{Health, History, HotState};
 use runtime::clock::SharedClock;
@@ -24,8 +25,11 @@ pub struct AppState {
     pub history: Arc<dyn History>,
     pub rules: Arc<dyn RuleStore>,
     pub silences: Arc<dyn SilenceStore>,
+    pub audit: Arc<dyn AuditLog>,
     pub control: Arc<dyn CollectorControl>,
     pub dead_letters: Arc<dyn DeadLetterOffice>,
+    /// The effective configuration, secrets masked.
+    pub config: Arc<Vec<SettingView>>,
     pub clock: SharedClock,
     pub metrics: Registry,
     pub readiness: Arc<dyn Readiness>,
@@ -33,6 +37,15 @@ pub struct AppState {
     /// Of the program, as in `0.1.0`.
     pub version: &'static str,
     pub settings: WebSettings,
+}
+
+/// One effective setting, as `GET /api/v1/config` gives it.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct SettingView {
+    pub key: String,
+    pub value: String,
+    /// Where it comes from.
+    pub source: String,
 }
 
 /// Limits of the web, from `hub/default.toml`.

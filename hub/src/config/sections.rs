@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use collector::AllowList;
 use model::{Catalogue, Labels, MachineId};
-use runtime::config::Settings;
+use runtime::config::{Listed, Settings};
 use runtime::telemetry::LogFormat;
 use sinks::driver::DriverSettings;
 use sinks::postgres::{PostgresSettings, PostgresUrl};
@@ -29,6 +29,8 @@ const TIB: u64 = 1 << 40;
 /// Everything a hub is built from.
 #[derive(Debug, Clone)]
 pub struct Config {
+    /// Every effective setting with its source, secrets masked: for people to read.
+    pub listed: Vec<Listed>,
     pub data_dir: PathBuf,
     /// The rules file that was asked for; without one `rules::Location` looks into the data folder.
     pub rules: Option<PathBuf>,
@@ -101,6 +103,7 @@ impl Config {
         let ingest = ingest(settings, history.store.raw_kept);
         let http_address = listen_address(settings, "http.address");
         let config = Self {
+            listed: settings.listed(),
             rules: settings.optional_text("rules").map(PathBuf::from),
             http_address,
             grpc_address: listen_address(settings, "grpc.address"),

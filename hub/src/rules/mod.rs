@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use model::audit::Actor;
 use model::command::{Changed, RuleChange, RuleError, RuleListing, RuleStore};
 use model::rule::{Rule, RuleSet};
 use runtime::clock::Clock;
@@ -69,6 +70,7 @@ pub struct Rules {
 /// A change on its way to that task: also when whoever asked has gone, it is made whole.
 struct Order {
     change: RuleChange,
+    by: Actor,
     answer: oneshot::Sender<Result<Arc<RuleSet>, RuleError>>,
 }
 
@@ -128,10 +130,10 @@ impl RuleStore for Rules {
         self.current.load().as_ref().clone()
     }
 
-    fn change(&self, change: RuleChange) -> Changed<'_> {
+    fn change(&self, change: RuleChange, by: Actor) -> Changed<'_> {
         Box::pin(async move {
             let (answer, answered) = oneshot::channel();
-            let handed_over = self.orders.send(Order { change, answer }).await;
+            let handed_over = self.orders.send(Order { change, by, answer }).await;
             handed_over.map_err(|_closed| RuleError::Stopping)?;
             answered.await.unwrap_or(Err(RuleError::Stopping))
         })

@@ -91,6 +91,11 @@ impl OwnRules {
             .map_err(|error| RuleError::Store(format!("{}: {error}", self.path.display())))
     }
 
+    /// The rule of this name, as it is kept.
+    pub(super) fn get(&self, name: &str) -> Option<&Rule> {
+        self.rules.get(name)
+    }
+
     /// Names that a file's rules hide.
     pub(super) fn hidden_by(&self, file: &[Rule]) -> Vec<String> {
         let names = file.iter().map(|rule| &rule.name);

@@ -9,6 +9,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use model::audit::{Action, Actor, AuditLog, Deed};
 use model::command::{RuleChange, RuleError, RuleListing, RuleStore};
 use model::rule::{Rule, RuleSet};
 use runtime::BoxError;
@@ -19,6 +20,8 @@ use runtime::queue::Receiver;
 use runtime::telemetry::error_chain;
 use tokio::time::{MissedTickBehavior, interval};
 use tracing::{info, warn};
+
+use crate::audit;
 
 use super::{LoadError, Location, Order, OwnRules, Parsed, Rules, versioned};
 
@@ -38,6 +41,7 @@ pub struct Watcher {
     rules: Arc<Rules>,
     orders: Receiver<Order>,
     clock: SharedClock,
+    audit: Arc<dyn AuditLog>,
     last_reload_successful: Gauge,
 }
 
@@ -49,7 +53,7 @@ impl Watcher {
     pub fn start(
         location: Location,
         own: OwnRules,
-        clock: SharedClock,
+        (clock, audit): (SharedClock, Arc<dyn AuditLog>),
         registry: &Registry,
     ) -> Result<Self, LoadError> {
         // Before reading: an edit in between is then read again, not missed.
@@ -67,7 +71,7 @@ impl Watcher {
         );
         last_reload_successful.set(1.0);
         let (rules, orders) = Rules::starting_with(listing);
-        Ok(Self { location, stamp, file, own, rules: Arc::new(rules), orders, clock, last_reload_successful })
+        Ok(Self { location, stamp, file, own, rules: Arc::new(rules), orders, clock, audit, last_reload_successful })
     }
 
     /// The rules in force, kept up to date while `run` runs.
@@ -103,9 +107,9 @@ impl Watcher {
         P: Fn(Arc<RuleSet>) -> F + Send,
         F: Future<Output = Result<(), BoxError>> + Send,
     {
-        let Order { change, answer } = order;
+        let Order { change, by, answer } = order;
         let name = change.name().to_owned();
-        let made = match self.prepared(change).await? {
+        let made = match self.prepared(change, by).await? {
             Ok((own, listing)) => {
                 // On disk from here on. When it cannot be published the hub ends, and the next start publishes it.
                 self.own = own;
@@ -125,7 +129,12 @@ impl Watcher {
     }
 
     /// The own rules with the change, on disk, and what is in force then.
-    async fn prepared(&self, change: RuleChange) -> Result<Result<(OwnRules, RuleListing), RuleError>, BoxError> {
+    async fn prepared(
+        &self,
+        change: RuleChange,
+        by: Actor,
+    ) -> Result<Result<(OwnRules, RuleListing), RuleError>, BoxError> {
+        let deed = audit::of_rule(by, &change, self.own.get(change.name()));
         let own = match self.own.after(change, &self.file) {
             Ok(own) => own,
             Err(refused) => return Ok(Err(refused)),
@@ -134,8 +143,16 @@ impl Watcher {
             Ok(listing) => listing,
             Err(problems) => return Ok(Err(RuleError::Invalid(problems))),
         };
+        // First, so that nothing is changed of which nobody could tell who did it (U-1).
+        if let Err(failed) = self.audit.record(deed.clone()).await {
+            return Ok(Err(RuleError::Store(failed.to_string())));
+        }
         // On its own thread: a slow disk would hold up every other task.
         let saved = tokio::task::spawn_blocking(move || own.save().map(|()| own)).await?;
+        if let Err(failed) = &saved {
+            // A record that cannot be written either has said so in the log.
+            self.audit.record(deed.failing(&failed.to_string())).await.ok();
+        }
         Ok(saved.map(|own| (own, listing)))
     }
 
@@ -149,6 +166,10 @@ impl Watcher {
             publish(Arc::clone(&listing.set)).await?;
             info!(path = %self.location.path.display(), rules = listing.set.rules.len(), "rules reloaded");
             warn_of_hidden(&self.own, &file);
+            let detail = format!("{} rules of the file", file.len());
+            let deed = Deed::new(Actor::hub("rule file"), Action::RulesReloaded, "rules", &detail);
+            // What is in the file is in force either way; the log has the failure.
+            self.audit.record(deed).await.ok();
             self.file = file;
             self.rules.replace(listing);
             self.last_reload_successful.set(1.0);

@@ -4,6 +4,7 @@ use std::future::Future;
 use std::sync::Arc;
 
 use model::Timestamp;
+use model::audit::{AuditLog, Deed};
 use model::command::SilenceError;
 use model::silence::{Silence, SilenceSet};
 use runtime::BoxError;
@@ -13,6 +14,8 @@ use runtime::queue::Receiver;
 use runtime::telemetry::error_chain;
 use tracing::{info, warn};
 
+use crate::audit;
+
 use super::{Order, OwnSilences, Silences};
 
 /// Keeps the silences.
@@ -21,15 +24,16 @@ pub struct Keeper {
     silences: Arc<Silences>,
     orders: Receiver<Order>,
     clock: SharedClock,
+    audit: Arc<dyn AuditLog>,
     /// Above every earlier one, also of earlier runs: versions are times.
     version: u64,
 }
 
 impl Keeper {
     #[must_use]
-    pub fn new(own: OwnSilences, clock: SharedClock) -> Self {
+    pub fn new(own: OwnSilences, clock: SharedClock, audit: Arc<dyn AuditLog>) -> Self {
         let (silences, orders) = Silences::starting_with(own.list());
-        Self { own, silences: Arc::new(silences), orders, clock, version: 0 }
+        Self { own, silences: Arc::new(silences), orders, clock, audit, version: 0 }
     }
 
     /// The silences, kept up to date while `run` runs.
@@ -71,11 +75,10 @@ impl Keeper {
         P: Fn(Arc<SilenceSet>) -> F + Send,
         F: Future<Output = Result<(), BoxError>> + Send,
     {
-        let Order { change, answer } = order;
+        let Order { change, by, answer } = order;
         let now = self.now();
-        let made = match self.own.after(change, now) {
-            // On its own thread: a slow disk would hold up every other task.
-            Ok((own, changed)) => tokio::task::spawn_blocking(move || own.save().map(|()| (own, changed))).await?,
+        let made = match self.own.after(change.clone(), now) {
+            Ok((own, changed)) => self.save(audit::of_silence(by, &change, &changed), own, changed).await?,
             Err(refused) => Err(refused),
         };
         let made: Result<Arc<Silence>, SilenceError> = match made {
@@ -96,6 +99,25 @@ impl Keeper {
         // Whoever asked may have gone.
         answer.send(made).ok();
         Ok(())
+    }
+
+    /// On record first, so that nothing is silenced of which nobody could tell who did it (U-1), then on disk.
+    async fn save(
+        &self,
+        deed: Deed,
+        own: OwnSilences,
+        changed: Arc<Silence>,
+    ) -> Result<Result<(OwnSilences, Arc<Silence>), SilenceError>, BoxError> {
+        if let Err(failed) = self.audit.record(deed.clone()).await {
+            return Ok(Err(SilenceError::Store(failed.to_string())));
+        }
+        // On its own thread: a slow disk would hold up every other task.
+        let saved = tokio::task::spawn_blocking(move || own.save().map(|()| (own, changed))).await?;
+        if let Err(failed) = &saved {
+            // A record that cannot be written either has said so in the log.
+            self.audit.record(deed.failing(&failed.to_string())).await.ok();
+        }
+        Ok(saved)
     }
 
     fn next_set(&mut self, own: &OwnSilences, now: Timestamp) -> Arc<SilenceSet> {

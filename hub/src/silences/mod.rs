@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use model::audit::Actor;
 use model::command::{SilenceChange, SilenceChanged, SilenceError, SilenceStore};
 use model::silence::Silence;
 use runtime::queue::{self, Receiver, Sender, WhenFull};
@@ -37,6 +38,7 @@ pub struct Silences {
 /// A change on its way to that task: also when whoever asked has gone, it is made whole.
 struct Order {
     change: SilenceChange,
+    by: Actor,
     answer: oneshot::Sender<Result<Arc<Silence>, SilenceError>>,
 }
 
@@ -52,10 +54,10 @@ impl SilenceStore for Silences {
         self.kept.load_full()
     }
 
-    fn change(&self, change: SilenceChange) -> SilenceChanged<'_> {
+    fn change(&self, change: SilenceChange, by: Actor) -> SilenceChanged<'_> {
         Box::pin(async move {
             let (answer, answered) = oneshot::channel();
-            let handed_over = self.orders.send(Order { change, answer }).await;
+            let handed_over = self.orders.send(Order { change, by, answer }).await;
             handed_over.map_err(|_closed| SilenceError::Stopping)?;
             answered.await.unwrap_or(Err(SilenceError::Stopping))
         })

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use ingest::{CollectorConfig, Collectors, Foundations, Ingest, Replayed, Services, Settings};
 use journal::{Journal, Options};
+use model::audit::Actor;
 use model::command::{Changed, RuleChange, RuleError, RuleListing, RuleStore};
 use model::dataflow::Stopped;
 use model::query::{Changes, HotState, MachineView};
@@ -146,6 +147,7 @@ impl HotState for Hot {
 /// Knows the newest rule that was put; it answers with `refusal` where that is set.
 #[derive(Default)]
 pub(crate) struct Rules {
+    pub(crate) by: Mutex<Option<Actor>>,
     pub(crate) ordered: Mutex<Vec<RuleChange>>,
     pub(crate) refusal: Mutex<Option<RuleError>>,
 }
@@ -160,7 +162,8 @@ impl RuleStore for Rules {
         listing
     }
 
-    fn change(&self, change: RuleChange) -> Changed<'_> {
+    fn change(&self, change: RuleChange, by: Actor) -> Changed<'_> {
+        *self.by.lock().unwrap() = Some(by);
         Box::pin(async move {
             if let Some(refusal) = self.refusal.lock().unwrap().clone() {
                 return Err(refusal);

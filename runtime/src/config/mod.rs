@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use thiserror::Error;
 use toml::{Table, Value};
 
-pub use read::Settings;
+pub use read::{Listed, Settings};
 pub use secret::{mask, mask_url, read_secret_file};
 pub use value::{format_duration, format_size, parse_duration, parse_size};
 

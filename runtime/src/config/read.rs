@@ -10,6 +10,15 @@ use toml::{Table, Value};
 
 use super::{Problem, Problems, Source, mask, parse_duration, parse_size};
 
+/// An effective value as a person may see it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed {
+    pub key: String,
+    pub value: String,
+    /// Where it comes from: a flag, a variable, the file, the default.
+    pub source: String,
+}
+
 #[derive(Debug, Clone, Default)]
 pub struct Settings {
     values: Table,
@@ -166,15 +175,27 @@ impl Settings {
     #[must_use]
     pub fn print(&self) -> String {
         let mut out = String::new();
-        for (key, value) in &self.values {
-            let shown = match value {
-                Value::String(text) => Value::String(mask(key, text)),
-                other => other.clone(),
-            };
+        for (key, value) in self.shown() {
             let source = self.source(key);
-            writeln!(out, "{key} = {shown}  # {source}").expect("a String takes any text");
+            writeln!(out, "{key} = {value}  # {source}").expect("a String takes any text");
         }
         out
+    }
+
+    /// The same as data: key, value with secrets masked and strings without quotes, source.
+    #[must_use]
+    pub fn listed(&self) -> Vec<Listed> {
+        let source = |key: &str| self.source(key).to_string();
+        self.shown()
+            .map(|(key, value)| Listed { key: key.to_owned(), value: plain(&value), source: source(key) })
+            .collect()
+    }
+
+    fn shown(&self) -> impl Iterator<Item = (&str, Value)> {
+        self.values.iter().map(|(key, value)| match value {
+            Value::String(text) => (key.as_str(), Value::String(mask(key, text))),
+            other => (key.as_str(), other.clone()),
+        })
     }
 
     pub(super) fn put(&mut self, key: String, value: Value, source: Source) {

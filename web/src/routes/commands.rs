@@ -6,10 +6,12 @@ use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, StatusCode, Uri};
 use model::MachineId;
+use model::audit::{Action, Deed};
 use model::command::{CollectorCommand, CommandError};
 use serde::Serialize;
 
 use super::{json, unknown_machine};
+use crate::asker::Asker;
 use crate::error::Problem;
 use crate::params::Params;
 use crate::state::Shared;
@@ -32,8 +34,8 @@ struct Sent<'a> {
 pub(super) async fn send(
     State(shared): State<Arc<Shared>>,
     Path((id, name)): Path<(String, String)>,
-    uri: Uri,
-    headers: HeaderMap,
+    Asker(by): Asker,
+    (uri, headers): (Uri, HeaderMap),
 ) -> Result<Response, Problem> {
     Params::read(&uri, &[])?;
     let id = MachineId::parse(&id).map_err(|invalid| Problem::not_found("unknown_machine", invalid.to_string()))?;
@@ -45,7 +47,17 @@ pub(super) async fn send(
     if shared.app.hot.machine(&id).is_none() {
         return Err(unknown_machine(&id));
     }
-    shared.app.control.command(&id, command)?;
+    if !shared.app.control.connected().contains(&id) {
+        return Err(CommandError::NotConnected(id).into());
+    }
+    // First, so that no collector is told anything of which nobody could tell who said it (U-1).
+    let deed = Deed::new(by, Action::CommandSent, id.as_str(), name);
+    shared.app.audit.record(deed.clone()).await?;
+    if let Err(refused) = shared.app.control.command(&id, command) {
+        // A record that cannot be written either has said so in the log.
+        shared.app.audit.record(deed.failing(&refused.to_string())).await.ok();
+        return Err(refused.into());
+    }
     Ok((StatusCode::ACCEPTED, json(&Sent { machine: id.as_str(), command: name })).into_response())
 }
 

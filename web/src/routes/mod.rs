@@ -1,8 +1,10 @@
 //! Routes: every path with its handler, one file per noun.
 
 mod alerts;
+mod audit;
 mod catalogue;
 mod commands;
+mod config;
 mod dead_letters;
 mod fleet;
 mod fragments;
@@ -40,7 +42,7 @@ const SYNTHETIC: &[(&str, bool)] = &[("hide", false), ("show", true)];
 
 /// Addresses of the dashboard's screens: one page serves them all.
 pub(crate) const SCREENS: &[&str] =
-    &["/", "/machines/{id}", "/alerts", "/rules", "/rules/{name}", "/pipeline", "/compare", "/settings"];
+    &["/", "/machines/{id}", "/alerts", "/rules", "/rules/{name}", "/pipeline", "/compare", "/audit", "/settings"];
 
 pub(crate) fn all() -> Router<Arc<Shared>> {
     let api = Router::new()
@@ -69,6 +71,8 @@ pub(crate) fn all() -> Router<Arc<Shared>> {
         .route("/api/v1/dead-letters/resend", post(dead_letters::resend_all))
         .route("/api/v1/dead-letters/{letter}", get(dead_letters::one))
         .route("/api/v1/dead-letters/{letter}/resend", post(dead_letters::resend))
+        .route("/api/v1/audit", get(audit::list))
+        .route("/api/v1/config", get(config::list))
         .route("/api/v1/pipeline", get(pipeline::figures))
         .route("/api/v1/synthetic", get(synthetic::figures))
         .route("/api/v1/openapi.json", get(openapi::document));

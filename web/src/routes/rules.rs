@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use super::rule_body::{Sent, checked};
 use super::{Named, json};
+use crate::asker::Asker;
 use crate::error::Problem;
 use crate::params::{LIMIT_MAX, Params, next_offset};
 use crate::shapes::rule::RuleShape;
@@ -42,35 +43,41 @@ pub(super) async fn one(State(shared): State<Arc<Shared>>, Named(name): Named, u
     answer(&listing.set, &name, listing.source(&name))
 }
 
-pub(super) async fn create(State(shared): State<Arc<Shared>>, uri: Uri, sent: Sent) -> Result<Response, Problem> {
+pub(super) async fn create(
+    State(shared): State<Arc<Shared>>,
+    Asker(by): Asker,
+    uri: Uri,
+    sent: Sent,
+) -> Result<Response, Problem> {
     Params::read(&uri, &[])?;
     let rule = checked(sent.rule(None)?)?;
     let name = rule.name.clone();
-    let set = shared.app.rules.change(RuleChange::Create(rule)).await?;
+    let set = shared.app.rules.change(RuleChange::Create(rule), by).await?;
     Ok((StatusCode::CREATED, answer(&set, &name, RuleSource::Own)?).into_response())
 }
 
 pub(super) async fn update(
     State(shared): State<Arc<Shared>>,
     Named(name): Named,
+    Asker(by): Asker,
     uri: Uri,
     sent: Sent,
 ) -> Result<Response, Problem> {
     Params::read(&uri, &[])?;
     let rule = checked(sent.rule(Some(&name))?)?;
-    let set = shared.app.rules.change(RuleChange::Update(rule)).await?;
+    let set = shared.app.rules.change(RuleChange::Update(rule), by).await?;
     answer(&set, &name, RuleSource::Own)
 }
 
 pub(super) async fn delete(
     State(shared): State<Arc<Shared>>,
     Named(name): Named,
-    uri: Uri,
-    headers: HeaderMap,
+    Asker(by): Asker,
+    (uri, headers): (Uri, HeaderMap),
 ) -> Result<StatusCode, Problem> {
     Params::read(&uri, &[])?;
     shared.app.settings.hosts.check_origin(&uri, &headers)?;
-    shared.app.rules.change(RuleChange::Delete(name)).await?;
+    shared.app.rules.change(RuleChange::Delete(name), by).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::rule_body::{Sent, bad_body};
 use super::{Named, json};
+use crate::asker::Asker;
 use crate::error::Problem;
 use crate::params::{LIMIT_MAX, Params, next_offset};
 use crate::shapes::silence::SilenceShape;
@@ -75,23 +76,28 @@ pub(super) async fn one(State(shared): State<Arc<Shared>>, Named(id): Named, uri
     }
 }
 
-pub(super) async fn create(State(shared): State<Arc<Shared>>, uri: Uri, sent: Sent) -> Result<Response, Problem> {
+pub(super) async fn create(
+    State(shared): State<Arc<Shared>>,
+    Asker(by): Asker,
+    uri: Uri,
+    sent: Sent,
+) -> Result<Response, Problem> {
     Params::read(&uri, &[])?;
     let asked: Asked = sent.read("silence")?;
     let new = asked.silence(shared.now())?;
-    let made = shared.app.silences.change(SilenceChange::Create(new)).await?;
+    let made = shared.app.silences.change(SilenceChange::Create(new), by).await?;
     Ok((StatusCode::CREATED, json(&SilenceShape::of(&made, shared.now()))).into_response())
 }
 
 pub(super) async fn end(
     State(shared): State<Arc<Shared>>,
     Named(id): Named,
-    uri: Uri,
-    headers: HeaderMap,
+    Asker(by): Asker,
+    (uri, headers): (Uri, HeaderMap),
 ) -> Result<StatusCode, Problem> {
     Params::read(&uri, &[])?;
     shared.app.settings.hosts.check_origin(&uri, &headers)?;
-    shared.app.silences.change(SilenceChange::End(id)).await?;
+    shared.app.silences.change(SilenceChange::End(id), by).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

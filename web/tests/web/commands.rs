@@ -36,7 +36,21 @@ async fn a_command_reaches_its_collector_and_each_refusal_has_its_code() {
         let said = post(&hub, path, None).await.problem();
         assert!(said.starts_with(expected), "{path}: {said}");
     }
+    let entries = hub.audit.entries.lock().unwrap().clone();
+    let told: Vec<_> = entries.iter().map(|entry| (entry.deed.detail.clone(), entry.deed.failed)).collect();
+    assert_eq!((told[0].clone(), told[1].clone()), (("collect_now".into(), false), ("pause".into(), false)));
+    assert!(told[2].0.contains("too many commands") && told[2].1 && told.len() == 3, "{told:?}");
     let foreign = post(&hub, "/api/v1/machines/db-1/commands/resume", Some("http://elsewhere.example")).await;
     assert_eq!(foreign.status, StatusCode::FORBIDDEN, "{}", foreign.text);
     assert_eq!(*hub.control.sent.lock().unwrap(), Some(CollectorCommand::Pause), "the foreign one did not get through");
+}
+
+#[tokio::test]
+async fn without_its_record_no_command_is_sent() {
+    let hub = Hub::new();
+    hub.hot.put(fleet::stranger("db-1"));
+    *hub.audit.fails.lock().unwrap() = true;
+    let said = post(&hub, "/api/v1/machines/db-1/commands/pause", None).await.problem();
+    assert!(said.starts_with("500 audit_not_stored") && !said.contains("/secret"), "{said}");
+    assert_eq!(*hub.control.sent.lock().unwrap(), None);
 }

@@ -1,6 +1,8 @@
 //! The web from outside: requests in, answers out, over fakes of what the hub hands it.
 
 #[cfg(test)]
+mod audit;
+#[cfg(test)]
 mod commands;
 #[cfg(test)]
 mod common;

@@ -41,6 +41,23 @@ function faults(body) {
   return found;
 }
 
+/** Who changed what, newest last. */
+const audit = [];
+
+function record(request, action, subject, detail) {
+  const author = Buffer.from(request.headers['x-author'] ?? '', 'latin1').toString('utf8');
+  audit.push({ id: audit.length + 1, time: Date.now(), author, address: '127.0.0.1', via: 'http', action, subject, detail, failed: false });
+}
+
+function auditPage(query) {
+  const [before, limit] = [Number(query.get('cursor') || Infinity), Number(query.get('limit') ?? 100)];
+  const found = audit.filter(({ id }) => id < before).reverse();
+  return { entries: found.slice(0, limit), next: found.length > limit ? String(found[limit - 1].id) : null };
+}
+
+const CONFIG = [['data_dir', './data', 'default'], ['http.address', '127.0.0.1:8700', '--http-address'], ['history.raw', '24h', 'default'], ['history.minute', '7d', 'HUB_HISTORY_MINUTE'], ['redis.url', 'redis://hub:***@cache:6379', 'REDIS_URL']]
+  .map(([key, value, source]) => ({ key, value, source }));
+
 const HOLDS = { gt: (a, b) => a > b, gte: (a, b) => a >= b, lt: (a, b) => a < b, lte: (a, b) => a <= b, eq: (a, b) => a === b, ne: (a, b) => a !== b };
 const glob = (pattern, text) => new RegExp(`^${pattern.replace(/[.+^${}()|[\]\\]/g, '\\$&').replaceAll('*', '.*').replaceAll('?', '.')}$`).test(text);
 
@@ -75,7 +92,8 @@ function preview(body, now) {
   };
 }
 
-function changeRule(response, method, name, body) {
+function changeRule(request, response, name, body) {
+  const { method } = request;
   const known = rules.find((one) => one.name === (name ?? body?.name));
   const refused = body === null ? [] : faults(body);
   if (refused.length > 0) return json(response, { type: 'about:blank', title: 'Error', status: 422, code: 'invalid_rule', detail: refused.map(({ detail }) => detail).join('; '), errors: refused }, 422);
@@ -84,6 +102,7 @@ function changeRule(response, method, name, body) {
   if (method === 'POST' && known !== undefined) return problem(response, 409, 'rule_exists', `a rule is called ${known.name} already; update it, or choose another name`);
   if (method !== 'POST' && known === undefined) return problem(response, 404, 'unknown_rule', `no rule is called ${name}`);
   rules = rules.filter((one) => one !== known);
+  record(request, { POST: 'rule_created', PUT: 'rule_updated', DELETE: 'rule_deleted' }[method], name ?? body.name, method === 'PUT' ? `threshold: ${known.threshold} -> ${body.threshold}` : '');
   if (method === 'DELETE') return response.writeHead(204).end();
   const made = { ...body, name: name ?? body.name, source: 'own' };
   rules = [...rules, made].sort((a, b) => a.name.localeCompare(b.name));
@@ -161,10 +180,11 @@ async function change(request, response, path) {
   let text = '';
   for await (const chunk of request) text += chunk;
   const named = /^\/rules(?:\/([^/]+))?$/.exec(path);
-  if (named !== null) return changeRule(response, request.method, named[1], text === '' ? null : JSON.parse(text));
+  if (named !== null) return changeRule(request, response, named[1], text === '' ? null : JSON.parse(text));
   if (request.method === 'POST' && path === '/silences') {
     const made = { id: `s${silences.length + 1}`, ...JSON.parse(text) };
     silences = [...silences, made];
+    record(request, 'silence_created', made.id, JSON.stringify(made.matchers));
     stand();
     return json(response, { ...made, state: 'active' }, 201);
   }
@@ -269,6 +289,8 @@ function api(response, path, query) {
     const found = rules.find(({ name }) => name === parts[1]);
     return found === undefined ? problem(response, 404, 'unknown_rule', `no rule is called ${parts[1]}`) : json(response, found);
   }
+  if (path === '/audit') return json(response, auditPage(query));
+  if (path === '/config') return json(response, { version: 'mock', settings: CONFIG });
   if (path === '/pipeline') return json(response, pipeline(hub().samples_per_s, sockets.clients.size, started, now));
   if (path === '/synthetic') return json(response, synthetic(now, started));
   if (path === '/dead-letters') return json(response, { dead_letters: deadLetters(machines, now), next: null });

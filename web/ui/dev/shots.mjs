@@ -6,7 +6,7 @@ import { chromium } from 'playwright-core';
 const base = process.argv[2] ?? 'http://127.0.0.1:8700';
 const only = process.argv.slice(3);
 const machine = process.env.MACHINE ?? 'db-1';
-const pages = { fleet: '/', machine: `/machines/${machine}`, 'machine-7d': `/machines/${machine}?range=7d`, alerts: '/alerts', rules: '/rules', 'rule-new': '/rules/~new', pipeline: '/pipeline', compare: '/compare', 'compare-small': '/compare?by=tag&tag=role&view=small' };
+const pages = { fleet: '/', machine: `/machines/${machine}`, 'machine-7d': `/machines/${machine}?range=7d`, alerts: '/alerts', rules: '/rules', 'rule-new': '/rules/~new', pipeline: '/pipeline', compare: '/compare', audit: '/audit', settings: '/settings', 'compare-small': '/compare?by=tag&tag=role&view=small' };
 const sizes = { wide: { width: 1400, height: 1000 }, phone: { width: 390, height: 844 } };
 
 mkdirSync('.shots', { recursive: true });

@@ -1,6 +1,7 @@
 // The REST half of the contract (docs/API.md): requests with a deadline, and errors that say what a person can do.
 
-import type { Alert, AlertGroup, DeadLetter, FleetRollups, History, Hottest, Machine, MachinesHistory, Metric, NewSilence, Pipeline, Rule, RuleBody, RulePreview, SyntheticFigures } from './protocol.ts';
+import { authorHeader } from './author.ts';
+import type { Alert, AlertGroup, AuditEntry, DeadLetter, FleetRollups, History, Hottest, Machine, MachinesHistory, Metric, NewSilence, Pipeline, Rule, RuleBody, RulePreview, Setting, SyntheticFigures } from './protocol.ts';
 
 const DEADLINE_MS = 15_000;
 
@@ -60,7 +61,7 @@ async function problemOf(response: Response): Promise<ApiError> {
 export const messageOf = (error: unknown): string => (error instanceof ApiError ? error.message : 'Something went wrong.');
 
 function send(method: string, path: string, body: object, signal?: AbortSignal): Promise<Response> {
-  return ask(path, { method, headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) }, signal);
+  return ask(path, { method, headers: { 'content-type': 'application/json', ...authorHeader() }, body: JSON.stringify(body) }, signal);
 }
 
 const rulePath = (name: string): string => `/api/v1/rules/${encodeURIComponent(name)}`;
@@ -116,7 +117,7 @@ export const api = {
   updateRule: async (name: string, body: RuleBody): Promise<Rule> => (await (await send('PUT', rulePath(name), body)).json()) as Rule,
 
   deleteRule: async (name: string): Promise<void> => {
-    await ask(rulePath(name), { method: 'DELETE' });
+    await ask(rulePath(name), { method: 'DELETE', headers: authorHeader() });
   },
 
   previewRule: async (body: RuleBody, signal?: AbortSignal): Promise<RulePreview> => (await (await send('POST', '/api/v1/rules/preview', body, signal)).json()) as RulePreview,
@@ -125,6 +126,11 @@ export const api = {
 
   /** The newest alerts of the past week, of all machines. */
   recentAlerts: async (limit: number, signal?: AbortSignal): Promise<Alert[]> => (await get<{ alerts: Alert[] }>(`/api/v1/alerts/history?limit=${limit}`, signal)).alerts,
+
+  /** A page of the record, newest first; `cursor` is the `next` of the page before. */
+  audit: (cursor: string | null, signal?: AbortSignal): Promise<{ entries: AuditEntry[]; next: string | null }> => get(`/api/v1/audit?limit=50&cursor=${cursor ?? ''}`, signal),
+
+  config: (signal?: AbortSignal): Promise<{ version: string; settings: Setting[] }> => get('/api/v1/config', signal),
 
   pipeline: (signal?: AbortSignal): Promise<Pipeline> => get('/api/v1/pipeline', signal),
 
@@ -142,7 +148,20 @@ export const api = {
   },
 
   endSilence: async (id: string): Promise<void> => {
-    await ask(`/api/v1/silences/${encodeURIComponent(id)}`, { method: 'DELETE' });
+    await ask(`/api/v1/silences/${encodeURIComponent(id)}`, { method: 'DELETE', headers: authorHeader() });
+  },
+
+  /** Page after page, newest first; `isWhole` is false when there are more than so many pages. */
+  allAlerts: async (from: string, pages: number, signal?: AbortSignal): Promise<{ alerts: Alert[]; isWhole: boolean }> => {
+    const alerts: Alert[] = [];
+    let cursor = '';
+    for (let page = 0; page < pages; page += 1) {
+      const answer = await get<{ alerts: Alert[]; next: string | null }>(`/api/v1/alerts/history?${new URLSearchParams({ from, limit: '1000', cursor }).toString()}`, signal);
+      alerts.push(...answer.alerts);
+      if (answer.next === null) return { alerts, isWhole: true };
+      cursor = answer.next;
+    }
+    return { alerts, isWhole: false };
   },
 
   alertHistory: async (machine: string, from: number, to: number, signal?: AbortSignal): Promise<Alert[]> => {

@@ -10,7 +10,7 @@ import { navigate, parse, startRouter, type Route } from './router.ts';
 import type { Context, Screen } from './screen.ts';
 import { startKeys } from './shell/keys.ts';
 import { Banner, createShell } from './shell/shell.ts';
-import { followSystem } from './shell/theme.ts';
+import { followSystem, setThemeChoice, type ThemeChoice } from './shell/theme.ts';
 import { find } from './dom.ts';
 import { showDensity } from './preferences.ts';
 import { mountFleet, registerFleet } from './fleet/fleet.ts';
@@ -72,6 +72,14 @@ async function load(route: Route): Promise<(place: HTMLElement) => Screen> {
       const { mountEditor } = await import('./rules/editor.ts');
       return (place) => mountEditor(place, context, route.name);
     }
+    case 'audit': {
+      const { mountAudit } = await import('./audit/audit.ts');
+      return (place) => mountAudit(place, context);
+    }
+    case 'settings': {
+      const { mountSettings } = await import('./settings/settings.ts');
+      return (place) => mountSettings(place, context, { chooseTheme });
+    }
     case 'compare': {
       const { mountCompare } = await import('./compare/compare.ts');
       return (place) => mountCompare(place, context);
@@ -82,6 +90,11 @@ async function load(route: Route): Promise<(place: HTMLElement) => Screen> {
     }
     case 'missing': return missing;
   }
+}
+
+function chooseTheme(choice: ThemeChoice): void {
+  shell.theme = setThemeChoice(choice);
+  screen?.onTheme?.();
 }
 
 function missing(place: HTMLElement): Screen {

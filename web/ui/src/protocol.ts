@@ -299,3 +299,23 @@ export interface FleetRollups {
   partial: boolean;
   series: { tag: { name: string; value: string } | null; t: number[]; machines: number[]; min: number[]; max: number[]; mean: (number | null)[] }[];
 }
+
+export interface AuditEntry {
+  id: number;
+  time: number;
+  /** As they call themselves, or nothing. */
+  author: string;
+  address: string;
+  via: 'http' | 'grpc' | 'hub';
+  action: 'rule_created' | 'rule_updated' | 'rule_deleted' | 'rules_reloaded' | 'silence_created' | 'silence_ended' | 'command_sent';
+  subject: string;
+  detail: string;
+  failed: boolean;
+}
+
+/** An effective setting of the hub. */
+export interface Setting {
+  key: string;
+  value: string;
+  source: string;
+}

@@ -1,7 +1,7 @@
 // Which screen an address shows. The server answers every one of them with the same page.
 
 /** Screens with a fixed address. */
-const PLAIN = { '/': 'fleet', '/index.html': 'fleet', '/alerts': 'alerts', '/rules': 'rules', '/pipeline': 'pipeline', '/compare': 'compare' } as const;
+const PLAIN = { '/': 'fleet', '/index.html': 'fleet', '/alerts': 'alerts', '/rules': 'rules', '/pipeline': 'pipeline', '/compare': 'compare', '/audit': 'audit', '/settings': 'settings' } as const;
 
 export type Route = { screen: (typeof PLAIN)[keyof typeof PLAIN] } | { screen: 'machine'; id: string } | { screen: 'rule'; name: string } | { screen: 'missing' };
 

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use model::audit::{Actor, AuditError, AuditLog, Deed, Entry, Recorded};
 use model::command::{
     Changed, CollectorCommand, CollectorControl, CommandError, DeadLetterOffice, ResendError, ResendReport, Resending,
     RuleChange, RuleError, RuleListing, RuleStore, SilenceChange, SilenceChanged, SilenceError, SilenceStore,
@@ -236,6 +237,7 @@ impl DeadLetterOffice for FakeOffice {
 /// Two rules of a file, and the change that was ordered last; it answers with `refusal` where that is set.
 #[derive(Default)]
 pub(crate) struct FakeRules {
+    pub(crate) by: Mutex<Option<Actor>>,
     pub(crate) ordered: Mutex<Option<RuleChange>>,
     pub(crate) refusal: Mutex<Option<RuleError>>,
 }
@@ -252,7 +254,8 @@ impl RuleStore for FakeRules {
         listing
     }
 
-    fn change(&self, change: RuleChange) -> Changed<'_> {
+    fn change(&self, change: RuleChange, by: Actor) -> Changed<'_> {
+        *self.by.lock().unwrap() = Some(by);
         Box::pin(async move {
             if let Some(refusal) = self.refusal.lock().unwrap().clone() {
                 return Err(refusal);
@@ -260,6 +263,29 @@ impl RuleStore for FakeRules {
             *self.ordered.lock().unwrap() = Some(change);
             Ok(self.rules())
         })
+    }
+}
+
+/// Keeps what was recorded; fails where that is set.
+#[derive(Default)]
+pub(crate) struct FakeAudit {
+    pub(crate) entries: Mutex<Vec<Arc<Entry>>>,
+    pub(crate) fails: Mutex<bool>,
+}
+
+impl AuditLog for FakeAudit {
+    fn record(&self, deed: Deed) -> Recorded<'_> {
+        let failed = *self.fails.lock().unwrap();
+        let mut entries = self.entries.lock().unwrap();
+        let id = entries.len() as u64 + 1;
+        entries.push(Arc::new(Entry { id, time: model::Timestamp::from_secs(super::NOW_S), deed }));
+        Box::pin(async move { if failed { Err(AuditError("/secret".into())) } else { Ok(()) } })
+    }
+
+    fn entries(&self, before: Option<u64>, limit: usize) -> Vec<Arc<Entry>> {
+        let entries = self.entries.lock().unwrap();
+        let newest = entries.iter().rev().filter(|entry| before.is_none_or(|before| entry.id < before));
+        newest.take(limit).cloned().collect()
     }
 }
 
@@ -288,7 +314,7 @@ impl SilenceStore for FakeSilences {
         Arc::new(vec![silence()])
     }
 
-    fn change(&self, change: SilenceChange) -> SilenceChanged<'_> {
+    fn change(&self, change: SilenceChange, _by: Actor) -> SilenceChanged<'_> {
         Box::pin(async move {
             if let Some(refusal) = self.refusal.lock().unwrap().clone() {
                 return Err(refusal);

@@ -16,9 +16,9 @@ use runtime::clock::ManualClock;
 use runtime::metrics::Registry;
 use serde_json::Value;
 use tower::ServiceExt;
-use web::{AppState, WebSettings};
+use web::{AppState, SettingView, WebSettings};
 
-use fakes::{FakeControl, FakeHistory, FakeHot, FakeOffice, FakeRules, FakeSilences, FakeStats};
+use fakes::{FakeAudit, FakeControl, FakeHistory, FakeHot, FakeOffice, FakeRules, FakeSilences, FakeStats};
 
 /// 2025-11-21T04:40:00Z.
 pub(crate) const NOW_S: i64 = 1_763_700_000;
@@ -33,6 +33,7 @@ pub(crate) struct Hub {
     pub(crate) history: Arc<FakeHistory>,
     pub(crate) rules: Arc<FakeRules>,
     pub(crate) silences: Arc<FakeSilences>,
+    pub(crate) audit: Arc<FakeAudit>,
     pub(crate) control: Arc<FakeControl>,
     pub(crate) dead_letters: Arc<FakeOffice>,
     pub(crate) state: AppState,
@@ -54,8 +55,10 @@ impl Hub {
         let history = Arc::new(FakeHistory::default());
         let rules = Arc::new(FakeRules::default());
         let silences = Arc::new(FakeSilences::default());
+        let audit = Arc::new(FakeAudit::default());
         let control = Arc::new(FakeControl::default());
         let dead_letters = Arc::new(FakeOffice::default());
+        let setting = SettingView { key: "data_dir".into(), value: "./data".into(), source: "default".into() };
         let clock = ManualClock::at(NOW_S * 1_000_000);
         let state = AppState {
             hot: Arc::clone(&hot) as _,
@@ -63,8 +66,10 @@ impl Hub {
             history: Arc::clone(&history) as _,
             rules: Arc::clone(&rules) as _,
             silences: Arc::clone(&silences) as _,
+            audit: Arc::clone(&audit) as _,
             control: Arc::clone(&control) as _,
             dead_letters: Arc::clone(&dead_letters) as _,
+            config: Arc::new(vec![setting]),
             clock: clock.shared(),
             metrics: Registry::new(),
             readiness: Arc::new(Vec::<Health>::new),
@@ -72,7 +77,7 @@ impl Hub {
             version: "0.1.0",
             settings,
         };
-        Self { hot, history, rules, silences, control, dead_letters, state }
+        Self { hot, history, rules, silences, audit, control, dead_letters, state }
     }
 
     pub(crate) fn router(&self) -> Router {

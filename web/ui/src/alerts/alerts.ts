@@ -10,12 +10,15 @@ import { element, find, icon } from '../dom.ts';
 import { ago, dateTime } from '../format.ts';
 import type { Context, Screen } from '../screen.ts';
 import type { Severity } from '../protocol.ts';
+import { csvOf, download } from './export.ts';
 import { groupRow, worthShowing } from './groups.ts';
 import { nameOf, silenceDialog, subjectOf } from './silence.ts';
 
 /** A burst of alerts is one change of the list. */
 const REFRESH_MS = 1000;
 const RATE_MS = 2000;
+/** Pages of a thousand that one export reads. */
+const EXPORT_PAGES_MAX = 20;
 const SEVERITIES: readonly Severity[] = ['critical', 'warning', 'info'];
 
 export function mountAlerts(place: HTMLElement, context: Context): Screen {
@@ -31,6 +34,10 @@ export function mountAlerts(place: HTMLElement, context: Context): Screen {
     if (button === null || cell === null || cell === undefined) return;
     if (button.dataset.act === 'silence') silence(subjectOf(cell));
     else end(button, cell);
+  }, { signal });
+  find(place, '[data-export]').addEventListener('click', (event) => {
+    const format = event.target instanceof HTMLElement ? event.target.dataset.format : undefined;
+    if (format === 'csv' || format === 'json') void save(place, format, signal);
   }, { signal });
   const groups = (): void => void showGroups(place, context, signal);
   document.body.addEventListener('alerts-changed', groups, { signal });
@@ -82,6 +89,21 @@ function end(button: HTMLButtonElement, cell: HTMLElement): void {
     button.disabled = false;
     noteOf(cell)?.replaceChildren(messageOf(error));
   });
+}
+
+/** All pages of the last thirty days, as far as one file may go; it says when there were more. */
+async function save(place: HTMLElement, format: 'csv' | 'json', signal: AbortSignal): Promise<void> {
+  const note = find(place, '[data-export-note]');
+  note.textContent = 'Collecting…';
+  try {
+    const { alerts, isWhole } = await api.allAlerts('now-30d', EXPORT_PAGES_MAX, signal);
+    const name = `alerts-${new Date().toISOString().slice(0, 10)}.${format}`;
+    if (format === 'csv') download(name, 'text/csv', csvOf(alerts));
+    else download(name, 'application/json', JSON.stringify(alerts, null, 2));
+    note.textContent = isWhole ? `${alerts.length} alerts` : `The newest ${alerts.length} alerts; there are more`;
+  } catch (error) {
+    if (!signal.aborted) note.textContent = messageOf(error);
+  }
 }
 
 /** Without an answer the groups that are shown stay, as the tables do, which say what is wrong. */

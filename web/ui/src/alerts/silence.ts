@@ -1,10 +1,9 @@
 // Silencing an alert, and ending its silence: what the buttons of the alerts table do.
 
 import { api, messageOf } from '../api.ts';
+import { author as rememberedAuthor, setAuthor } from '../author.ts';
 import { find } from '../dom.ts';
 import type { Labels } from '../protocol.ts';
-
-const AUTHOR_KEY = 'silence-author';
 
 /** What a firing alert's row says of it. */
 export interface Subject {
@@ -44,7 +43,7 @@ export function silenceDialog(dialog: HTMLDialogElement, done: () => void, signa
     const fields = new FormData(form);
     const text = (name: string): string => String(fields.get(name) ?? '').trim();
     const matchers = { rules: [subject.rule], machines: [subject.machine], labels: subject.labels };
-    localStorage.setItem(AUTHOR_KEY, text('author'));
+    setAuthor(text('author'));
     send.disabled = true;
     api.silence({ matchers, for_s: Number(text('for_s')), author: text('author'), comment: text('comment') })
       .then(() => {
@@ -61,7 +60,7 @@ export function silenceDialog(dialog: HTMLDialogElement, done: () => void, signa
   return (chosen) => {
     subject = chosen;
     form.reset();
-    author.value = localStorage.getItem(AUTHOR_KEY) ?? '';
+    author.value = rememberedAuthor();
     note.textContent = '';
     find(dialog, '[data-subject]').textContent = nameOf(chosen);
     dialog.showModal();

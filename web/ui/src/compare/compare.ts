@@ -251,7 +251,7 @@ class Board {
       this.boxes.forEach((box) => box.destroy());
       this.boxes = groups.map((group) => {
         const title = isSmall ? (group[0]?.name ?? '') : 'All of them';
-        return new ChartBox({ title, kind, hasLegend: !isSmall }, element('h3', {}, isSmall ? element('a', { class: 'machine-link', href: group[0]?.href ?? '/' }, title) : 'Over time'));
+        return new ChartBox({ title, kind, hasLegend: !isSmall }, element('h2', {}, isSmall ? element('a', { class: 'machine-link', href: group[0]?.href ?? '/' }, title) : 'Over time'));
       });
       const charts = find(this.place, '[data-charts]');
       charts.classList.toggle('is-small', isSmall);

@@ -8,9 +8,9 @@ import { find } from '../dom.ts';
 import { count, duration, milliseconds } from '../format.ts';
 import { replaceQuery } from '../router.ts';
 import type { Context, Screen } from '../screen.ts';
-import { DEFAULT_SORT, firstDirection, isSortKey, isStatusFilter, nextSort, tagCounts, type Filter, type Sort, type SortKey, type StatusFilter } from './order.ts';
+import { DEFAULT_SORT, firstDirection, isSortKey, isStatusFilter, nextSort, tagCounts, tagNames, type Filter, type Sort, type SortKey, type StatusFilter } from './order.ts';
 import { registerHottest } from './hottest-panel.ts';
-import { FleetTable } from './table.ts';
+import { FleetTable, type Arrangement } from './table.ts';
 
 const ALERTS_SHOWN = 5;
 const TAGS_LISTED = 100;
@@ -19,6 +19,7 @@ const RATE_MS = 1000;
 interface View {
   filter: Filter;
   sort: Sort;
+  arrangement: Arrangement;
 }
 
 function fromQuery(query: URLSearchParams): View {
@@ -28,22 +29,25 @@ function fromQuery(query: URLSearchParams): View {
   return {
     filter: { text: query.get('q') ?? '', status: isStatusFilter(status) ? status : 'all', tag: query.get('tag') ?? '' },
     sort,
+    arrangement: { isCards: query.get('view') === 'cards', group: query.get('group') ?? '' },
   };
 }
 
-function toQuery({ filter, sort }: View): string {
+function toQuery({ filter, sort, arrangement }: View): string {
   const query = new URLSearchParams();
   if (filter.text !== '') query.set('q', filter.text);
   if (filter.status !== 'all') query.set('status', filter.status);
   if (filter.tag !== '') query.set('tag', filter.tag);
   if (sort.key !== DEFAULT_SORT.key) query.set('sort', sort.key);
   if (sort.direction !== firstDirection(sort.key)) query.set('dir', sort.direction);
+  if (arrangement.isCards) query.set('view', 'cards');
+  if (arrangement.group !== '') query.set('group', arrangement.group);
   const text = query.toString();
   return text === '' ? '' : `?${text}`;
 }
 
 /** The state that is on screen now; there is one fleet screen at a time. */
-let view: View = { filter: { text: '', status: 'all', tag: '' }, sort: DEFAULT_SORT };
+let view: View = { filter: { text: '', status: 'all', tag: '' }, sort: DEFAULT_SORT, arrangement: { isCards: false, group: '' } };
 let table: FleetTable | null = null;
 let component: Component | null = null;
 
@@ -91,6 +95,9 @@ function createComponent(context: Context) {
     tag: view.filter.tag,
     sortKey: view.sort.key as SortKey,
     tags: [] as { tag: string; label: string }[],
+    group: view.arrangement.group,
+    groups: [] as { tag: string; label: string }[],
+    isCards: view.arrangement.isCards,
     statusOptions: [
       { id: 'all', label: 'All' },
       { id: 'up', label: 'Up' },
@@ -140,6 +147,25 @@ function createComponent(context: Context) {
     },
     refreshTags() {
       this.tags = tagCounts(context.store.machines.values(), TAGS_LISTED).map(({ tag, machines }) => ({ tag, label: `${tag} (${machines})` }));
+      this.groups = tagNames(context.store.machines.values()).map((tag) => ({ tag, label: `Group by ${tag}` }));
+    },
+    isGroup(tag: string): boolean {
+      return this.group === tag;
+    },
+    pickGroup() {
+      change({ arrangement: { ...view.arrangement, group: this.group } });
+    },
+    pressedTable(): string {
+      return String(!this.isCards);
+    },
+    pressedCards(): string {
+      return String(this.isCards);
+    },
+    showTable() {
+      change({ arrangement: { ...view.arrangement, isCards: false } });
+    },
+    showCards() {
+      change({ arrangement: { ...view.arrangement, isCards: true } });
     },
     showCount(shown: number) {
       const total = context.store.machines.size;
@@ -195,11 +221,13 @@ function change(part: Partial<View>): void {
 }
 
 function applyView(): void {
-  table?.setView(view.filter, view.sort);
+  table?.setView(view.filter, view.sort, view.arrangement);
   if (component !== null) {
     component.status = view.filter.status;
     component.tag = view.filter.tag;
     component.sortKey = view.sort.key;
+    component.group = view.arrangement.group;
+    component.isCards = view.arrangement.isCards;
   }
   for (const head of document.querySelectorAll<HTMLElement>('th[data-sort]')) {
     head.setAttribute('aria-sort', head.dataset.sort === view.sort.key ? view.sort.direction : 'none');
@@ -220,7 +248,7 @@ export function mountFleet(place: HTMLElement, context: Context): Screen {
     onTag: (tag) => change({ filter: { ...view.filter, tag: view.filter.tag === tag ? '' : tag } }),
     onCount: (shown) => component?.showCount(shown),
     onSpan: (ms) => component?.showSpan(ms),
-  }, view.filter, view.sort);
+  }, [view.filter, view.sort, view.arrangement]);
   component?.refreshTags();
   applyView();
   const stop = context.store.listen((changed) => {

@@ -127,3 +127,30 @@ export function tagCounts(machines: Iterable<Machine>, limit: number): TagCount[
     .sort((a, b) => b.machines - a.machines || byName(a.tag, b.tag))
     .slice(0, limit);
 }
+
+/** Machines with one value of a tag, in the order that they were given in. */
+export interface Group {
+  /** Null: the machines without the tag. */
+  value: string | null;
+  machines: Machine[];
+}
+
+/** By the value of a tag: the group whose first machine comes first stands first, those without the tag last. */
+export function groupBy(machines: readonly Machine[], tag: string): Group[] {
+  const groups = new Map<string | null, Machine[]>();
+  for (const machine of machines) {
+    const value = machine.tags[tag] ?? null;
+    const members = groups.get(value);
+    if (members === undefined) groups.set(value, [machine]);
+    else members.push(machine);
+  }
+  const listed = [...groups].map(([value, members]) => ({ value, machines: members }));
+  return [...listed.filter(({ value }) => value !== null), ...listed.filter(({ value }) => value === null)];
+}
+
+/** Names of the tags in use. */
+export function tagNames(machines: Iterable<Machine>): string[] {
+  const names = new Set<string>();
+  for (const machine of machines) for (const name of Object.keys(machine.tags)) names.add(name);
+  return [...names].sort(byName);
+}

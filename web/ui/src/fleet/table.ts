@@ -8,11 +8,16 @@ import { element, find } from '../dom.ts';
 import type { FleetStore } from '../live/store.ts';
 import type { Machine } from '../protocol.ts';
 import { machinePath, navigate } from '../router.ts';
-import { matcher, order, type Filter, type Sort } from './order.ts';
+import { heightOf, inView, linesOf, type Entry, type GroupHead, type LineOf } from './lines.ts';
+import { groupBy, matcher, order, type Filter, type Sort } from './order.ts';
 import { Row } from './row.ts';
 import { SparkSeeder } from './seed.ts';
 
 const OVERSCAN_ROWS = 6;
+const HEAD_HEIGHT = 40;
+/** A card needs this much; the gap between two is in fleet.css. */
+const CARD_WIDTH_MIN = 400;
+const CARDS_BELOW_PX = 720;
 const REORDER_MS = 5_000;
 const TICK_MS = 1_000;
 
@@ -26,6 +31,13 @@ export interface TableOptions {
   onSpan(ms: number): void;
 }
 
+/** How the machines are laid out. */
+export interface Arrangement {
+  isCards: boolean;
+  /** Name of a tag; empty: no groups. */
+  group: string;
+}
+
 export class FleetTable {
   private readonly body: HTMLTableSectionElement;
   private readonly table: HTMLTableElement;
@@ -33,7 +45,12 @@ export class FleetTable {
   private readonly above = spacer();
   private readonly below = spacer();
   private rows = new Map<string, Row>();
+  /** The machines that are shown, in order; `entries` has the heads of groups between them. */
   private ids: string[] = [];
+  private entries: Entry[] = [];
+  private lines: LineOf[] = [];
+  private shape = '';
+  private readonly heads = new Map<string, HTMLTableRowElement>();
   private orderedAt = 0;
   private frame = 0;
   private isHovered = false;
@@ -42,13 +59,15 @@ export class FleetTable {
   private readonly seeder: SparkSeeder;
   private filter: Filter;
   private sort: Sort;
+  private arrangement: Arrangement;
 
-  constructor(table: HTMLTableElement, options: TableOptions, filter: Filter, sort: Sort) {
+  constructor(table: HTMLTableElement, options: TableOptions, [filter, sort, arrangement]: [Filter, Sort, Arrangement]) {
     this.table = table;
     this.body = find(table, 'tbody');
     this.options = options;
     this.filter = filter;
     this.sort = sort;
+    this.arrangement = arrangement;
     this.body.replaceChildren(this.above, this.below);
     this.seeder = new SparkSeeder(options.store, options.now, () => this.requestFrame());
     const { signal } = this.abort;
@@ -60,9 +79,10 @@ export class FleetTable {
     this.timer = window.setInterval(() => this.tick(), TICK_MS);
   }
 
-  setView(filter: Filter, sort: Sort): void {
+  setView(filter: Filter, sort: Sort, arrangement: Arrangement): void {
     this.filter = filter;
     this.sort = sort;
+    this.arrangement = arrangement;
     this.reorder();
   }
 
@@ -84,7 +104,7 @@ export class FleetTable {
     const next = Math.min(this.ids.length - 1, Math.max(0, current + direction));
     const id = this.ids[next];
     if (id === undefined) return;
-    this.reveal(next);
+    this.reveal(id);
     this.renderRows();
     this.rows.get(id)?.link.focus({ preventScroll: true });
   }
@@ -105,7 +125,12 @@ export class FleetTable {
     const matches = matcher(this.filter);
     const shown: Machine[] = [];
     for (const machine of this.options.store.machines.values()) if (matches(machine)) shown.push(machine);
-    this.ids = order(shown, this.sort).map((machine) => machine.id);
+    const ordered = order(shown, this.sort);
+    const { group } = this.arrangement;
+    const groups = group === '' ? [{ value: null, machines: ordered }] : groupBy(ordered, group);
+    this.ids = groups.flatMap(({ machines }) => machines.map(({ id }) => id));
+    this.entries = group === '' ? this.ids : groups.flatMap((one) => [headOf(group, one), ...one.machines.map(({ id }) => id)]);
+    this.shape = '';
     this.table.setAttribute('aria-rowcount', String(this.ids.length + 1));
     this.options.onCount(this.ids.length);
     this.requestFrame();
@@ -138,50 +163,97 @@ export class FleetTable {
     return Number.parseFloat(getComputedStyle(this.body).getPropertyValue('--row-height')) || 52;
   }
 
+  /** Cards where the reader wants them, and where a table has no room. */
+  private columns(): number {
+    const isCards = this.arrangement.isCards || window.innerWidth < CARDS_BELOW_PX;
+    this.table.classList.toggle('is-cards', isCards);
+    const columns = isCards && window.innerWidth >= CARDS_BELOW_PX ? Math.max(1, Math.floor(this.table.clientWidth / CARD_WIDTH_MIN)) : 1;
+    this.body.style.gridTemplateColumns = columns > 1 ? `repeat(${columns}, minmax(0, 1fr))` : '';
+    return columns;
+  }
+
+  private layOut(): void {
+    const columns = this.columns();
+    const rowHeight = this.rowHeight();
+    const shape = `${columns}/${rowHeight}`;
+    if (shape === this.shape) return;
+    this.shape = shape;
+    this.lines = linesOf(this.entries, { columns, rowHeight, headHeight: HEAD_HEIGHT });
+  }
+
   private renderRows(): void {
-    const height = this.rowHeight();
+    this.layOut();
+    const overscan = OVERSCAN_ROWS * this.rowHeight();
     const top = this.body.getBoundingClientRect().top;
-    const first = Math.max(0, Math.floor(-top / height) - OVERSCAN_ROWS);
-    const last = Math.min(this.ids.length, Math.ceil((window.innerHeight - top) / height) + OVERSCAN_ROWS);
-    const visible = this.ids.slice(first, Math.max(first, last));
-    this.place(visible, first);
-    this.above.style.height = `${first * height}px`;
-    this.below.style.height = `${Math.max(0, this.ids.length - first - visible.length) * height}px`;
+    const [first, last] = inView(this.lines, -top - overscan, window.innerHeight - top + overscan);
+    const visible = this.lines.slice(first, last);
+    this.place(visible.flatMap(({ entries }) => entries));
+    const [begin, end] = [visible[0]?.top ?? 0, visible.at(-1)];
+    this.above.style.height = `${begin}px`;
+    this.below.style.height = `${Math.max(0, heightOf(this.lines) - (end === undefined ? 0 : end.top + end.height))}px`;
     this.above.hidden = first === 0;
   }
 
   /** Rows that stay keep their node (and the focus in it); the others are taken over by machines that came into view. */
-  private place(visible: readonly string[], first: number): void {
-    const wanted = new Set(visible);
+  private place(visible: readonly Entry[]): void {
+    const wanted = new Set(visible.map((entry) => (typeof entry === 'string' ? entry : entry.key)));
     const free: Row[] = [];
     for (const [id, row] of this.rows) {
       if (wanted.has(id)) continue;
       free.push(row);
       this.rows.delete(id);
     }
+    for (const [key, node] of this.heads) {
+      if (wanted.has(key)) continue;
+      node.remove();
+      this.heads.delete(key);
+    }
     const now = this.options.now();
     const spanMs = this.spanMs(now);
+    const firstId = visible.find((entry) => typeof entry === 'string');
+    let index = firstId === undefined ? 0 : this.ids.indexOf(firstId);
     let previous: Element = this.above;
-    visible.forEach((id, index) => {
-      const machine = this.options.store.machines.get(id);
-      if (machine === undefined) return;
-      const row = this.rows.get(id) ?? free.pop() ?? new Row();
-      this.rows.set(id, row);
-      row.show(machine, first + index, now);
-      if (previous.nextElementSibling !== row.node) previous.after(row.node);
-      row.paint(this.options.store.sparks.get(id), now, spanMs);
-      this.seeder.want(id);
-      previous = row.node;
-    });
+    for (const entry of visible) {
+      const node = typeof entry === 'string' ? this.rowOf(entry, index, free, now, spanMs) : this.headNode(entry);
+      if (node === null) continue;
+      if (typeof entry === 'string') index += 1;
+      if (previous.nextElementSibling !== node) previous.after(node);
+      previous = node;
+    }
     for (const row of free) row.node.remove();
   }
 
-  private reveal(index: number): void {
-    const height = this.rowHeight();
-    const top = this.body.getBoundingClientRect().top + index * height;
+  private rowOf(id: string, index: number, free: Row[], now: number, spanMs: number): HTMLElement | null {
+    const machine = this.options.store.machines.get(id);
+    if (machine === undefined) return null;
+    const row = this.rows.get(id) ?? free.pop() ?? new Row();
+    this.rows.set(id, row);
+    row.show(machine, index, now);
+    row.paint(this.options.store.sparks.get(id), now, spanMs);
+    this.seeder.want(id);
+    return row.node;
+  }
+
+  private headNode({ key, title, note }: GroupHead): HTMLElement {
+    const known = this.heads.get(key);
+    const content = [title, element('span', { class: 'muted' }, note)];
+    if (known !== undefined) {
+      known.firstElementChild?.replaceChildren(...content);
+      return known;
+    }
+    const node = element('tr', { role: 'row', class: 'group-row' }, element('th', { role: 'rowheader', scope: 'rowgroup', colspan: '9' }, ...content));
+    this.heads.set(key, node);
+    return node;
+  }
+
+  private reveal(id: string): void {
+    this.layOut();
+    const line = this.lines.find(({ entries }) => entries.includes(id));
+    if (line === undefined) return;
+    const top = this.body.getBoundingClientRect().top + line.top;
     const margin = 120;
     if (top < margin) window.scrollBy(0, top - margin);
-    else if (top + height > window.innerHeight - margin / 2) window.scrollBy(0, top + height - window.innerHeight + margin / 2);
+    else if (top + line.height > window.innerHeight - margin / 2) window.scrollBy(0, top + line.height - window.innerHeight + margin / 2);
   }
 
   private click(event: MouseEvent): void {
@@ -200,4 +272,15 @@ export class FleetTable {
 
 function spacer(): HTMLTableRowElement {
   return element('tr', { class: 'spacer', 'aria-hidden': 'true' });
+}
+
+function headOf(tag: string, { value, machines }: { value: string | null; machines: readonly Machine[] }): GroupHead {
+  const count = (status: string): number => machines.filter((machine) => machine.status === status).length;
+  const parts = [machines.length === 1 ? '1 machine' : `${machines.length} machines`];
+  if (count('down') > 0) parts.push(`${count('down')} down`);
+  if (count('stale') > 0) parts.push(`${count('stale')} stale`);
+  const firing = machines.reduce((sum, { alerts }) => sum + alerts.critical + alerts.warning, 0);
+  if (firing > 0) parts.push(firing === 1 ? '1 alert' : `${firing} alerts`);
+  // No id of a machine has a line break.
+  return { key: `\n${value ?? '\n'}`, title: value === null ? `without ${tag}` : `${tag}: ${value}`, note: parts.join(', ') };
 }

@@ -50,7 +50,7 @@ function run(event: KeyboardEvent, actions: KeyActions, isChord: boolean): boole
 }
 
 /** `g` and one of these. */
-const CHORDS: Readonly<Record<string, string>> = { f: '/', a: '/alerts', r: '/rules', c: '/compare', p: '/pipeline' };
+const CHORDS: Readonly<Record<string, string>> = { f: '/', a: '/alerts', r: '/rules', c: '/compare', p: '/pipeline', u: '/audit', s: '/settings' };
 
 function chord(key: string, actions: KeyActions): boolean {
   const path = CHORDS[key];

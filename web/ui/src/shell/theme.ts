@@ -8,6 +8,25 @@ export function currentTheme(): Theme {
   return document.documentElement.dataset.theme === 'dark' ? 'dark' : 'light';
 }
 
+/** What the reader chose; without a choice the system decides. */
+export type ThemeChoice = Theme | 'system';
+
+export function themeChoice(): ThemeChoice {
+  return hasChoice() ? currentTheme() : 'system';
+}
+
+export function setThemeChoice(choice: ThemeChoice): Theme {
+  try {
+    if (choice === 'system') localStorage.removeItem('theme');
+    else localStorage.setItem('theme', choice);
+  } catch {
+    // Without storage the choice lasts as long as the page.
+  }
+  const isDark = choice === 'system' ? matchMedia('(prefers-color-scheme: dark)').matches : choice === 'dark';
+  show(isDark ? 'dark' : 'light');
+  return currentTheme();
+}
+
 export function toggleTheme(): Theme {
   const theme: Theme = currentTheme() === 'dark' ? 'light' : 'dark';
   try {

@@ -47,7 +47,7 @@ test('chosen machines are compared in one chart or many, and the address says wh
 test('the whole fleet is a group, too', async () => {
   const { page, faults } = await open(browser, `${hub.url}/compare?by=tag&range=6h`);
   await page.waitForFunction(() => document.querySelector('tbody th') !== null || /Nothing to compare yet/.test(document.querySelector('[data-note]')?.textContent ?? ''), undefined, { timeout: PATIENCE_MS });
-  assert.equal(await page.getByLabel('Tag').inputValue(), '');
+  assert.equal(await page.getByLabel('Tag', { exact: true }).inputValue(), '');
   assert.deepEqual(faults, []);
   await page.context().close();
 });

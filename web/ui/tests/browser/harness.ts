@@ -8,8 +8,8 @@ import { createInterface } from 'node:readline';
 import { chromium, type Browser, type BrowserContextOptions, type Page } from 'playwright-core';
 
 export const givenUrl = process.env.BASE_URL;
-/** Longer than two intervals of a collector. */
-export const PATIENCE_MS = 20_000;
+/** Longer than two intervals of a collector, on a machine that does ten other things. */
+export const PATIENCE_MS = 60_000;
 
 const FLAGS = ['--no-sandbox', '--disable-background-networking', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-component-update', '--disable-sync'];
 
