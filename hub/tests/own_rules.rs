@@ -189,9 +189,9 @@ async fn a_change_is_answered_when_it_is_published_and_the_file_wins_by_name() {
 async fn a_change_is_on_record_with_who_made_it_before_it_is_made_and_a_refused_one_is_not() {
     let folder = private_dir().unwrap();
     let watched = watch(folder.path(), true);
-    watched.rules.change(RuleChange::Create(own("hot")), actor()).await.unwrap();
-    watched.rules.change(RuleChange::Update(Rule { threshold: 0.85, ..own("hot") }), actor()).await.unwrap();
-    watched.rules.change(RuleChange::Create(own("hot")), actor()).await.unwrap_err();
+    watched.rules.change(RuleChange::Create(own("very-hot")), actor()).await.unwrap();
+    watched.rules.change(RuleChange::Update(Rule { threshold: 0.85, ..own("very-hot") }), actor()).await.unwrap();
+    watched.rules.change(RuleChange::Create(own("very-hot")), actor()).await.unwrap_err();
     let entries = audit_in(folder.path()).entries(None, 10);
     let told: Vec<_> = entries.iter().map(|entry| (entry.deed.action, entry.deed.detail.as_str())).collect();
     assert_eq!(told[0], (Action::RuleUpdated, "threshold: 0.9 -> 0.85"));
@@ -211,7 +211,7 @@ async fn without_its_record_nothing_is_changed() {
     }
     let folder = private_dir().unwrap();
     let watched = watch_with(folder.path(), true, Arc::new(Full));
-    let refused = watched.rules.change(RuleChange::Create(own("hot")), actor()).await.unwrap_err();
+    let refused = watched.rules.change(RuleChange::Create(own("very-hot")), actor()).await.unwrap_err();
     assert!(refused.to_string().contains("no space is left"), "{refused}");
     assert!(!folder.path().join("rules.json").exists() && watched.published.lock().unwrap().is_empty());
 }
