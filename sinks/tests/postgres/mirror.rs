@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
+use model::audit::Actor;
 use model::command::{
     Changed, RuleChange, RuleError, RuleListing, RuleStore, SilenceChange, SilenceChanged, SilenceError, SilenceStore,
 };
@@ -26,7 +27,7 @@ impl RuleStore for Kept {
         self.rules.lock().unwrap().clone()
     }
 
-    fn change(&self, _: RuleChange) -> Changed<'_> {
+    fn change(&self, _: RuleChange, _: Actor) -> Changed<'_> {
         Box::pin(async { Err(RuleError::Stopping) })
     }
 }
@@ -36,7 +37,7 @@ impl SilenceStore for Kept {
         Arc::clone(&self.silences.lock().unwrap())
     }
 
-    fn change(&self, _: SilenceChange) -> SilenceChanged<'_> {
+    fn change(&self, _: SilenceChange, _: Actor) -> SilenceChanged<'_> {
         Box::pin(async { Err(SilenceError::Stopping) })
     }
 }
