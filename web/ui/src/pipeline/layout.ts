@@ -25,14 +25,31 @@ const EDGES_MAX = 2_000;
 export function layout(drawn: readonly string[], channels: readonly Edge[]): Layout {
   const edges = joined(drawn, channels.slice(0, EDGES_MAX));
   const depth = depths(drawn, edges);
+  const led = reached(drawn[0], edges);
   const perColumn = new Map<number, number>();
-  const nodes = drawn.map((name) => {
+  const nodes = drawn.filter((name) => led.has(name)).map((name) => {
     const column = depth.get(name) ?? 0;
     const row = perColumn.get(column) ?? 0;
     perColumn.set(column, row + 1);
     return { name, column, row };
   });
-  return { nodes, edges, columns: Math.max(0, ...perColumn.keys()) + 1, rows: Math.max(0, ...perColumn.values()) };
+  const columns = Math.max(0, ...perColumn.keys()) + 1;
+  const rows = Math.max(0, ...perColumn.values());
+  // What is fed by operators without figures has no known way from the source: it stands below, in flow order.
+  const others = drawn.filter((name) => !led.has(name)).map((name, index) => ({ name, column: index % columns, row: rows + Math.floor(index / columns) }));
+  return { nodes: [...nodes, ...others], edges, columns, rows: rows + Math.ceil(others.length / columns) };
+}
+
+/** What records get to from here along known channels. */
+function reached(first: string | undefined, edges: readonly Edge[]): Set<string> {
+  const seen = new Set<string>();
+  const open = first === undefined ? [] : [first];
+  for (let at = open.pop(); at !== undefined; at = open.pop()) {
+    if (seen.has(at)) continue;
+    seen.add(at);
+    open.push(...edges.filter(({ source }) => source === at).map(({ target }) => target));
+  }
+  return seen;
 }
 
 /** Edges between drawn operators, through what stands between them. */

@@ -12,6 +12,12 @@ test('operators stand behind what feeds them, whatever is between', () => {
   assert.ok(plan.edges.some(({ source, target }) => source === 'window' && target === 'history'));
 });
 
+test('what no known channel leads to stands below, in flow order', () => {
+  const plan = layout(['source', 'batch', 'rollup', 'contribute', 'tell'], [{ source: 'source', target: 'batch' }, { source: '0.5', target: 'rollup' }, { source: 'rollup', target: 'contribute' }]);
+  assert.deepEqual(plan.nodes.map(({ name, column, row }) => [name, column, row]), [['source', 0, 0], ['batch', 1, 0], ['rollup', 0, 1], ['contribute', 1, 1], ['tell', 0, 2]]);
+  assert.deepEqual([plan.columns, plan.rows], [2, 3]);
+});
+
 test('a picture of nothing is empty', () => {
   assert.deepEqual(layout([], []).nodes, []);
 });
