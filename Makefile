@@ -24,7 +24,7 @@ fmt:
 	@cargo fmt --all
 
 lint: ui        # web embeds the built dashboard, so clippy needs it too
-	@cargo clippy --workspace --all-targets -- -D warnings
+	@cargo clippy --workspace --all-targets --features "$$(scripts/integration-features.sh)" -- -D warnings
 
 bench:          # the quick measurements: a table, and JSON in target/bench.json; the long ones are in benches/README.md
 	@scripts/bench.sh

@@ -8,16 +8,10 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-# Packages say by a feature of that name that they have tests against live servers.
-features=() packages=()
-for manifest in */Cargo.toml; do
-    grep -q '^integration *=' "$manifest" || continue
-    package=$(dirname "$manifest")
-    features+=("$package/integration")
-    packages+=(-p "$package")
-done
-with_features=()
-if ((${#features[@]} > 0)); then with_features=(--features "$(IFS=,; echo "${features[*]}")"); fi
+features=$(scripts/integration-features.sh)
+with_features=() packages=()
+if [[ -n $features ]]; then with_features=(--features "$features"); fi
+for feature in ${features//,/ }; do packages+=(-p "${feature%/*}"); done
 
 nextest_profile=default
 if [[ -n ${CI:-} ]]; then nextest_profile=ci; fi

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import type { Browser } from 'playwright-core';
-import { firstMachine, launch, open, PATIENCE_MS, startHub, type MockHub } from './harness.ts';
+import { firstMachine, launch, open, PATIENCE_MS, startHub, settles, type MockHub } from './harness.ts';
 
 let hub: MockHub;
 let browser: Browser;
@@ -30,7 +30,7 @@ test('chosen machines are compared in one chart or many, and the address says wh
   await page.getByRole('button', { name: 'Add', exact: true }).click();
   await page.waitForURL(new RegExp(`machine=${encodeURIComponent(id)}`));
   await page.locator('tbody th', { hasText: id }).waitFor({ timeout: PATIENCE_MS });
-  assert.match(await page.locator('tbody td').first().innerText(), /%|–/);
+  await settles(() => page.locator('tbody td').first().innerText(), /%|–/);
   await page.waitForFunction(() => /All of them\. |no data/.test(document.querySelector('[data-charts] .plot')?.getAttribute('aria-label') ?? ''), undefined, { timeout: PATIENCE_MS });
   await page.getByLabel('Add a machine').fill('nobody-knows-me');
   await page.getByRole('button', { name: 'Add', exact: true }).click();
@@ -39,7 +39,7 @@ test('chosen machines are compared in one chart or many, and the address says wh
   await page.locator('.compare-charts.is-small').waitFor({ timeout: PATIENCE_MS });
   await page.reload();
   await page.locator('.compare-charts.is-small .chart', { hasText: id }).waitFor({ timeout: PATIENCE_MS });
-  assert.equal(await page.locator('[data-by] [aria-pressed="true"]').innerText(), 'These machines');
+  await settles(() => page.locator('[data-by] [aria-pressed="true"]').innerText(), 'These machines');
   assert.deepEqual(faults, []);
   await page.context().close();
 });
@@ -47,7 +47,7 @@ test('chosen machines are compared in one chart or many, and the address says wh
 test('the whole fleet is a group, too', async () => {
   const { page, faults } = await open(browser, `${hub.url}/compare?by=tag&range=6h`);
   await page.waitForFunction(() => document.querySelector('tbody th') !== null || /Nothing to compare yet/.test(document.querySelector('[data-note]')?.textContent ?? ''), undefined, { timeout: PATIENCE_MS });
-  assert.equal(await page.getByLabel('Tag', { exact: true }).inputValue(), '');
+  await settles(() => page.getByLabel('Tag', { exact: true }).inputValue(), '');
   assert.deepEqual(faults, []);
   await page.context().close();
 });

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import type { Browser } from 'playwright-core';
-import { givenUrl, firstMachine, launch, open, PATIENCE_MS, rows, startHub, type MockHub } from './harness.ts';
+import { givenUrl, firstMachine, launch, open, PATIENCE_MS, rows, startHub, settles, type MockHub } from './harness.ts';
 
 let hub: MockHub;
 let browser: Browser;
@@ -22,9 +22,9 @@ test('the fleet shows a row per machine with status, values and age', async () =
   await firstMachine(page);
   const row = page.locator(rows).filter({ has: page.locator('.status[data-status="up"]') }).first();
   await row.waitFor();
-  assert.match(await row.locator('.col-cpu .value').innerText(), /%/);
-  assert.match(await row.locator('.seen').innerText(), /ago|now/);
-  assert.equal(await page.locator('.chip').innerText(), 'Live');
+  await settles(() => row.locator('.col-cpu .value').innerText(), /%/);
+  await settles(() => row.locator('.seen').innerText(), /ago|now/);
+  await settles(() => page.locator('.chip').innerText(), 'Live');
   assert.deepEqual(faults, []);
   await page.context().close();
 });
@@ -45,7 +45,7 @@ test('sorting and filters work, and live in the address', async () => {
   const { page } = await open(browser, hub.url);
   const id = await firstMachine(page);
   await page.getByRole('button', { name: 'Machine', exact: true }).click();
-  assert.equal(await page.locator('th[data-sort="name"]').getAttribute('aria-sort'), 'ascending');
+  await settles(() => page.locator('th[data-sort="name"]').getAttribute('aria-sort'), 'ascending');
   await page.waitForFunction((selector) => {
     const ids = [...document.querySelectorAll(selector)].map((row) => row.getAttribute('data-id') ?? '');
     return ids.every((one, index) => index === 0 || (ids[index - 1] ?? '').localeCompare(one, 'en', { numeric: true }) <= 0);
@@ -72,7 +72,7 @@ test('the machine screen draws its history and grows by live points', async () =
   await page.waitForFunction(() => /now \d/.test(document.querySelector('[data-panel="cpu"] .plot')?.getAttribute('aria-label') ?? ''), undefined, { timeout: PATIENCE_MS });
   const painted = await chart.locator('canvas').evaluate((canvas: HTMLCanvasElement) => new Set(canvas.getContext('2d')?.getImageData(0, 0, canvas.width, canvas.height).data).size);
   assert.ok(painted > 8, 'the canvas holds more than a frame');
-  assert.match(await page.locator('[data-panel="cpu"] .tier').innerText(), /^raw/);
+  await settles(() => page.locator('[data-panel="cpu"] .tier').innerText(), /^raw/);
   const legend = page.locator('[data-panel="network"] .legend, [data-panel="cpu"] .legend').last();
   const before = await legend.innerText();
   await page.waitForFunction((text) => [...document.querySelectorAll<HTMLElement>('[data-panel="network"] .legend, [data-panel="cpu"] .legend')].at(-1)?.innerText !== text, before, { timeout: PATIENCE_MS });
@@ -86,7 +86,7 @@ test('a drag zooms into the history and a double click goes back', async () => {
   await page.goto(`${hub.url}/machines/${encodeURIComponent(id)}?range=24h`);
   const over = page.locator('[data-panel="cpu"] .u-over');
   await over.waitFor({ timeout: PATIENCE_MS });
-  assert.match(await page.locator('[data-panel="cpu"] .tier').innerText(), /min–max/);
+  await settles(() => page.locator('[data-panel="cpu"] .tier').innerText(), /min–max/);
   const box = await over.boundingBox();
   assert.ok(box);
   await page.mouse.move(box.x + box.width * 0.97, box.y + 60);
@@ -113,11 +113,11 @@ test('a chart can be read as a table', async () => {
 test('the theme follows the system, then the choice, which outlives a reload', async () => {
   const { page } = await open(browser, hub.url, { colorScheme: 'light' });
   const theme = (): Promise<string | undefined> => page.evaluate(() => document.documentElement.dataset.theme);
-  assert.equal(await theme(), 'light');
+  await settles(theme, 'light');
   await page.getByRole('button', { name: 'Switch to the dark theme' }).click();
-  assert.equal(await theme(), 'dark');
+  await settles(theme, 'dark');
   await page.reload();
-  assert.equal(await theme(), 'dark');
+  await settles(theme, 'dark');
   await page.context().close();
 });
 
@@ -143,9 +143,9 @@ test('a pause stops the screen and says so', async () => {
   const { page } = await open(browser, hub.url);
   await firstMachine(page);
   await page.keyboard.press('Space');
-  assert.equal(await page.locator('.chip').innerText(), 'Paused');
+  await settles(() => page.locator('.chip').innerText(), 'Paused');
   await page.keyboard.press('Space');
-  assert.equal(await page.locator('.chip').innerText(), 'Live');
+  await settles(() => page.locator('.chip').innerText(), 'Live');
   await page.context().close();
 });
 
@@ -170,7 +170,7 @@ test('an alert can be silenced and its silence ended', { skip: givenUrl !== unde
   await cell.getByText('silenced').waitFor({ timeout: PATIENCE_MS });
   await cell.getByRole('button', { name: /^End silence/ }).click();
   await cell.getByText('active').waitFor({ timeout: PATIENCE_MS });
-  assert.equal(await page.getByRole('dialog').count(), 0);
+  await settles(() => page.getByRole('dialog').count(), 0);
   assert.deepEqual(faults, []);
   await page.context().close();
 });

@@ -67,6 +67,18 @@ export async function open(browser: Browser, url: string, options: BrowserContex
   return { page, faults };
 }
 
+/** Looks until what is found is as expected; what it was last is told when it never is. */
+export async function settles<T>(look: () => Promise<T>, expected: T | RegExp): Promise<void> {
+  const deadline = Date.now() + PATIENCE_MS;
+  for (;;) {
+    const found = await look();
+    const isSo = expected instanceof RegExp ? typeof found === 'string' && expected.test(found) : found === expected;
+    if (isSo) return;
+    if (Date.now() > deadline) assert.fail(`${JSON.stringify(found)} never became ${String(expected)}`);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
+
 export const rows = 'table.fleet-table tbody tr[data-id]';
 
 export async function firstMachine(page: Page): Promise<string> {

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import type { Browser } from 'playwright-core';
-import { firstMachine, launch, open, PATIENCE_MS, startHub, type MockHub } from './harness.ts';
+import { firstMachine, launch, open, PATIENCE_MS, startHub, settles, type MockHub } from './harness.ts';
 
 let hub: MockHub;
 let browser: Browser;
@@ -38,12 +38,12 @@ test('a rule is tried out, made, switched off, and deleted', async () => {
   await row.locator('[role="switch"][aria-checked="false"]').waitFor({ timeout: PATIENCE_MS });
   await row.getByRole('link', { name }).click();
   await page.getByRole('heading', { level: 1, name }).waitFor({ timeout: PATIENCE_MS });
-  assert.equal(await page.getByLabel('Threshold').inputValue(), '0.5');
+  await settles(() => page.getByLabel('Threshold').inputValue(), '0.5');
   await page.getByRole('button', { name: 'Delete this rule' }).click();
   await page.getByRole('button', { name: 'Delete', exact: true }).click();
   await page.waitForURL(/\/rules$/, { timeout: PATIENCE_MS });
   await page.locator('.rules-table tbody tr').first().waitFor({ timeout: PATIENCE_MS });
-  assert.equal(await row.count(), 0);
+  await settles(() => row.count(), 0);
   assert.deepEqual(faults, []);
   await page.context().close();
 });
@@ -56,7 +56,7 @@ test('what is wrong with a rule is said at its field, before and after it is sen
   await page.getByText('Enter a number, or leave it empty.').waitFor({ timeout: PATIENCE_MS });
   await clear.fill('95');
   await page.getByText(/must lie on the calm side/).waitFor({ timeout: PATIENCE_MS });
-  assert.equal(await clear.getAttribute('aria-invalid'), 'true');
+  await settles(() => clear.getAttribute('aria-invalid'), 'true');
   await clear.fill('80');
   await page.locator('.field-error').waitFor({ state: 'detached', timeout: PATIENCE_MS });
   await page.getByRole('button', { name: 'Save' }).click();
@@ -73,7 +73,7 @@ test('another unit says the same in other numbers', async () => {
   await page.getByLabel('Unit').selectOption('GiB');
   await page.getByLabel('Threshold').fill('2');
   await page.getByLabel('Unit').selectOption('MiB');
-  assert.equal(await page.getByLabel('Threshold').inputValue(), '2048');
+  await settles(() => page.getByLabel('Threshold').inputValue(), '2048');
   await page.context().close();
 });
 
@@ -81,13 +81,13 @@ test('a rule of the file is shown, not changed', async () => {
   const { page, faults } = await open(browser, `${hub.url}/rules`);
   const row = page.locator('.rules-table tbody tr', { has: page.getByText('file', { exact: true }) }).first();
   await row.waitFor({ timeout: PATIENCE_MS });
-  assert.equal(await row.getByRole('switch').getAttribute('aria-disabled'), 'true');
+  await settles(() => row.getByRole('switch').getAttribute('aria-disabled'), 'true');
   await row.getByRole('link').first().click();
   await page.getByText('This rule comes from the rule file').waitFor({ timeout: PATIENCE_MS });
-  assert.ok(await page.getByLabel('Threshold').isDisabled());
+  await settles(() => page.getByLabel('Threshold').isDisabled(), true);
   await page.getByRole('link', { name: 'Make a rule of your own like it' }).click();
   await page.getByRole('heading', { level: 1, name: 'New rule' }).waitFor({ timeout: PATIENCE_MS });
-  assert.ok(await page.getByLabel('Threshold').isEnabled());
+  await settles(() => page.getByLabel('Threshold').isEnabled(), true);
   assert.deepEqual(faults, []);
   await page.context().close();
 });

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { after, before, test } from 'node:test';
 import type { Browser } from 'playwright-core';
-import { firstMachine, launch, open, PATIENCE_MS, rows, startHub, type MockHub } from './harness.ts';
+import { firstMachine, launch, open, PATIENCE_MS, rows, startHub, settles, type MockHub } from './harness.ts';
 
 let hub: MockHub;
 let browser: Browser;
@@ -35,10 +35,10 @@ test('units, times and theme are chosen once and stay', async () => {
   const root = await page.evaluate(() => ({ ...document.documentElement.dataset }));
   assert.deepEqual([root.theme, root.density], ['light', 'compact']);
   await page.getByRole('button', { name: 'System', exact: true }).click();
-  assert.equal(await page.evaluate(() => document.documentElement.dataset.theme), 'dark');
+  await settles(() => page.evaluate(() => document.documentElement.dataset.theme), 'dark');
   await page.locator('.settings-pair tbody tr', { hasText: 'http.address' }).waitFor({ timeout: PATIENCE_MS });
   await page.getByLabel('Find').fill('data_dir');
-  assert.equal(await page.locator('.settings-pair tbody tr').count(), 1);
+  await settles(() => page.locator('.settings-pair tbody tr').count(), 1);
   assert.deepEqual(faults, []);
   await page.context().close();
 });
