@@ -84,6 +84,10 @@ impl Choice {
         if !(1..=METRICS_MAX).contains(&text.metrics.len()) {
             problems.push(("edge.metrics", format!("lists {}; use 1 to {METRICS_MAX}", text.metrics.len())));
         }
+        for pattern in machines.iter().filter(|pattern| !may_be_id(pattern)) {
+            let advice = "an id has A-Z a-z 0-9 . _ : and -, a pattern also * and ?; the environment takes them with commas between";
+            problems.push(("edge.machines", format!("has {pattern:?}, which no machine is called: {advice}")));
+        }
         let cells = text.machines_max * text.metrics.len();
         if MACHINES_MAX < text.machines_max || CELLS_MAX < cells {
             let problem =
@@ -166,6 +170,11 @@ fn each<T>(
         }
     }
     parsed
+}
+
+/// A pattern that could fit a machine's id.
+fn may_be_id(pattern: &str) -> bool {
+    !pattern.is_empty() && pattern.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._:-*?".contains(&byte))
 }
 
 fn parse_tag(text: &str) -> Result<(String, String), String> {
@@ -278,6 +287,15 @@ mod tests {
         assert_eq!(choice.column_of("system.network.receive.bytes_rate", &device("eth0")), Some(1));
         assert_eq!(choice.column_of("system.network.receive.bytes_rate", &device("lo")), None);
         assert_eq!(choice.column_of("system.memory.utilization", &Labels::none()), None);
+    }
+
+    #[test]
+    fn a_pattern_that_no_machine_can_fit_is_refused() {
+        for pattern in ["[\"*\"]", "web 1", ""] {
+            let wrong = ChoiceText { machines: list(&["db-1", pattern]), ..text() };
+            let problems = Choice::parse(&wrong).unwrap_err();
+            assert!(problems.len() == 1 && problems[0].1.contains("which no machine is called"), "{problems:?}");
+        }
     }
 
     #[test]

@@ -6,7 +6,7 @@ import { count, milliseconds, percent } from '../format.ts';
 import type { GraphFigures, OperatorFigures } from '../protocol.ts';
 import { layout, type Layout } from './layout.ts';
 
-const BOX = { width: 168, height: 62, gapX: 46, gapY: 18, margin: 12 };
+const BOX = { width: 184, height: 62, gapX: 46, gapY: 18, margin: 12 };
 /** The graph looks ten times a second; beyond this something holds it up. */
 const LAG_WARN_MS = 5_000;
 
