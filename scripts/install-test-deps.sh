@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what `make test` needs beyond Rust, Node and a C compiler: PostgreSQL 15, Redis, chromium, cargo-nextest.
+# Installs what `make test` needs beyond Rust, Node and a C compiler: PostgreSQL 15, Redis, openssl, chromium, cargo-nextest.
 # Skips what is present, so the second run takes no time and asks for no rights.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -11,7 +11,9 @@ wanted=()
 have_postgres() { command -v pg_ctl >/dev/null || compgen -G "/usr/lib/postgresql/*/bin/pg_ctl" >/dev/null; }
 have_postgres || wanted+=(postgresql-15)
 command -v redis-server >/dev/null || wanted+=(redis-server)
-# Only the browser tests need it, and it is by far the largest of the three.
+# Makes the certificates of encrypted servers.
+command -v openssl >/dev/null || wanted+=(openssl)
+# Only the browser tests need it, and it is by far the largest.
 if grep -qs '"test:browser"' web/ui/package.json; then
     command -v chromium >/dev/null || wanted+=(chromium fonts-dejavu-core)
 fi
