@@ -20,7 +20,7 @@ pub struct Act {
 
 pub const DISK_FILLS_S: u64 = 60;
 pub const DEGRADES_S: u64 = 120;
-pub const FRAUD_S: u64 = 175;
+pub const FRAUD_S: u64 = 165;
 pub const AWAY_S: u64 = 215;
 pub const RECOVERY_S: u64 = 255;
 pub const EPILOGUE_S: u64 = 300;
