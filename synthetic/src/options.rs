@@ -22,7 +22,7 @@ const INTERVAL_MIN_US: f64 = 1_000.0;
 pub enum Command {
     /// Send a made-up fleet's load to a hub, time it, and say what came of it
     Run(Box<RunOptions>),
-    /// Play five minutes of both domains, with a narrator
+    /// Play a story of both domains, five minutes and an epilogue, with a narrator
     Demo {
         /// The hub's HTTP address
         #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8000")]

@@ -1,7 +1,7 @@
 //! Live: the fleet as it is now, as JSON made once per update, for any number of WebSocket clients.
 //!
-//! `fanout` copies changes of the hot state onto the `board`; each client (`client`) holds nothing but a cursor into it, so that a slow
-//! one costs no memory and misses only what a later state replaces: the latest wins, bounded by construction.
+//! `fanout` copies changes of the hot state onto the `board`; each client (`client`) holds nothing but a cursor into it and is sent the
+//! `wave` that all clients at that cursor share, so that a slow one costs no memory and misses only what a later state replaces: the latest wins, bounded by construction.
 
 pub(crate) mod board;
 pub(crate) mod change_log;
