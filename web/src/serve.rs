@@ -19,7 +19,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use crate::live::fanout;
+use crate::live::{fanout, lanes};
 use crate::stall::Impatient;
 use crate::starting::Starting;
 use crate::state::{AppState, Shared};
@@ -52,7 +52,12 @@ pub async fn serve(listener: TcpListener, state: AppState, drain: DrainToken) {
     let shared = Shared::new(state);
     let router = crate::router_of(&shared);
     let mut connections = Connections::default();
-    let fanout = tokio::spawn(fanout::run(Arc::clone(&shared)));
+    // Dropped, and with it ended, when all clients are gone.
+    let mut telling = JoinSet::new();
+    telling.spawn(fanout::run(Arc::clone(&shared)));
+    for lane in shared.live.lanes.iter() {
+        telling.spawn(lanes::run(Arc::clone(&shared), lane));
+    }
     connections.take(&listener, &router, &drain, |_peer| Some(())).await;
     drop(listener);
     let ended = async {
@@ -63,7 +68,6 @@ pub async fn serve(listener: TcpListener, state: AppState, drain: DrainToken) {
         let clients = shared.live.clients();
         tracing::warn!(clients, "web drained with connections left open");
     }
-    fanout.abort();
 }
 
 /// Answers on `listener` what a hub can say while it starts, until `live` begins. The connections are closed then, each after its answer,

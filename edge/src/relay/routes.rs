@@ -166,7 +166,7 @@ async fn watch(
     opening: Opening,
 ) -> Result<Response, Problem> {
     let seat = relay.crowd.viewer(client).map_err(|refusal| refuse(&relay, refusal))?;
-    let (response, upgrade) = opening.accept_bare();
+    let (response, upgrade) = opening.accept();
     let conversing = Arc::clone(&relay);
     relay.spawn(async move {
         // A connection that breaks before its upgrade takes the seat with it.

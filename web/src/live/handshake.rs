@@ -1,25 +1,15 @@
 //! Handshake: from a `GET` with `Upgrade: websocket` to the bare connection (RFC 6455, section 4.2).
 //!
-//! By hand instead of axum's, whose socket hides the connection: what all clients are sent is framed once and written past it (`wave`).
+//! By hand instead of axum's, whose socket hides the connection: what all clients are sent is framed once and written past it (`viewer`).
 
 use axum::extract::FromRequestParts;
 use axum::response::{IntoResponse, Response};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
-use hyper::upgrade::{OnUpgrade, Upgraded};
-use hyper_util::rt::TokioIo;
-use tokio_tungstenite::WebSocketStream;
+use hyper::upgrade::OnUpgrade;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
-use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 
-use super::request::REQUEST_BYTES_MAX;
 use crate::error::Problem;
-
-/// tungstenite allocates it for every client, 128 KiB by default.
-const READ_BUFFER_BYTES: usize = 2 * 1024;
-
-/// A client's end of the WebSocket.
-pub(crate) type Socket = WebSocketStream<TokioIo<Upgraded>>;
 
 /// A client that asks for a WebSocket and may have one.
 pub struct Opening {
@@ -46,7 +36,7 @@ impl<S: Sync> FromRequestParts<S> for Opening {
 impl Opening {
     /// The answer, and the bare connection that is there once it has been sent.
     #[must_use]
-    pub fn accept_bare(self) -> (Response, OnUpgrade) {
+    pub fn accept(self) -> (Response, OnUpgrade) {
         let headers = [
             (header::CONNECTION, HeaderValue::from_static("upgrade")),
             (header::UPGRADE, HeaderValue::from_static("websocket")),
@@ -54,25 +44,6 @@ impl Opening {
         ];
         ((StatusCode::SWITCHING_PROTOCOLS, headers).into_response(), self.upgrade)
     }
-
-    /// The answer, and the socket that is there once it has been sent.
-    pub(crate) fn accept(self) -> (Response, impl Future<Output = Result<Socket, hyper::Error>> + Send) {
-        let (response, upgrade) = self.accept_bare();
-        let opened = async move {
-            let connection = TokioIo::new(upgrade.await?);
-            Ok(WebSocketStream::from_raw_socket(connection, Role::Server, Some(limits())).await)
-        };
-        (response, opened)
-    }
-}
-
-/// Buffers for thousands of mostly idle clients: what is large is written past them.
-fn limits() -> WebSocketConfig {
-    WebSocketConfig::default()
-        .read_buffer_size(READ_BUFFER_BYTES)
-        .write_buffer_size(0)
-        .max_message_size(Some(REQUEST_BYTES_MAX))
-        .max_frame_size(Some(REQUEST_BYTES_MAX))
 }
 
 fn asks(method: &Method, headers: &HeaderMap) -> bool {

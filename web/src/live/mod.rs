@@ -1,18 +1,23 @@
 //! Live: the fleet as it is now, as JSON made once per update, for any number of WebSocket clients.
 //!
-//! `fanout` copies changes of the hot state onto the `board`; each client (`client`) holds nothing but a cursor into it and is sent the
-//! `wave` that all clients at that cursor share, so that a slow one costs no memory and misses only what a later state replaces: the latest wins, bounded by construction.
+//! `fanout` copies changes of the hot state onto the `board`; each client holds nothing but a cursor into it and is sent the `wave` that all
+//! clients at that cursor share, by the lane (`lanes`) that it is in, or by its own task (`client`) where it has to wait. So a slow one costs
+//! no memory and misses only what a later state replaces: the latest wins, bounded by construction.
 
 pub(crate) mod board;
 pub(crate) mod change_log;
 pub(crate) mod client;
 pub(crate) mod fanout;
 pub(crate) mod handshake;
+pub(crate) mod lanes;
 pub(crate) mod message;
+mod outlet;
 pub(crate) mod piece;
 pub(crate) mod request;
+pub(crate) mod viewer;
 pub(crate) mod wave;
 
+use std::num::NonZero;
 use std::sync::Arc;
 
 use runtime::drain::{Drain, DrainToken};
@@ -20,12 +25,14 @@ use runtime::metrics::{Counter, Registry};
 use tokio::sync::watch;
 
 use board::Board;
+use lanes::Lanes;
 use wave::Waves;
 
 /// The board and who looks at it.
 pub(crate) struct Live {
     pub(crate) board: Board,
     pub(crate) waves: Waves,
+    pub(crate) lanes: Lanes,
     pub(crate) counters: Counters,
     clients: Arc<watch::Sender<usize>>,
     clients_max: usize,
@@ -57,6 +64,7 @@ impl Live {
         Self {
             board: Board::new(),
             waves: Waves::default(),
+            lanes: Lanes::new(std::thread::available_parallelism().map_or(1, NonZero::get)),
             counters: Counters::new(metrics),
             clients,
             clients_max,

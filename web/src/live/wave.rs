@@ -33,20 +33,20 @@ pub(crate) struct Wave {
     parts: Vec<Part>,
 }
 
+/// What one client gets of it is a head of its own, perhaps empty, and a body that all share.
 #[derive(Debug)]
-enum Part {
+pub(crate) enum Part {
     /// A message up to its number, and behind it.
     Numbered { before: &'static str, after: Bytes },
     /// Whole frames without numbers: bytes of the wire, how many they are, and bytes of text in them.
     Framed { wire: Bytes, messages: u64, text: u64 },
 }
 
-/// A part as one client gets it: `head`, then `body`.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Outgoing {
-    pub(crate) head: Vec<u8>,
-    pub(crate) body: Bytes,
+/// What a part of a wave counts as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Counted {
     pub(crate) messages: u64,
+    /// Bytes.
     pub(crate) text: u64,
 }
 
@@ -97,22 +97,33 @@ impl Wave {
         Self { version: update.version, parts }
     }
 
-    /// The parts for a client whose next message has the number `seq`, which is raised.
-    pub(crate) fn outgoing<'a>(&'a self, seq: &'a mut u64) -> impl Iterator<Item = Outgoing> + 'a {
-        self.parts.iter().map(move |part| match part {
-            Part::Numbered { before, after } => {
+    pub(crate) fn parts(&self) -> &[Part] {
+        &self.parts
+    }
+}
+
+impl Part {
+    /// Adds what stands before the body for a client whose next message has the number `seq`, which is raised.
+    pub(crate) fn head(&self, seq: &mut u64, head: &mut Vec<u8>) -> Counted {
+        match self {
+            Self::Numbered { before, after } => {
                 let number = seq.to_string();
                 *seq += 1;
                 let text = before.len() + number.len() + after.len();
-                let mut head = frame_head(text);
+                frame_head(head, text);
                 head.extend_from_slice(before.as_bytes());
                 head.extend_from_slice(number.as_bytes());
-                Outgoing { head, body: after.clone(), messages: 1, text: text as u64 }
+                Counted { messages: 1, text: text as u64 }
             }
-            Part::Framed { wire, messages, text } => {
-                Outgoing { head: Vec::new(), body: wire.clone(), messages: *messages, text: *text }
-            }
-        })
+            Self::Framed { messages, text, .. } => Counted { messages: *messages, text: *text },
+        }
+    }
+
+    pub(crate) const fn body(&self) -> &Bytes {
+        match self {
+            Self::Numbered { after, .. } => after,
+            Self::Framed { wire, .. } => wire,
+        }
     }
 }
 
@@ -121,7 +132,7 @@ fn framed(update: &Update) -> Option<Part> {
     let (mut wire, mut text) = (Vec::new(), 0);
     for piece in &update.machines {
         let message = piece.seeds().as_bytes();
-        wire.extend(frame_head(message.len()));
+        frame_head(&mut wire, message.len());
         wire.extend_from_slice(message);
         text += message.len() as u64;
     }
@@ -129,9 +140,8 @@ fn framed(update: &Update) -> Option<Part> {
     (messages != 0).then(|| Part::Framed { wire: wire.into(), messages, text })
 }
 
-/// What stands before a text of this length, unmasked as a server sends it.
-fn frame_head(length: usize) -> Vec<u8> {
-    let mut head = Vec::with_capacity(64);
+/// Adds what stands before a text of this length, unmasked as a server sends it.
+pub(crate) fn frame_head(head: &mut Vec<u8>, length: usize) {
     head.push(TEXT);
     // As the second byte, in two bytes behind it, or in eight.
     match (u8::try_from(length), u16::try_from(length)) {
@@ -145,7 +155,6 @@ fn frame_head(length: usize) -> Vec<u8> {
             head.extend((length as u64).to_be_bytes());
         }
     }
-    head
 }
 
 #[cfg(test)]
@@ -174,19 +183,29 @@ mod tests {
     }
 
     /// What a client's library reads of it.
-    fn read(outgoing: impl Iterator<Item = Outgoing>, count: usize) -> Vec<String> {
-        let wire: Vec<u8> = outgoing.flat_map(|part| [part.head, part.body.to_vec()].concat()).collect();
+    fn read(wire: Vec<u8>, count: usize) -> Vec<String> {
         let mut socket = WebSocket::from_raw_socket(Cursor::new(wire), Role::Client, None);
         let text = |message: Message| message.into_text().unwrap().to_string();
         (0..count).map(|_| text(socket.read().unwrap())).collect()
     }
 
+    /// A wave as a client gets it.
+    fn wire(wave: &Wave, seq: &mut u64) -> Vec<u8> {
+        let mut wire = Vec::new();
+        for part in wave.parts() {
+            part.head(seq, &mut wire);
+            wire.extend_from_slice(part.body());
+        }
+        wire
+    }
+
     #[test]
     fn frames_of_every_size_are_read_as_they_were_written() {
         for length in [0, 1, 125, 126, 65_535, 65_536, 100_000] {
-            let (head, body) = (frame_head(length), Bytes::from("x".repeat(length)));
-            let outgoing = Outgoing { head, body, messages: 1, text: 0 };
-            assert_eq!(read(std::iter::once(outgoing), 1), ["x".repeat(length)]);
+            let (mut wire, text) = (Vec::new(), "x".repeat(length));
+            frame_head(&mut wire, length);
+            wire.extend_from_slice(text.as_bytes());
+            assert_eq!(read(wire, 1), [text]);
         }
     }
 
@@ -197,7 +216,7 @@ mod tests {
         let first = waves.after(0, form, &board, Timestamp::EPOCH);
         assert!(Arc::ptr_eq(&first, &waves.after(0, form, &board, Timestamp::EPOCH)));
         let (mut ours, mut theirs) = (1, 70_000);
-        let texts = [read(first.outgoing(&mut ours), 1), read(first.outgoing(&mut theirs), 1)].concat();
+        let texts = [read(wire(&first, &mut ours), 1), read(wire(&first, &mut theirs), 1)].concat();
         assert_eq!((ours, theirs), (2, 70_001));
         assert!(texts[0].starts_with(r#"{"type":"snapshot","seq":1,"time":0,"#), "{}", texts[0]);
         assert_eq!(texts[0].replace(r#""seq":1,"#, r#""seq":70000,"#), texts[1]);
@@ -208,9 +227,9 @@ mod tests {
             waves.after(first.version, form, &board, Timestamp::EPOCH),
         );
         assert_eq!((again.version, delta.version), (2, 2));
-        let text = read(delta.outgoing(&mut ours), 1).remove(0);
+        let text = read(wire(&delta, &mut ours), 1).remove(0);
         assert!(text.starts_with(r#"{"type":"delta","seq":2,"#) && !text.contains(r#""id":"a""#), "{text}");
-        assert_eq!(waves.after(2, form, &board, Timestamp::EPOCH).outgoing(&mut ours).count(), 0);
+        assert!(waves.after(2, form, &board, Timestamp::EPOCH).parts().is_empty());
     }
 
     #[test]
@@ -218,10 +237,10 @@ mod tests {
         let board = Board::new();
         board.apply(Changes { machines: vec![machine("a"), machine("b")], ..Changes::default() });
         let wave = Waves::default().after(0, Form::Seeds, &board, Timestamp::EPOCH);
-        let mut seq = 5;
-        let parts: Vec<Outgoing> = wave.outgoing(&mut seq).collect();
-        assert_eq!((parts.len(), parts[0].messages, seq), (1, 2, 5));
-        let texts = read(parts.into_iter(), 2);
+        let (mut seq, mut head) = (5, Vec::new());
+        let counted = wave.parts()[0].head(&mut seq, &mut head);
+        assert_eq!((wave.parts().len(), head.len(), counted.messages, seq), (1, 0, 2, 5));
+        let texts = read(wire(&wave, &mut seq), 2);
         assert!(texts[0].contains(r#""machine_id":"a""#) && texts[1].contains(r#""machine_id":"b""#), "{texts:?}");
     }
 }

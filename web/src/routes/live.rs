@@ -23,11 +23,11 @@ pub(super) async fn upgrade(
         let detail = format!("all {} live places are taken; try again later", shared.app.settings.clients_max);
         return Err(Problem::unavailable("too_many_clients", detail));
     };
-    let (response, opened) = opening.accept();
+    let (response, upgrade) = opening.accept();
     // It ends with its seat, which the drain waits for.
     tokio::spawn(async move {
-        match opened.await {
-            Ok(socket) => client::converse(socket, shared, seat).await,
+        match upgrade.await {
+            Ok(connection) => client::converse(connection, shared, seat).await,
             Err(error) => tracing::debug!(%error, "a client left before its WebSocket was open"),
         }
     });
