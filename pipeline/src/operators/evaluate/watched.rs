@@ -25,19 +25,22 @@ pub(super) struct Watched {
     pub(super) known: usize,
     hot: Vec<Hot>,
     cold: Vec<Cold>,
+    /// Whose series they are; known with the first entry.
+    machine: Option<MachineId>,
     silences: Silences,
     /// Newest event time judged on slots that no rule looks at any more: a rule that comes back does not judge it again.
     judged: BTreeMap<u32, i64>,
 }
 
-/// What each sample is held against.
+/// What each sample is held against: half a cache line.
 #[derive(Clone, Copy)]
 struct Hot {
-    breach: Breach,
+    threshold: f64,
     newest: i64,
     /// The value that was judged last.
     value: f64,
     slot: u32,
+    breach: Breach,
     is_calm: bool,
     /// Several of its samples may share a time, and each may fire.
     is_event: bool,
@@ -45,7 +48,6 @@ struct Hot {
 
 struct Cold {
     rule: Arc<Rule>,
-    machine: MachineId,
     key: Arc<SeriesKey>,
     phase: Phase,
     /// Bindings that hold it: two for a moment, while an edited rule or new tags replace the old.
@@ -60,31 +62,39 @@ struct Look {
     time: Timestamp,
 }
 
-/// Which values breach a rule, as two comparisons: `Operator::holds` would choose between six by a jump.
+/// Which values breach a rule: a bit for each way to lie to the threshold. `Operator::holds` would choose between six by a jump.
 #[derive(Debug, Clone, Copy, PartialEq)]
-struct Breach {
-    /// Both ends are calm, or both breach where `is_inside`.
-    from: f64,
-    to: f64,
-    is_inside: bool,
-}
+struct Breach(u8);
 
 impl Breach {
-    fn of(operator: Operator, threshold: f64) -> Self {
-        let (from, to, is_inside) = match operator {
-            Operator::Gt => (f64::NEG_INFINITY, threshold, false),
-            Operator::Gte => (threshold, f64::INFINITY, true),
-            Operator::Lt => (threshold, f64::INFINITY, false),
-            Operator::Lte => (f64::NEG_INFINITY, threshold, true),
-            Operator::Eq => (threshold, threshold, true),
-            Operator::Ne => (threshold, threshold, false),
-        };
-        Self { from, to, is_inside }
+    /// Bits, by whether the value is at least the threshold (1) and at most (2); neither is no number.
+    const NEITHER: u8 = 1 << 0;
+    const ABOVE: u8 = 1 << 1;
+    const BELOW: u8 = 1 << 2;
+    const EQUAL: u8 = 1 << 3;
+
+    fn of(operator: Operator) -> Self {
+        Self(match operator {
+            Operator::Gt => Self::ABOVE,
+            Operator::Gte => Self::ABOVE | Self::EQUAL,
+            Operator::Lt => Self::BELOW,
+            Operator::Lte => Self::BELOW | Self::EQUAL,
+            Operator::Eq => Self::EQUAL,
+            Operator::Ne => Self::ABOVE | Self::BELOW | Self::NEITHER,
+        })
     }
 
     #[inline]
-    fn holds(self, value: f64) -> bool {
-        ((value >= self.from) & (value <= self.to)) == self.is_inside
+    fn holds(self, value: f64, threshold: f64) -> bool {
+        let lies = u8::from(value >= threshold) | u8::from(value <= threshold) << 1;
+        self.0 >> lies & 1 == 1
+    }
+}
+
+impl Hot {
+    #[inline]
+    fn breaches(&self, value: f64) -> bool {
+        self.breach.holds(value, self.threshold)
     }
 }
 
@@ -193,10 +203,10 @@ impl Watched {
     ) {
         let (slot, rule) = (series.slot, Arc::clone(&rule.rule));
         self.silences.set(t, slot, &rule);
-        let breach = Breach::of(rule.operator, rule.threshold);
+        let (breach, threshold) = (Breach::of(rule.operator), rule.threshold);
         let at = match self.find(slot, &rule.name) {
             Ok(at) => {
-                self.hot[at].breach = breach;
+                (self.hot[at].breach, self.hot[at].threshold) = (breach, threshold);
                 let before = std::mem::replace(&mut self.cold[at].rule, rule);
                 self.cold[at].bindings += 1;
                 if before.input != self.cold[at].rule.input {
@@ -214,10 +224,10 @@ impl Watched {
         let fired =
             firing.filter(|(_, cause)| *cause == Cause::Threshold).map_or(i64::MIN, |(since, _)| since.micros());
         let newest = judged.unwrap_or(i64::MIN).max(fired);
-        self.hot.insert(at, Hot { slot, is_calm: firing.is_none(), breach, is_event, newest, value: 0.0 });
+        self.hot.insert(at, Hot { threshold, newest, value: 0.0, slot, breach, is_calm: firing.is_none(), is_event });
         let phase = firing.map_or(Phase::Calm, |(since, cause)| Phase::Firing(since, cause));
-        let (machine, key) = (series.machine.clone(), Arc::clone(&series.key));
-        self.cold.insert(at, Cold { rule, machine, key, phase, bindings: 1 });
+        self.machine.get_or_insert_with(|| series.machine.clone());
+        self.cold.insert(at, Cold { rule, key: Arc::clone(&series.key), phase, bindings: 1 });
     }
 
     /// Gives back what the entries do not need: there are far more machines than changes of their rules.
@@ -232,7 +242,7 @@ impl Watched {
         hot.is_calm = true;
         if let Phase::Firing(since, _) = std::mem::replace(&mut cold.phase, Phase::Calm) {
             let look = Look { t, value: hot.value, time: Timestamp::from_logical(t) };
-            out.push(cold.transition((Change::Resolved, Cause::RuleGone), look, since));
+            out.push(cold.transition(of(&self.machine), (Change::Resolved, Cause::RuleGone), look, since));
         }
     }
 
@@ -244,7 +254,7 @@ impl Watched {
         {
             (cold.phase, hot.is_calm) = (Phase::Calm, true);
             let look = Look { t, value: hot.value, time: Timestamp::from_logical(t) };
-            out.push(cold.transition((Change::Resolved, Cause::RuleGone), look, since));
+            out.push(cold.transition(of(&self.machine), (Change::Resolved, Cause::RuleGone), look, since));
         }
     }
 
@@ -272,7 +282,7 @@ impl Watched {
         }
         if let Phase::Firing(since, _) = cold.phase {
             let look = Look { t, value: hot.value, time: Timestamp::from_logical(t) };
-            out.push(cold.transition((Change::Resolved, Cause::RuleGone), look, since));
+            out.push(cold.transition(of(&self.machine), (Change::Resolved, Cause::RuleGone), look, since));
         }
         true
     }
@@ -284,7 +294,7 @@ impl Watched {
             Phase::Calm | Phase::Pending(_) => None,
             Phase::Firing(since, cause) => {
                 let look = Look { t: 0, value: hot.value, time: since };
-                Some(Alert::after(&cold.transition((Change::Fired, cause), look, since).item))
+                Some(Alert::after(&cold.transition(of(&self.machine), (Change::Fired, cause), look, since).item))
             }
         });
         (watched, firing.collect())
@@ -313,7 +323,7 @@ impl Watched {
             if let (phase, Some(_fired)) = cold.phase.silent(since) {
                 (cold.phase, hot.is_calm) = (phase, false);
                 let look = Look { t: due, value: hot.value, time: since };
-                out.push(cold.transition((Change::Fired, Cause::NoData), look, since));
+                out.push(cold.transition(of(&self.machine), (Change::Fired, Cause::NoData), look, since));
             }
         }
     }
@@ -324,16 +334,16 @@ impl Watched {
         let time = look.time.micros();
         if time <= hot.newest {
             // Of events that share a time each may fire, but a calm one does not take back what another has said of that time.
-            let is_heard = hot.is_event && time == hot.newest && hot.breach.holds(look.value);
+            let is_heard = hot.is_event && time == hot.newest && hot.breaches(look.value);
             if !is_heard {
                 return;
             }
         }
         (hot.newest, hot.value) = (time, look.value);
-        let breaches = hot.breach.holds(look.value);
+        let breaches = hot.breaches(look.value);
         if breaches || !hot.is_calm {
             let cold = &mut self.cold[at];
-            cold.step(breaches, look, out);
+            cold.step(of(&self.machine), breaches, look, out);
             hot.is_calm = cold.phase == Phase::Calm;
         }
     }
@@ -353,8 +363,13 @@ fn position_of(slot: u32, list: &[u16]) -> Option<usize> {
     (u32::from(list[found]) == slot).then_some(found)
 }
 
+/// Whose series the entries are.
+fn of(machine: &Option<MachineId>) -> &MachineId {
+    machine.as_ref().expect("the first entry brought it")
+}
+
 impl Cold {
-    fn step(&mut self, breaches: bool, look: Look, out: &mut Transitions) {
+    fn step(&mut self, machine: &MachineId, breaches: bool, look: Look, out: &mut Transitions) {
         // Silence is told in logical time: what came before it was over is the replay of samples that were judged then.
         if let Phase::Firing(since, Cause::NoData) = self.phase
             && Timestamp::from_logical(look.t) < since
@@ -365,17 +380,23 @@ impl Cold {
         self.phase = after;
         match turn {
             None => {}
-            Some(Turn::Fired) => out.push(self.transition((Change::Fired, Cause::Threshold), look, look.time)),
+            Some(Turn::Fired) => out.push(self.transition(machine, (Change::Fired, Cause::Threshold), look, look.time)),
             Some(Turn::Resolved(since, cause)) => {
                 let time = if cause == Cause::NoData { Timestamp::from_logical(look.t) } else { look.time };
-                out.push(self.transition((Change::Resolved, cause), Look { time, ..look }, since));
+                out.push(self.transition(machine, (Change::Resolved, cause), Look { time, ..look }, since));
             }
         }
     }
 
-    fn transition(&self, (change, cause): (Change, Cause), look: Look, since: Timestamp) -> At<Arc<Transition>> {
+    fn transition(
+        &self,
+        machine: &MachineId,
+        (change, cause): (Change, Cause),
+        look: Look,
+        since: Timestamp,
+    ) -> At<Arc<Transition>> {
         let Look { t, value, time: at } = look;
-        let (rule, machine, series) = (Arc::clone(&self.rule), self.machine.clone(), Arc::clone(&self.key));
+        let (rule, machine, series) = (Arc::clone(&self.rule), machine.clone(), Arc::clone(&self.key));
         At { t, item: Arc::new(Transition { rule, machine, series, change, cause, value, at, since, t }) }
     }
 }
@@ -387,10 +408,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn two_comparisons_say_what_the_operator_says(value in -3i8..3, threshold in -3i8..3) {
-            let (value, threshold) = (f64::from(value), f64::from(threshold));
+        fn two_comparisons_say_what_the_operator_says(value in -3i8..4, threshold in -3i8..3) {
+            let (value, threshold) = (if value == 3 { f64::NAN } else { f64::from(value) }, f64::from(threshold));
             for operator in [Operator::Gt, Operator::Gte, Operator::Lt, Operator::Lte, Operator::Eq, Operator::Ne] {
-                prop_assert_eq!(Breach::of(operator, threshold).holds(value), operator.holds(value, threshold));
+                prop_assert_eq!(Breach::of(operator).holds(value, threshold), operator.holds(value, threshold));
             }
         }
 
