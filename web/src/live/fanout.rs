@@ -16,8 +16,10 @@ use crate::state::Shared;
 const TICK: Duration = Duration::from_secs(1);
 /// Telling so many clients takes several milliseconds, a system call for each. What comes within a fraction of that goes along.
 const CROWD: usize = 256;
-const MOMENT: Duration = Duration::from_micros(200);
-const MOMENTS_MAX: u32 = 5;
+const MOMENT: Duration = Duration::from_micros(100);
+const MOMENTS_MAX: u32 = 10;
+/// Changes that are not waited behind once nothing came along behind two in a row.
+const UNWAITED: u32 = 8;
 /// The hot state remembers a bounded number of removals: a look this often finds what fell through, were it ever to happen.
 const TICKS_PER_RECONCILIATION: u64 = 10;
 
@@ -55,6 +57,7 @@ pub(crate) async fn run(shared: Arc<Shared>) {
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let (mut cursor, mut ticks) = (0, 0_u64);
     let mut is_fed = true;
+    let mut company = Company::default();
     loop {
         tokio::select! {
             biased;
@@ -62,8 +65,9 @@ pub(crate) async fn run(shared: Arc<Shared>) {
             changed = versions.changed(), if is_fed => {
                 // Whoever wakes us is gone while the hub stops: what is known stays on show until then.
                 is_fed = changed.is_ok();
-                if CROWD <= shared.live.clients() {
-                    gather(&shared).await;
+                if CROWD <= shared.live.clients() && company.is_likely() {
+                    let came = gather(&shared).await;
+                    company.note(came);
                 }
                 versions.mark_unchanged();
                 cursor = carry(&shared, cursor);
@@ -82,9 +86,33 @@ pub(crate) async fn run(shared: Arc<Shared>) {
     }
 }
 
-/// Ends when nothing more came for a moment, or after a few of them.
-async fn gather(shared: &Shared) {
-    let mut version = shared.app.hot.version();
+/// Whether changes come alone just now, or in company: waiting behind one that comes alone is for nothing.
+#[derive(Debug, Default)]
+struct Company {
+    alone: u32,
+}
+
+impl Company {
+    fn is_likely(&mut self) -> bool {
+        if self.alone < 2 {
+            return true;
+        }
+        self.alone += 1;
+        if 2 + UNWAITED < self.alone {
+            self.alone = 1;
+        }
+        false
+    }
+
+    fn note(&mut self, came: bool) {
+        self.alone = if came { 0 } else { self.alone + 1 };
+    }
+}
+
+/// Ends when nothing more came for a moment, or after a few of them. Whether anything came.
+async fn gather(shared: &Shared) -> bool {
+    let first = shared.app.hot.version();
+    let mut version = first;
     for _ in 0..MOMENTS_MAX {
         // A thread's sleep, since the runtime's timer only knows milliseconds.
         #[expect(clippy::disallowed_methods, reason = "on a thread for what blocks")]
@@ -92,10 +120,11 @@ async fn gather(shared: &Shared) {
         let newer = shared.app.hot.version();
         // The sleep can only fail while the program ends, and then nobody waits for what would come along.
         if slept.is_err() || newer == version {
-            return;
+            break;
         }
         version = newer;
     }
+    version != first
 }
 
 fn carry(shared: &Shared, cursor: u64) -> u64 {
@@ -130,4 +159,21 @@ fn hub_figures(shared: &Shared) -> String {
         latency_ms: Latency { p50: stats.latency_p50_ms, p99: stats.latency_p99_ms, max: stats.latency_max_ms },
         degraded: health.iter().filter(|one| !one.is_up).map(|one| one.name).collect(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn changes_that_come_alone_are_waited_behind_seldom() {
+        let mut company = Company::default();
+        let waited = (0..100).filter(|_| company.is_likely().then(|| company.note(false)).is_some()).count();
+        assert!((5..=15).contains(&waited), "{waited}");
+        // The next one in company is seen within a few changes, and from then on each is waited behind.
+        let until = (0..).take_while(|_| !company.is_likely()).count();
+        assert!(until <= UNWAITED as usize, "{until}");
+        company.note(true);
+        assert!((0..100).all(|_| company.is_likely().then(|| company.note(true)).is_some()));
+    }
 }

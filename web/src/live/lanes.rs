@@ -8,7 +8,9 @@ use std::ops::Bound::{Excluded, Unbounded};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::viewer::Viewer;
+use super::viewer::{Hand, Viewer};
+use tokio::time::Instant;
+
 use crate::state::Shared;
 
 /// Clients told in a row, before others have their turn on the core: some 300 us.
@@ -74,7 +76,7 @@ impl Drop for Place {
 pub(crate) async fn run(shared: Arc<Shared>, lane: Arc<Lane>) {
     let mut versions = shared.live.board.versions();
     let closing = shared.live.closing();
-    let (mut row, mut scratch) = (Vec::with_capacity(IN_ROW), Vec::new());
+    let (mut row, mut hand) = (Vec::with_capacity(IN_ROW), Hand::default());
     loop {
         tokio::select! {
             biased;
@@ -85,10 +87,12 @@ pub(crate) async fn run(shared: Arc<Shared>, lane: Arc<Lane>) {
         let mut last = None;
         loop {
             lane.row(last, &mut row);
+            let now = Instant::now();
             for (number, viewer) in &row {
-                viewer.tell(&shared, &mut scratch);
+                viewer.tell(&shared, now, &mut hand);
                 last = Some(*number);
             }
+            hand.lay_down(&shared);
             if row.len() < IN_ROW {
                 break;
             }

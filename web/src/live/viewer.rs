@@ -21,7 +21,7 @@ use tokio::time::Instant;
 use super::board::Scope;
 use super::outlet::Outlet;
 use super::request::Subscription;
-use super::wave::{Form, Wave, frame_head};
+use super::wave::{Counted, Form, Wave, frame_head};
 use crate::state::Shared;
 
 /// What the WebSocket's own frames (pings, pongs, the good-bye) may add to what waits.
@@ -44,6 +44,17 @@ pub(crate) enum Wait {
     Until(Instant),
     /// That the connection takes what is left.
     Room,
+}
+
+/// What telling one client leaves for the next one.
+#[derive(Debug, Default)]
+pub(crate) struct Hand {
+    /// Anything.
+    scratch: Vec<u8>,
+    /// The wave of the whole fleet that was sent last: the cursor and the form that it is for.
+    wave: Option<(u64, Form, Arc<Wave>)>,
+    /// What has been sent, but is not counted yet.
+    sent: Counted,
 }
 
 #[derive(Debug)]
@@ -103,15 +114,15 @@ impl Viewer {
         sending.outlet.put(&mut frame, &Bytes::new());
     }
 
-    /// The lane's turn: sends what is new, and leaves to the client's task what has to wait. `scratch` is anything.
-    pub(crate) fn tell(&self, shared: &Shared, scratch: &mut Vec<u8>) {
+    /// The lane's turn: sends what is new, and leaves to the client's task what has to wait.
+    pub(crate) fn tell(&self, shared: &Shared, now: Instant, hand: &mut Hand) {
         let mut sending = self.lock();
         // Its task is about to look anyway.
         if sending.is_pending || sending.is_over {
             return;
         }
         sending.is_pending = true;
-        if sending.turn(shared, scratch) != Wait::Change || sending.outlet.is_broken() {
+        if sending.turn(shared, now, hand) != Wait::Change || sending.outlet.is_broken() {
             drop(sending);
             self.left.notify_one();
         }
@@ -120,7 +131,9 @@ impl Viewer {
     /// The task's turn: sends what is due. None when the connection is broken.
     pub(crate) fn turn(&self, shared: &Shared) -> Option<Wait> {
         let mut sending = self.lock();
-        let wait = sending.turn(shared, &mut Vec::new());
+        let mut hand = Hand::default();
+        let wait = sending.turn(shared, Instant::now(), &mut hand);
+        hand.lay_down(shared);
         (!sending.outlet.is_broken()).then_some(wait)
     }
 
@@ -159,12 +172,9 @@ impl<C: AsyncWrite + Unpin> Sending<C> {
     }
 
     /// Sends what is due, and tells what it takes to go on.
-    fn turn(&mut self, shared: &Shared, scratch: &mut Vec<u8>) -> Wait {
-        if self.outlet.waiting() == 0 && self.is_pending && !self.is_over {
-            let now = Instant::now();
-            if self.due <= now {
-                self.show(shared, now, scratch);
-            }
+    fn turn(&mut self, shared: &Shared, now: Instant, hand: &mut Hand) -> Wait {
+        if self.outlet.waiting() == 0 && self.is_pending && !self.is_over && self.due <= now {
+            self.show(shared, now, hand);
         }
         match (self.outlet.waiting(), self.is_pending) {
             (1.., _) => Wait::Room,
@@ -174,38 +184,53 @@ impl<C: AsyncWrite + Unpin> Sending<C> {
     }
 
     /// Sends what the client has not seen.
-    fn show(&mut self, shared: &Shared, now: Instant, scratch: &mut Vec<u8>) {
+    fn show(&mut self, shared: &Shared, now: Instant, hand: &mut Hand) {
         self.is_pending = false;
         if matches!(self.mode, Mode::Undecided) {
             self.mode = Mode::Seeds;
         }
-        let (live, time) = (&shared.live, shared.now());
         let (wave, rate) = match &self.mode {
-            Mode::Undecided | Mode::Seeds => {
-                (live.waves.after(self.cursor, Form::Seeds, &live.board, time), Duration::ZERO)
+            Mode::Undecided | Mode::Seeds => (hand.wave(shared, self.cursor, Form::Seeds), Duration::ZERO),
+            Mode::Subscribed(Subscription { scope: Scope::All, detail, rate }) => {
+                (hand.wave(shared, self.cursor, Form::Subscribed(*detail)), *rate)
             }
-            Mode::Subscribed(subscription) => {
-                let form = Form::Subscribed(subscription.detail);
-                let wave = match &subscription.scope {
-                    Scope::All => live.waves.after(self.cursor, form, &live.board, time),
-                    scope @ Scope::Only(_) => {
-                        Arc::new(Wave::compose(&live.board.since(self.cursor, scope), form, time))
-                    }
-                };
-                (wave, subscription.rate)
+            Mode::Subscribed(Subscription { scope, detail, rate }) => {
+                let update = shared.live.board.since(self.cursor, scope);
+                (Arc::new(Wave::compose(&update, Form::Subscribed(*detail), shared.now())), *rate)
             }
         };
         self.cursor = wave.version;
         for part in wave.parts() {
-            scratch.clear();
-            let counted = part.head(&mut self.seq, scratch);
-            live.counters.messages.add(counted.messages);
-            live.counters.bytes.add(counted.text);
-            self.outlet.put(scratch, part.body());
+            hand.scratch.clear();
+            hand.sent += part.head(&mut self.seq, &mut hand.scratch);
+            self.outlet.put(&mut hand.scratch, part.body());
         }
         if !wave.parts().is_empty() {
             self.due = now + rate;
         }
+    }
+}
+
+impl Hand {
+    /// What follows `cursor` for a client of the whole fleet.
+    fn wave(&mut self, shared: &Shared, cursor: u64, form: Form) -> Arc<Wave> {
+        match &self.wave {
+            Some((since, of, wave)) if *since == cursor && *of == form => Arc::clone(wave),
+            _ => {
+                let live = &shared.live;
+                let wave = live.waves.after(cursor, form, &live.board, shared.now());
+                self.wave = Some((cursor, form, Arc::clone(&wave)));
+                wave
+            }
+        }
+    }
+
+    /// Counts what has been sent, and looks for what is newest from here on.
+    pub(crate) fn lay_down(&mut self, shared: &Shared) {
+        let sent = std::mem::take(&mut self.sent);
+        shared.live.counters.messages.add(sent.messages);
+        shared.live.counters.bytes.add(sent.text);
+        self.wave = None;
     }
 }
 

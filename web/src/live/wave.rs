@@ -3,6 +3,7 @@
 //! A thousand clients of the whole fleet wake together and ask for the same; only the number of the message is each one's own. So its
 //! text is shared bytes behind that number, and a client's write is one system call without a copy.
 
+use std::ops::AddAssign;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
@@ -43,11 +44,18 @@ pub(crate) enum Part {
 }
 
 /// What a part of a wave counts as.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Counted {
     pub(crate) messages: u64,
     /// Bytes.
     pub(crate) text: u64,
+}
+
+impl AddAssign for Counted {
+    fn add_assign(&mut self, other: Self) {
+        self.messages += other.messages;
+        self.text += other.text;
+    }
 }
 
 /// The newest waves of clients that look at the whole fleet.
