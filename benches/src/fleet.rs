@@ -5,8 +5,8 @@
 use std::sync::Arc;
 
 use model::{
-    Batch, InvalidName, Labels, Layout, MachineId, Positions, Record, Rule, RuleSet, SeriesKey, SessionId, Times,
-    Timestamp,
+    Batch, InvalidName, Labels, Layout, MachineId, Positions, Record, Rule, RuleSet, SeriesKey, SessionId, SharedKeys,
+    Times, Timestamp,
 };
 
 /// Metric, series of it per machine, label, scale of its values.
@@ -53,13 +53,21 @@ pub fn machine_name(machine: u32) -> String {
 /// # Errors
 /// As `series`.
 pub fn layout(machine: u32) -> Result<Arc<Layout>, InvalidName> {
-    Ok(Arc::new(Layout::new(MachineId::parse(&machine_name(machine))?, series()?)))
+    layout_with(machine, &mut SharedKeys::default())
 }
 
+/// Of many machines, which share the text of their keys as the hub's do.
+///
 /// # Errors
 /// As `series`.
 pub fn layouts(machines: u32) -> Result<Vec<Arc<Layout>>, InvalidName> {
-    (0..machines).map(layout).collect()
+    let mut keys = SharedKeys::default();
+    (0..machines).map(|machine| layout_with(machine, &mut keys)).collect()
+}
+
+fn layout_with(machine: u32, keys: &mut SharedKeys) -> Result<Arc<Layout>, InvalidName> {
+    let series = series()?.into_iter().map(|key| keys.share(key)).collect();
+    Ok(Arc::new(Layout::new(MachineId::parse(&machine_name(machine))?, series)))
 }
 
 /// Values of a frame: spread over 0.05 to 0.85 of each metric's scale, other ones for each machine and number.

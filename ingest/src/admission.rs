@@ -88,7 +88,7 @@ pub(crate) fn layout(
             positions.push(Err(RejectReason::TooManySeries));
         } else {
             positions.push(u16::try_from(kept.len()).map_err(|_long| RejectReason::TooLarge));
-            kept.push(key);
+            kept.push(door.own(key));
         }
     }
     let layout = door.share_layout(Layout::new(machine.clone(), kept));

@@ -3,9 +3,10 @@
 //! Bounded: `series_max`. A machine that is forgotten gives back what it had. What a replay brings back is taken without asking: it
 //! was admitted before.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
+use model::{SeriesKey, SharedKeys};
 use runtime::metrics::Gauge;
 
 /// What all machines share.
@@ -14,6 +15,7 @@ pub(crate) struct SeriesBudget {
     series_max: usize,
     taken: AtomicUsize,
     gauge: Gauge,
+    keys: Mutex<SharedKeys>,
 }
 
 /// What one machine has of it; given back when dropped.
@@ -25,7 +27,7 @@ pub(crate) struct Share {
 
 impl SeriesBudget {
     pub(crate) fn new(series_max: usize, gauge: Gauge) -> Arc<Self> {
-        Arc::new(Self { series_max, taken: AtomicUsize::new(0), gauge })
+        Arc::new(Self { series_max, taken: AtomicUsize::new(0), gauge, keys: Mutex::default() })
     }
 
     /// A share that already holds so many series.
@@ -42,6 +44,12 @@ impl SeriesBudget {
 impl Share {
     pub(crate) fn series_max(&self) -> usize {
         self.of.series_max
+    }
+
+    /// The key, with the text of an equal one of any machine.
+    pub(crate) fn key(&self, key: SeriesKey) -> SeriesKey {
+        // A panic aborts the process, so a poisoned lock is only ever met in tests.
+        self.of.keys.lock().unwrap_or_else(PoisonError::into_inner).share(key)
     }
 
     /// One series more, if the hub may have it.

@@ -100,8 +100,13 @@ impl Door {
         if !self.share.take() {
             return Err(TooManySeries::OfHub(self.share.series_max()));
         }
-        self.series.insert(key.clone(), monotonic_us);
+        self.series.insert(self.share.key(key.clone()), monotonic_us);
         Ok(())
+    }
+
+    /// The key of a series that was let in, with text that is shared.
+    pub(crate) fn own(&self, key: SeriesKey) -> SeriesKey {
+        self.series.get_key_value(&key).map_or(key, |(own, _)| own.clone())
     }
 
     /// Names that left with an old layout make room, or a host with short-lived devices would fill up for good.

@@ -115,6 +115,7 @@ impl Gather {
         }
         let admitted = self.machine.with_door(|door| door.admit_series(&key, monotonic_us, series_max));
         admitted.map_err(|full| too_many(&full))?;
+        let key = self.machine.with_door(|door| door.own(key));
         let position = u16::try_from(self.series.len()).expect("a layout has at most 4096 series");
         let hash = self.hash(name, labels);
         self.series.push(key);

@@ -11,7 +11,7 @@ use hashbrown::HashMap;
 use crate::batch::{BATCH_SAMPLES_MAX, Batch, Layout, LayoutId, Positions, Times};
 use crate::ids::{InvalidName, MachineId, SessionId};
 use crate::record::{Mark, Record};
-use crate::series::{Labels, SeriesKey};
+use crate::series::{Labels, SeriesKey, SharedKeys};
 use crate::time::Timestamp;
 
 /// Layouts that one decoder remembers: above what a hub admits, so that only a forged journal meets it.
@@ -136,6 +136,7 @@ fn put_text(text: &str, out: &mut Vec<u8>) {
 #[derive(Debug, Default)]
 pub struct Decoder {
     layouts: HashMap<LayoutId, Arc<Layout>>,
+    keys: SharedKeys,
 }
 
 impl Decoder {
@@ -177,7 +178,7 @@ impl Decoder {
             let pairs: Vec<(&str, &str)> =
                 (0..input.len()?).map(|_| Ok((input.text()?, input.text()?))).collect::<Result<_, CodecError>>()?;
             let labels = Labels::parse(pairs)?;
-            series.push(SeriesKey::parse(metric, labels)?);
+            series.push(self.keys.share(SeriesKey::parse(metric, labels)?));
         }
         let layout = Layout::new(machine, series);
         if let Some(known) = self.layouts.get(&layout.id) {

@@ -43,7 +43,7 @@ pub use machine::{MachineInfo, Process, Processes, Status};
 pub use output::{Egress, Output, Repair};
 pub use record::{Mark, Record, RejectReason, Rejected};
 pub use rule::{Rule, RuleSet, Severity};
-pub use series::{Labels, SeriesKey};
+pub use series::{Labels, SeriesKey, SharedKeys};
 pub use silence::{Silence, SilenceSet};
 pub use time::{LogicalTime, Timestamp};
 pub use verdict::{Phase, Turn};

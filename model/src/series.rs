@@ -1,5 +1,6 @@
 //! A series: one metric with one set of labels, of one machine. Validated at the door.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -121,6 +122,27 @@ fn is_dotted_name(name: &str, bytes_max: usize) -> bool {
         && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'.')
 }
 
+/// Keys that layouts share: machines with one kind of collector have mostly the same, and their text is held once.
+#[derive(Debug, Default)]
+pub struct SharedKeys(HashSet<SeriesKey>);
+
+impl SharedKeys {
+    /// Beyond it the memory starts anew: keys are shared to be small, not to be right.
+    const MAX: usize = 65_536;
+
+    /// The key, with the text of an equal one that was here before.
+    pub fn share(&mut self, key: SeriesKey) -> SeriesKey {
+        if let Some(known) = self.0.get(&key) {
+            return known.clone();
+        }
+        if self.0.len() == Self::MAX {
+            self.0.clear();
+        }
+        self.0.insert(key.clone());
+        key
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -143,5 +165,22 @@ mod tests {
         assert_eq!(key.to_string(), r#"system.filesystem.usage{mountpoint="/\"x"}"#);
         assert!(SeriesKey::parse("9lives", Labels::none()).is_err());
         assert!(SeriesKey::parse("a b", Labels::none()).is_err());
+    }
+
+    #[test]
+    fn equal_keys_share_their_text_and_the_memory_is_bounded() {
+        let key = |name: &str| SeriesKey::parse(name, Labels::parse([("device", "sda")]).unwrap()).unwrap();
+        let mut keys = SharedKeys::default();
+        let (first, again, other) = (keys.share(key("a")), keys.share(key("a")), keys.share(key("b")));
+        assert!(
+            first == again
+                && Arc::ptr_eq(&first.metric, &again.metric)
+                && Arc::ptr_eq(&first.labels.0, &again.labels.0)
+        );
+        assert_eq!(other, key("b"));
+        for number in 0..2 * SharedKeys::MAX {
+            keys.share(key(&format!("m{number}")));
+        }
+        assert!(keys.0.len() <= SharedKeys::MAX);
     }
 }
