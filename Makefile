@@ -1,5 +1,5 @@
 # Every target is one line that also works by hand; the logic and its reasons are in scripts/.
-.PHONY: run demo test test-long integration ci fmt lint bench doc ui ui-dev
+.PHONY: run demo test test-long integration ci fmt lint bench soak doc ui ui-dev
 .DEFAULT_GOAL := run
 
 run:            # the dashboard, the hub and this machine's collector on http://localhost:8000
@@ -28,6 +28,9 @@ lint: ui        # web embeds the built dashboard, so clippy needs it too
 
 bench:          # the quick measurements: a table, and JSON in target/bench.json; the long ones are in benches/README.md
 	@scripts/bench.sh
+
+soak:           # a hub under 50,000 samples a second for 20 minutes, and what drifts; SOAK="--duration 3d --every 30s" for longer
+	@scripts/soak.sh $(SOAK)
 
 doc:
 	@RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps

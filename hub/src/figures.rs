@@ -7,6 +7,7 @@ use ::synthetic::probe::Book;
 use pipeline::{Counters, Handle};
 use runtime::clock::SharedClock;
 use runtime::metrics::{Registry, Scrape};
+use runtime::process::Usage;
 use runtime::queue::QueueStats;
 use sinks::status::DriverHandle;
 use web::{HubStats, HubStatsSource, PipelineView, QueueView, StageView, SyntheticView};
@@ -62,6 +63,11 @@ impl Figures {
     pub(crate) fn export(self: &Arc<Self>, registry: &Registry) {
         let figures = Arc::clone(self);
         registry.collector(move |scrape| figures.scrape(scrape));
+        registry.collector(|scrape| {
+            if let Some(usage) = Usage::own() {
+                usage.scrape(scrape);
+            }
+        });
         for queue in &self.sink_queues {
             registry.watch_queue(queue.clone());
         }

@@ -205,3 +205,23 @@ fn every_payment_counts_once_whatever_goes_wrong_on_the_way() {
     assert_eq!(hub.terminate().code(), Some(0));
     assert_eq!(hub.errors(), Vec::<Value>::new());
 }
+
+#[test]
+fn one_sample_a_message_comes_through_whole() {
+    let dir = private_dir().unwrap();
+    let mut hub = Program::hub(dir.path());
+    let report = dir.path().join("report.json");
+    let load = ["run", "--one-sample", "--machines", "5", "--series", "60", "--interval", "50ms", "--duration", "3s"];
+    let output = synth(&hub, &[&load[..], &["--json", report.to_str().unwrap()]].concat());
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output));
+    let report = json(&report);
+    let counts = &report["counts"];
+    // 5 machines x 60 frames x 60 series, no more and no less.
+    assert_eq!(counts["samples_sent"].as_u64(), Some(18_000), "{counts}");
+    assert_eq!(counts["samples_acknowledged"].as_u64(), Some(18_000), "{counts}");
+    assert_eq!((&counts["refused"], &report["unacknowledged"]), (&serde_json::json!({}), &0.into()), "{counts}");
+    let machine = hub.json("/api/v1/machines/synthetic-load-0000");
+    assert_eq!(machine["series"].as_array().map(Vec::len), Some(60), "{machine}");
+    assert_eq!(hub.terminate().code(), Some(0));
+    assert_eq!(hub.errors(), Vec::<Value>::new());
+}

@@ -1,7 +1,7 @@
 //! Gather: the samples of one machine on one stream, until they are a batch.
 //!
-//! A series is looked up by type and labels, without an allocation when it is known. The layout holds all series met so far, in the
-//! order met; a batch lists the positions it has values for.
+//! A series is looked up by its number and by its labels as they are spelled in the message, without an allocation when it is known. The layout holds all
+//! series met so far, in the order met; a batch lists the positions it has values for. Bounds: series by the layout's limit, spellings by a few of each.
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
@@ -11,7 +11,8 @@ use std::sync::Arc;
 use hashbrown::HashTable;
 use model::batch::LAYOUT_SERIES_MAX;
 use model::{Batch, Layout, Positions, RejectReason, SeriesKey, SessionId, Times, Timestamp};
-use proto::{decode, pb};
+use proto::decode;
+use proto::sample::Sample;
 
 use crate::admission::Refusal;
 use crate::context::Moment;
@@ -19,12 +20,23 @@ use crate::machines::Machine;
 use crate::samples::check;
 use crate::settings::Limits;
 
+/// Labels can be spelled in as many ways as they have orders; what is spelled in yet another is looked up by its labels each time.
+const SPELLINGS_MAX: usize = 4 * LAYOUT_SERIES_MAX;
+
+/// How a series was seen written.
+struct Spelling {
+    kind: i32,
+    labels: Box<[u8]>,
+    position: u16,
+}
+
 pub(crate) struct Gather {
     pub(crate) machine: Arc<Machine>,
     /// When it was fed last, in the stream's turns.
     pub(crate) turn: u64,
     hasher: foldhash::fast::RandomState,
-    /// Positions in `series`, by type and labels.
+    spellings: HashTable<Spelling>,
+    /// Positions in `series`, by name and labels.
     index: HashTable<u16>,
     series: Vec<SeriesKey>,
     /// Of the first so many series.
@@ -40,6 +52,7 @@ impl Gather {
             machine,
             turn: 0,
             hasher: foldhash::fast::RandomState::default(),
+            spellings: HashTable::new(),
             index: HashTable::new(),
             series: Vec::new(),
             layout: None,
@@ -53,16 +66,33 @@ impl Gather {
         self.values.len()
     }
 
-    pub(crate) fn add(&mut self, metric: &pb::Metric, now: Moment, limits: &Limits) -> Result<(), Refusal> {
-        let name = check(metric, now.arrival, limits)?;
-        let position = match self.known(name, &metric.labels) {
-            Some(position) => position,
-            None => self.meet(name, &metric.labels, now.monotonic_us, limits.series_per_machine_max)?,
+    pub(crate) fn add(&mut self, sample: &Sample, now: Moment, limits: &Limits) -> Result<(), Refusal> {
+        let name = check(sample, now.arrival, limits)?;
+        let hash = self.hasher.hash_one((sample.kind(), sample.spelled_labels()));
+        let is_it = |seen: &Spelling| seen.kind == sample.kind() && *seen.labels == *sample.spelled_labels();
+        let position = match self.spellings.find(hash, is_it) {
+            Some(spelling) => spelling.position,
+            None => self.learn(sample, name, hash, (now.monotonic_us, limits.series_per_machine_max))?,
         };
         self.positions.push(position);
-        self.times.push(Timestamp::from_millis(metric.timestamp));
-        self.values.push(metric.value);
+        self.times.push(Timestamp::from_millis(sample.timestamp_ms()));
+        self.values.push(sample.value());
         Ok(())
+    }
+
+    /// The series of a sample that is spelled as none before; `(monotonic_us, series_max)` are for a new one.
+    fn learn(&mut self, sample: &Sample, name: &str, hash: u64, new: (u64, usize)) -> Result<u16, Refusal> {
+        let labels = sample.labels();
+        let position = match self.known(name, &labels) {
+            Some(position) => position,
+            None => self.meet(name, &labels, new.0, new.1)?,
+        };
+        if self.spellings.len() < SPELLINGS_MAX {
+            let spelling = Spelling { kind: sample.kind(), labels: sample.spelled_labels().into(), position };
+            let hasher = &self.hasher;
+            self.spellings.insert_unique(hash, spelling, |seen| hasher.hash_one((seen.kind, &*seen.labels)));
+        }
+        Ok(position)
     }
 
     /// What was gathered; nothing is left behind.

@@ -12,6 +12,7 @@ use std::time::Duration;
 use futures_util::{Stream, StreamExt};
 use hashbrown::HashMap;
 use model::{Kept, MachineId, Record, RejectReason, Rejected, SeriesKey, Source, Timestamp};
+use proto::sample::Sample;
 use proto::{decode, pb};
 use tokio::time::Instant;
 use tonic::Status;
@@ -29,13 +30,13 @@ const READY_MAX: usize = 256;
 const NAMELESS: &str = "unknown";
 
 /// Reads a stream to its end and acknowledges what became durable.
-pub(crate) async fn serve<S>(context: Arc<Context>, metrics: S) -> Result<pb::StreamAck, Status>
+pub(crate) async fn serve<S>(context: Arc<Context>, samples: S) -> Result<pb::StreamAck, Status>
 where
-    S: Stream<Item = Result<pb::Metric, Status>> + Send + Unpin,
+    S: Stream<Item = Result<Sample, Status>> + Send + Unpin,
 {
     let _open = OpenStream::count(&context.meters.sample_streams);
     let mut feed = Feed::new(Arc::clone(&context));
-    let mut ready = metrics.ready_chunks(READY_MAX);
+    let mut ready = samples.ready_chunks(READY_MAX);
     let mut deadline: Option<Instant> = None;
     let end = loop {
         let flush = async {
@@ -98,29 +99,29 @@ impl Feed {
         (0 < self.gathered).then(|| current.unwrap_or_else(|| Instant::now() + wait))
     }
 
-    async fn take(&mut self, chunk: Vec<Result<pb::Metric, Status>>) -> Result<(), Status> {
+    async fn take(&mut self, chunk: Vec<Result<Sample, Status>>) -> Result<(), Status> {
         self.turn += 1;
         let now = self.context.moment();
-        for metric in chunk {
-            let metric = metric.map_err(|status| broken(status, &self.context))?;
+        for sample in chunk {
+            let sample = sample.map_err(|status| broken(status, &self.context))?;
             self.ack.received += 1;
-            if !self.machines.contains_key(metric.machine_id.as_str()) && !self.admit(&metric.machine_id).await? {
+            if !self.machines.contains_key(sample.machine()) && !self.admit(sample.machine()).await? {
                 continue;
             }
-            let Some(gather) = self.machines.get_mut(metric.machine_id.as_str()) else {
+            let Some(gather) = self.machines.get_mut(sample.machine()) else {
                 continue;
             };
             gather.turn = self.turn;
-            match gather.add(&metric, now, &self.context.limits) {
+            match gather.add(&sample, now, &self.context.limits) {
                 Ok(()) => self.gathered += 1,
                 Err(refusal) => {
                     self.ack.rejected += 1;
                     self.context.meters.reject(refusal.reason, refusal.count);
-                    gather.machine.with_door(|door| door.refuse(&refusal, |kept| keep(&metric, kept)));
+                    gather.machine.with_door(|door| door.refuse(&refusal, |kept| keep(&sample, kept)));
                 }
             }
             if self.context.streams.batch_samples_max <= gather.len() {
-                self.flush(&metric.machine_id).await?;
+                self.flush(sample.machine()).await?;
             }
         }
         Ok(())
@@ -220,26 +221,26 @@ impl Feed {
 }
 
 /// Keeps a sample that is refused, where it has a name.
-fn keep(metric: &pb::Metric, kept: &mut Kept) {
-    let key = decode::metric_name(metric.r#type)
-        .and_then(|name| SeriesKey::parse(name, decode::labels(&metric.labels).ok()?).ok());
-    key.iter().for_each(|key| kept.add(key, Timestamp::from_millis(metric.timestamp), metric.value));
+fn keep(sample: &Sample, kept: &mut Kept) {
+    let key = decode::metric_name(sample.kind())
+        .and_then(|name| SeriesKey::parse(name, decode::labels(&sample.labels()).ok()?).ok());
+    key.iter().for_each(|key| kept.add(key, Timestamp::from_millis(sample.timestamp_ms()), sample.value()));
 }
 
 /// Judges a sample that needs no look at its series.
 pub(crate) fn check(
-    metric: &pb::Metric,
-    arrival: model::Timestamp,
+    sample: &Sample,
+    arrival: Timestamp,
     limits: &crate::settings::Limits,
 ) -> Result<&'static str, Refusal> {
     let refuse = |reason, detail: String| Err(Refusal::new(reason, 1, &detail));
-    let Some(name) = decode::metric_name(metric.r#type) else {
-        return refuse(RejectReason::BadName, format!("metric type {} is not known", metric.r#type));
+    let Some(name) = decode::metric_name(sample.kind()) else {
+        return refuse(RejectReason::BadName, format!("metric type {} is not known", sample.kind()));
     };
-    if !metric.value.is_finite() {
-        return refuse(RejectReason::NotFinite, format!("{name} is {}", metric.value));
+    if !sample.value().is_finite() {
+        return refuse(RejectReason::NotFinite, format!("{name} is {}", sample.value()));
     }
-    let time = model::Timestamp::from_millis(metric.timestamp);
+    let time = Timestamp::from_millis(sample.timestamp_ms());
     if let Err(reason) = admission::check_time(time, arrival, limits) {
         return refuse(reason, format!("sample of {time} arrived at {arrival}"));
     }

@@ -9,7 +9,6 @@ use model::command::RuleStore;
 use model::query::HotState;
 use proto::pb::config_service_server::ConfigServiceServer;
 use proto::pb::control_service_server::ControlServiceServer;
-use proto::pb::metrics_service_server::MetricsServiceServer;
 use runtime::drain::{Drain, DrainToken};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -20,7 +19,7 @@ use tracing::{info, warn};
 use crate::config_service::{CollectorConfig, Config};
 use crate::context::Context;
 use crate::control_service::{Collectors, Control};
-use crate::metrics_service::Metrics;
+use crate::metrics_service::{Metrics, MetricsServer};
 use crate::start::Ingest;
 use crate::{accept, health, reflection};
 
@@ -85,10 +84,8 @@ pub async fn serve(
     Ok(())
 }
 
-fn metrics(context: &Arc<Context>, hot: Arc<dyn HotState>) -> MetricsServiceServer<Metrics> {
-    let context = Arc::clone(context);
-    let bytes_max = context.streams.message_bytes_max;
-    MetricsServiceServer::new(Metrics { context, hot }).max_decoding_message_size(bytes_max)
+fn metrics(context: &Arc<Context>, hot: Arc<dyn HotState>) -> MetricsServer {
+    MetricsServer::new(Metrics { context: Arc::clone(context), hot })
 }
 
 fn control(context: &Arc<Context>, collectors: Arc<Collectors>) -> ControlServiceServer<Control> {

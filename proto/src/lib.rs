@@ -4,6 +4,7 @@ pub mod decode;
 pub mod encode;
 pub mod error;
 pub mod rule;
+pub mod sample;
 
 /// Generated messages, clients and servers.
 #[allow(

@@ -1,7 +1,7 @@
 //! Runtime: what every program runs on, without a word of the domain.
 //!
 //! Time (`clock`), bounded queues (`queue`), shutdown (`drain`), retries (`backoff`, `breaker`), settings (`config`),
-//! logs and metrics (`telemetry`, `metrics`), small durable files (`file`), the end of a broken process (`failstop`) and its
+//! logs and metrics (`telemetry`, `metrics`, `process`), small durable files (`file`), the end of a broken process (`failstop`) and its
 //! rehearsal (`fault`).
 //! Invariants: Q-1 every queue has a capacity and a policy.
 
@@ -14,6 +14,7 @@ pub mod failstop;
 pub mod fault;
 pub mod file;
 pub mod metrics;
+pub mod process;
 pub mod queue;
 pub mod telemetry;
 

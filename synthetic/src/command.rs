@@ -18,6 +18,7 @@ use crate::progress;
 use crate::report::{self, Report, Setting, html, table};
 use crate::run::{Course, Left, Load, RunError};
 use crate::search::Seeker;
+use crate::soak;
 use crate::truth::Truth;
 use crate::verify::verify;
 use crate::watch;
@@ -37,11 +38,11 @@ pub enum Outcome {
 
 /// Runs a command to its end. What it has to say goes to `out`, progress and problems to stderr.
 ///
-/// `data_dir` is the hub's folder where it is this machine's: the demo takes the history in it away for a while.
+/// `data_dir` is the hub's folder where it is this machine's: the demo takes the history in it away for a while, a soak's hub begins in it.
 pub fn main(command: &Command, data_dir: Option<&Path>, out: &mut dyn Write) -> Outcome {
     let threads = match command {
         Command::Run(options) => usize::from(options.threads),
-        Command::Verify { .. } | Command::Demo { .. } => 1,
+        Command::Verify { .. } | Command::Demo { .. } | Command::Soak(_) => 1,
     };
     let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build() {
         Ok(runtime) => runtime,
@@ -70,6 +71,13 @@ async fn run(command: &Command, data_dir: Option<&Path>, out: &mut dyn Write) ->
         Command::Demo { hub, grpc } => {
             let left = demo::play(hub, grpc, data_dir).await?;
             Ok(if left.unacknowledged == 0 { Outcome::Fine } else { Outcome::Failed })
+        }
+        Command::Soak(options) => {
+            let own = || std::env::current_exe().context("find this program's own file");
+            let program = options.program.clone().map_or_else(own, Ok)?;
+            let verdict = soak::perform(options, data_dir, program).await?;
+            out.write_all(soak::table::render(&verdict).as_bytes()).context("write the verdict")?;
+            Ok(if verdict.is_fine() { Outcome::Fine } else { Outcome::Failed })
         }
         Command::Verify { file, hub, within } => {
             let text = std::fs::read_to_string(file).with_context(|| format!("read {}", file.display()))?;
@@ -175,7 +183,7 @@ fn setting(options: &RunOptions, load: &Load, prefix: &str) -> Setting {
         duration_s: fleet.span_us as f64 / 1e6,
         seed: fleet.schedule.seed,
         names: prefix.to_owned(),
-        encoding: if load.is_pre_encoded { "pre-encoded" } else { "live" },
+        encoding: load.encoding.as_str(),
         target_samples_per_s: fleet.samples_per_s(load.domain.samples_per_frame()),
     }
 }

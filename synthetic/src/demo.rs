@@ -16,7 +16,7 @@ use crate::domain::payments::Payments;
 use crate::http::Hub;
 use crate::plan::Faults;
 use crate::progress::say;
-use crate::run::{Course, Fleet, Left, Load};
+use crate::run::{Course, Encoding, Fleet, Left, Load};
 use crate::schedule::Schedule;
 use crate::story::{ACTS, AWAY_S, END_S, RECOVERY_S, Story};
 
@@ -77,7 +77,7 @@ fn course(grpc: &str, domain: Arc<dyn Domain>, size: (u32, u64), clock: &SharedC
         grpc: grpc.to_owned(),
         settle: SETTLE,
         keeps_truth: false,
-        is_pre_encoded: false,
+        encoding: Encoding::Live,
     };
     Ok(Course::new(&load, clock)?)
 }

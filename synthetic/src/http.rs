@@ -53,6 +53,15 @@ impl Hub {
         read(url, answer)
     }
 
+    /// An answer as it is.
+    ///
+    /// # Errors
+    /// When the answer is no success.
+    pub fn text(&self, path: &str) -> Result<String, HttpError> {
+        let url = format!("{}{path}", self.base);
+        text(&url, self.agent.get(&url).call())
+    }
+
     /// # Errors
     /// When the answer is no success or no JSON.
     pub fn post(&self, path: &str, body: &Value) -> Result<Value, HttpError> {

@@ -366,7 +366,7 @@ fn labels_of(key: &model::SeriesKey) -> std::collections::BTreeMap<String, Strin
 }
 
 /// Trying again would change nothing.
-fn is_hopeless(status: &Status) -> bool {
+pub(crate) fn is_hopeless(status: &Status) -> bool {
     matches!(
         status.code(),
         Code::Unauthenticated | Code::PermissionDenied | Code::InvalidArgument | Code::Unimplemented | Code::Aborted

@@ -11,8 +11,9 @@ use crate::domain::Domain;
 use crate::domain::machines::Machines;
 use crate::domain::payments::Payments;
 use crate::plan::{Faults, NUMBERS_PER_TICK, burst_gap_us};
-use crate::run::{Fleet, Load};
+use crate::run::{Encoding, Fleet, Load};
 use crate::schedule::{Schedule, mix};
+use crate::soak::options::SoakOptions;
 use crate::story::Story;
 
 /// Two samples of a machine within a millisecond would be one to the hub.
@@ -31,6 +32,8 @@ pub enum Command {
         #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:50051")]
         grpc: String,
     },
+    /// Keep a hub of its own under load for minutes or days, and say what drifts: memory, files, queues, latency
+    Soak(SoakOptions),
     /// Compare a hub's history with what an earlier run wrote down by --expect
     Verify {
         /// The file
@@ -87,6 +90,9 @@ pub struct RunOptions {
     /// Make frames once and only stamp them: for rates that making them would not reach
     #[arg(long)]
     pub pre_encoded: bool,
+    /// Send one sample a message, as the first collectors do, pre-encoded; that wire acknowledges a stream at its end only
+    #[arg(long, conflicts_with_all = ["pre_encoded", "find_limit"])]
+    pub one_sample: bool,
     /// Threads of this program
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
     pub threads: u16,
@@ -245,10 +251,11 @@ impl RunOptions {
         if 0.0 < self.faults.bursts && burst_gap_us(&schedule) < 1_000 {
             problems.push("--bursts needs an --interval of at least 64 ms, more with --jitter".to_owned());
         }
-        if self.pre_encoded && (self.keeps_truth() || self.faults.has_any()) {
-            problems.push(
-                "--pre-encoded frames all hold the same values: leave out --verify, --expect and the faults".to_owned(),
-            );
+        let encoding = self.encoding();
+        let flag = if encoding == Encoding::OneSample { "--one-sample" } else { "--pre-encoded" };
+        if encoding != Encoding::Live && (self.keeps_truth() || self.faults.has_any()) {
+            problems
+                .push(format!("{flag} frames all hold the same values: leave out --verify, --expect and the faults"));
         }
         if self.duration.is_zero() || Duration::from_secs(30 * 86_400) < self.duration {
             problems.push("--duration is out of range; write 1s to 30d".to_owned());
@@ -263,8 +270,8 @@ impl RunOptions {
             },
             DomainName::Payments => Some(Arc::new(Payments::new(prefix, self.seed, Story::calm()))),
         };
-        if self.pre_encoded && domain.as_ref().is_some_and(|domain| domain.number_at() != Some(0)) {
-            problems.push("--pre-encoded is for --domain machines".to_owned());
+        if encoding != Encoding::Live && domain.as_ref().is_some_and(|domain| domain.number_at() != Some(0)) {
+            problems.push(format!("{flag} is for --domain machines"));
         }
         if let Some(Err(error)) = domain.as_ref().map(|domain| domain.face(0).map(|face| face.name)) {
             problems.push(format!("--name: {error}"));
@@ -283,9 +290,17 @@ impl RunOptions {
                 grpc: self.grpc.clone(),
                 settle: self.settle,
                 keeps_truth: self.keeps_truth(),
-                is_pre_encoded: self.pre_encoded,
+                encoding,
             }),
             Some(_) | None => Err(BadOptions(problems)),
+        }
+    }
+
+    fn encoding(&self) -> Encoding {
+        match (self.one_sample, self.pre_encoded) {
+            (true, _) => Encoding::OneSample,
+            (false, true) => Encoding::PreEncoded,
+            (false, false) => Encoding::Live,
         }
     }
 

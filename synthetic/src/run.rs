@@ -14,6 +14,7 @@ use crate::lane::Lane;
 use crate::link::Connections;
 use crate::measure::Board;
 use crate::plan::{Faults, Plan, Planned};
+use crate::samples;
 use crate::schedule::{Schedule, mix};
 use crate::truth::{MachineTruth, Truth};
 use crate::wire::Template;
@@ -40,8 +41,29 @@ pub struct Load {
     /// How long to wait for the last acknowledgements.
     pub settle: Duration,
     pub keeps_truth: bool,
-    /// Frames are made once and only stamped; their values are all the same.
-    pub is_pre_encoded: bool,
+    pub encoding: Encoding,
+}
+
+/// How frames come to be bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Encoding {
+    /// Each is made when it is due.
+    Live,
+    /// Made once and only stamped; their values are all the same.
+    PreEncoded,
+    /// The older wire, one sample a message; made once, too.
+    OneSample,
+}
+
+impl Encoding {
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Live => "live",
+            Self::PreEncoded => "pre-encoded",
+            Self::OneSample => "one sample a message, pre-encoded",
+        }
+    }
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -72,6 +94,7 @@ pub struct Course {
     pub(crate) connections: Connections,
     pub(crate) session: u64,
     pub(crate) keeps_truth: bool,
+    pub(crate) encoding: Encoding,
     pub(crate) template: Option<Template>,
     pub(crate) samples_per_frame: u64,
     pub(crate) last_moment: Instant,
@@ -108,7 +131,7 @@ impl Course {
         let latest_us = if faults == Faults::default() { span_us } else { latest_us };
         let connections = Connections::to(&load.grpc, schedule.machines)
             .map_err(|error| RunError::Address(load.grpc.clone(), error))?;
-        let template = load.is_pre_encoded.then(|| {
+        let template = (load.encoding == Encoding::PreEncoded).then(|| {
             let mut values = Values::default();
             load.domain.fill(0, 0, Moment { wall_ms: began_wall_ms, time_us: 0 }, &mut values);
             Template::new(&values.values)
@@ -120,6 +143,7 @@ impl Course {
             connections,
             session: mix(schedule.seed ^ clock.now_us().cast_unsigned()) | 1,
             keeps_truth: load.keeps_truth,
+            encoding: load.encoding,
             template,
             samples_per_frame: load.domain.samples_per_frame() as u64,
             last_moment: began + Duration::from_micros(latest_us) + load.settle,
@@ -156,9 +180,12 @@ impl Course {
         let mut lanes = JoinSet::new();
         for machine in 0..self.fleet.schedule.machines {
             let face = self.domain.face(machine)?;
-            let (name, lane) = (face.name.clone(), Lane::new(Arc::clone(self), machine, face));
+            let (name, course) = (face.name.clone(), Arc::clone(self));
             lanes.spawn(async move {
-                let ended = lane.run().await;
+                let ended = match course.encoding {
+                    Encoding::Live | Encoding::PreEncoded => Lane::new(course, machine, face).run().await,
+                    Encoding::OneSample => samples::run(course, machine, &face.name).await,
+                };
                 ended.map_err(|status| RunError::Refused { machine: name, status: Box::new(status) })
             });
         }
