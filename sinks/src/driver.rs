@@ -236,7 +236,10 @@ impl<S: Sink> Driver<S> {
             Ok(answer) => {
                 self.circuit.succeeded(since.elapsed());
                 match answer {
-                    Answer::At(cursors) => self.moved(cursors, &work).await?,
+                    Answer::At(cursors) => {
+                        let work = if is_spilled { work.of_spill() } else { work };
+                        self.moved(cursors, &work).await?;
+                    }
                     Answer::Maintained(is_more) => {
                         let pause = if is_more { self.settings.commit_after } else { self.settings.maintain_every };
                         self.times.maintain = Instant::now() + pause;

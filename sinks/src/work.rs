@@ -23,6 +23,17 @@ pub(crate) enum Work {
     Maintain,
 }
 
+impl Work {
+    /// The same, when its outputs went to the spill while it was under way: they are the spill's, and to keep them in memory as well would bring them to
+    /// the spill once more, behind what is newer there.
+    pub(crate) fn of_spill(self) -> Self {
+        match self {
+            Self::Write(batch, Origin::Memory | Origin::Spill) => Self::Write(batch, Origin::Spill),
+            work @ (Self::Connect | Self::Flush | Self::Maintain) => work,
+        }
+    }
+}
+
 pub(crate) enum Answer {
     At(Cursors),
     /// Whether more upkeep is due now.

@@ -11,6 +11,8 @@ mod failures;
 mod faulty;
 #[path = "../src/fixtures.rs"]
 mod fixtures;
+#[path = "contract/spilled.rs"]
+mod spilled;
 #[path = "contract/subject.rs"]
 mod subject;
 
@@ -347,6 +349,11 @@ macro_rules! suite {
             }
 
             #[tokio::test]
+            async fn a_spilled_write_that_succeeds_after_all_is_not_spilled_again() {
+                super::spilled::a_spilled_write_that_succeeds_after_all_is_not_spilled_again::<$subject>().await;
+            }
+
+            #[tokio::test]
             async fn a_spill_that_takes_nothing_costs_only_what_memory_cannot_hold() {
                 super::a_spill_that_takes_nothing_costs_only_what_memory_cannot_hold::<$subject>().await;
             }
@@ -382,7 +389,7 @@ async fn postgres_holds_what_sqlite_holds() {
 
 /// The server dies in the middle of a write, stays away, and comes back with what it had made durable.
 #[cfg(feature = "integration")]
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test]
 async fn a_server_that_is_killed_under_load_has_the_whole_when_it_is_back() {
     use testkit::postgres_server::{PrivateServer, Stop};
 
