@@ -12,9 +12,10 @@ scripts/build-ui.sh
 if has_script check; then npm --prefix web/ui run --silent check </dev/null; fi
 if has_script test; then npm --prefix web/ui run --silent test </dev/null; fi
 scripts/with-servers.sh scripts/test-rust.sh all
-# The Rust tests have built it; without the variable its tests are skipped.
-EDGE_PROGRAM="$(cd "${CARGO_TARGET_DIR:-target}" && pwd)/debug/sysmonstm-edge"
-export EDGE_PROGRAM
+# The Rust tests have built them. The screens are looked at on a hub that runs; without the variables they would meet a mock, and the
+# edge's tests would be skipped.
+programs="$(cd "${CARGO_TARGET_DIR:-target}" && pwd)/debug"
+export HUB_PROGRAM="$programs/sysmonstm" EDGE_PROGRAM="$programs/sysmonstm-edge"
 if has_script test:browser; then scripts/quiet.sh "browser tests" npm --prefix web/ui run --silent test:browser </dev/null; fi
 # Last, so that a run ends in lines that tell how many tests passed.
 exec scripts/test-rust.sh doc

@@ -15,7 +15,7 @@ export function pipeline(samplesPerS, clients, started, now) {
     lag_ms: index === 1 ? null : 100 * wobble(index, now), busy_s: seconds * 0.02, schedules: Math.round(seconds * 40), records_in: Math.round(frames * seconds), records_out: Math.round(frames * seconds),
   });
   return {
-    time: now, samples_per_s: samplesPerS, frames_per_s: frames,
+    time: now, complete_until: now - 104, samples_per_s: samplesPerS, frames_per_s: frames,
     stages: [
       { name: 'ingest', lag_ms: null, totals: { accepted: Math.round(samplesPerS * seconds), duplicate: 0, rejected: 17, shed: 0 } },
       { name: 'journal', lag_ms: null, totals: { bytes: Math.round(samplesPerS * seconds * 9) } },
@@ -44,4 +44,11 @@ export function synthetic(now, started) {
   return { time: now, enabled: true, every_ms: 1000, sent: 100, under_way: 1, duplicates: 0, stages: [stage('acknowledged', 1), stage('hot', 1.2), stage('alert', 1.6), stage('live', 1.9), stage('history', 120)] };
 }
 
-export const deadLetters = (machines, now) => machines.slice(0, 4).map(({ id }, index) => ({ machine: id, reason: ['out_of_range', 'not_a_number', 'too_old', 'in_the_future'][index], count: 1 + index * 3, time: now - (index + 1) * 610_000, detail: ['system.cpu.utilization = 1.7, at most 1.001', null, 'sent 25 h after it was measured', 'twelve minutes ahead of the hub'][index] }));
+const REFUSALS = [['out_of_range', 'grpc_push', 'system.cpu.utilization = 1.7, at most 1.001', null], ['not_a_number', 'grpc_push', null, 'its values are no numbers'], ['too_old', 'grpc_stream_metrics', 'sent 25 h after it was measured', null], ['store_refused', 'postgres', 'relation is read-only', null]];
+
+/** A few refusals; `resent` has the ids that were sent again, with the time. */
+export const deadLetters = (machines, now, resent) => machines.slice(0, 4).map(({ id: machine }, index) => {
+  const [reason, source, detail, obstacle] = REFUSALS[index];
+  const id = `${index + 1}-0`;
+  return { id, machine, reason, source, count: 1 + index * 3, kept: 1 + index * 2, time: now - (index + 1) * 610_000, detail, resent: resent.get(id) ?? null, obstacle };
+});

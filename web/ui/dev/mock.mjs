@@ -61,10 +61,11 @@ const CONFIG = [['data_dir', './data', 'default'], ['http.address', '127.0.0.1:8
 const HOLDS = { gt: (a, b) => a > b, gte: (a, b) => a >= b, lt: (a, b) => a < b, lte: (a, b) => a <= b, eq: (a, b) => a === b, ne: (a, b) => a !== b };
 const glob = (pattern, text) => new RegExp(`^${pattern.replace(/[.+^${}()|[\]\\]/g, '\\$&').replaceAll('*', '.*').replaceAll('?', '.')}$`).test(text);
 
+const fits = ({ machines: ids, tags }, machine) => ((ids ?? []).length === 0 || ids.some((pattern) => glob(pattern, machine.id))) && Object.entries(tags ?? {}).every(([name, pattern]) => glob(pattern, machine.tags[name] ?? ''));
+
 function preview(body, now) {
   const [from, to] = [now - 86_400_000, now];
-  const fits = (machine) => (body.machines.length === 0 || body.machines.some((pattern) => glob(pattern, machine.id))) && Object.entries(body.tags).every(([name, pattern]) => glob(pattern, machine.tags[name] ?? ''));
-  const found = machines.filter(fits).flatMap((machine) => history(machine, [body.metric], from, to, 600, now).series.map((series) => ({ machine, series, alerts: [], firing: 0 })));
+  const found = machines.filter((machine) => fits(body, machine)).flatMap((machine) => history(machine, [body.metric], from, to, 600, now).series.map((series) => ({ machine, series, alerts: [], firing: 0 })));
   for (const one of found) {
     let [pending, open] = [null, null];
     one.series.v.forEach((value, index) => {
@@ -132,23 +133,28 @@ let alerts = machines.length === 0 ? [] : [
 ].filter(({ machine }) => byId.has(machine));
 const firing = () => alerts.filter(({ state }) => state === 'firing');
 
-/** One rule is really evaluated, so that alerts come and go while one watches. */
+/** One rule of the file and all that were made are really evaluated, so that alerts come and go while one watches. */
 function evaluate(now) {
-  const changed = [];
-  for (const machine of machines) {
-    const id = `live-${machine.id}`;
-    const open = alerts.find((one) => one.id === id && one.state === 'firing');
-    const value = cpuOf(machine, now);
-    if (machine.status === 'up' && open === undefined && value > 0.9 && firing().length < 40) {
-      const one = { ...alert(id, machine.id, 'cpu-high', 'firing', 0, 0, value, {}, 'CPU busy'), since: now };
-      alerts = [one, ...alerts.filter((old) => old.id !== id)].slice(0, 500);
-      changed.push(one);
-    } else if (open !== undefined && value < 0.8) {
-      Object.assign(open, { state: 'resolved', resolved: now, value });
-      changed.push({ ...open });
-    }
+  const live = [['live', rules.find(({ name }) => name === 'cpu-high')], ...rules.filter(({ source, enabled }) => source === 'own' && enabled).map((one) => [one.name, one])];
+  const changed = live.flatMap(([mark, one]) => machines.map((machine) => judge(`${mark}/${machine.id}`, one, machine, now)).filter((change) => change !== null));
+  const marks = new Set(live.map(([mark]) => mark));
+  for (const open of firing().filter(({ id }) => id.includes('/') && !marks.has(id.split('/')[0]))) {
+    changed.push({ ...Object.assign(open, { state: 'resolved', resolved: now, resolution: 'rule_gone' }) });
   }
   return changed;
+}
+
+function judge(id, one, machine, now) {
+  const open = alerts.find((known) => known.id === id && known.state === 'firing');
+  const value = layoutOf(machine).find(({ metric }) => metric === one.metric)?.value(now);
+  if (value === undefined || machine.status !== 'up') return null;
+  if (open === undefined && fits(one, machine) && HOLDS[one.operator](value, one.threshold) && firing().length < 200) {
+    const made = { ...alert(id, machine.id, one.name, 'firing', 0, 0, value, {}, one.summary), since: now };
+    alerts = [made, ...alerts.filter((old) => old.id !== id)].slice(0, 500);
+    return made;
+  }
+  if (open === undefined || HOLDS[one.operator](value, one.clear ?? one.threshold)) return null;
+  return { ...Object.assign(open, { state: 'resolved', resolved: now, resolution: 'value', value }) };
 }
 
 /** The silences that were made, newest last; one fits by rule, machine and labels, exactly. */
@@ -182,7 +188,8 @@ async function change(request, response, path) {
   const named = /^\/rules(?:\/([^/]+))?$/.exec(path);
   if (named !== null) return changeRule(request, response, named[1], text === '' ? null : JSON.parse(text));
   if (request.method === 'POST' && path === '/silences') {
-    const made = { id: `s${silences.length + 1}`, ...JSON.parse(text) };
+    const body = JSON.parse(text);
+    const made = { id: `s${silences.length + 1}`, ...body, starts_at: Date.now(), ends_at: Date.now() + body.for_s * 1000 };
     silences = [...silences, made];
     record(request, 'silence_created', made.id, JSON.stringify(made.matchers));
     stand();
@@ -194,7 +201,19 @@ async function change(request, response, path) {
     stand();
     return response.writeHead(204).end();
   }
+  if (request.method === 'POST' && path.startsWith('/dead-letters/')) return resend(response, path.split('/')[2]);
   return problem(response, 404, 'unknown_silence', `no silence is called ${ended}`);
+}
+
+/** Dead letters that were sent again, with the time. */
+const resent = new Map();
+
+function resend(response, id) {
+  const now = Date.now();
+  const waiting = deadLetters(machines, now, resent).filter((letter) => letter.resent === null && letter.obstacle === null && (id === 'resend' || letter.id === id));
+  if (waiting.length === 0 && id !== 'resend') return problem(response, 404, 'unknown_dead_letter', `no letter ${id} waits`);
+  for (const letter of waiting) resent.set(letter.id, now);
+  return json(response, { letters: waiting.length, samples: waiting.reduce((sum, { kept }) => sum + kept, 0), refused: 0, refusals: [], more: false });
 }
 
 function hub() {
@@ -293,8 +312,9 @@ function api(response, path, query) {
   if (path === '/config') return json(response, { version: 'mock', settings: CONFIG });
   if (path === '/pipeline') return json(response, pipeline(hub().samples_per_s, sockets.clients.size, started, now));
   if (path === '/synthetic') return json(response, synthetic(now, started));
-  if (path === '/dead-letters') return json(response, { dead_letters: deadLetters(machines, now), next: null });
+  if (path === '/dead-letters') return json(response, { dead_letters: deadLetters(machines, now, resent), next: null });
   if (path === '/metrics') return json(response, { metrics: METRICS, next: null });
+  if (path === '/silences') return json(response, { silences: silences.map((one) => ({ ...one, state: 'active' })), next: null });
   if (path === '/alerts/groups') return json(response, { groups: groups(), next: null });
   if (path === '/alerts') return json(response, { alerts: firing(), next: null });
   if (path === '/alerts/history') {

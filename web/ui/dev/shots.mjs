@@ -1,7 +1,7 @@
 // Screenshots of the screens for people to look at: `node dev/shots.mjs [BASE_URL] [name…]` writes .shots/*.png (never committed).
 
 import { mkdirSync } from 'node:fs';
-import { chromium } from 'playwright-core';
+import { launch } from './browser.mjs';
 
 const base = process.argv[2] ?? 'http://127.0.0.1:8700';
 const only = process.argv.slice(3);
@@ -10,10 +10,7 @@ const pages = { fleet: '/', machine: `/machines/${machine}`, 'machine-7d': `/mac
 const sizes = { wide: { width: 1400, height: 1000 }, phone: { width: 390, height: 844 } };
 
 mkdirSync('.shots', { recursive: true });
-const browser = await chromium.launch({
-  executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
-  args: ['--no-sandbox', '--disable-background-networking', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-component-update', '--disable-sync'],
-});
+const browser = await launch();
 for (const [name, path] of Object.entries(pages)) {
   if (only.length > 0 && !only.includes(name)) continue;
   for (const theme of ['dark', 'light']) {

@@ -1,7 +1,7 @@
 // The REST half of the contract (docs/API.md): requests with a deadline, and errors that say what a person can do.
 
 import { authorHeader } from './author.ts';
-import type { Alert, AlertGroup, AuditEntry, DeadLetter, FleetRollups, History, Hottest, Machine, MachinesHistory, Metric, NewSilence, Pipeline, Rule, RuleBody, RulePreview, Setting, SyntheticFigures } from './protocol.ts';
+import type { Alert, AlertGroup, AuditEntry, DeadLetter, FleetRollups, History, Hottest, Machine, MachinesHistory, Metric, NewSilence, Pipeline, ResendReport, Rule, RuleBody, RulePreview, Setting, Silence, SyntheticFigures } from './protocol.ts';
 
 const DEADLINE_MS = 15_000;
 
@@ -93,6 +93,14 @@ export const api = {
     return get(`${machinePath(id)}/history?${historyParams(query).toString()}`, signal);
   },
 
+  /** How many samples of a metric came in each whole hour. */
+  hourCounts: (id: string, metric: string, from: number, to: number, signal?: AbortSignal): Promise<History> => {
+    const params = historyParams({ metrics: [metric], from, to, maxPoints: 10_000 });
+    params.set('tier', 'hour');
+    params.set('agg', 'count');
+    return get(`${machinePath(id)}/history?${params.toString()}`, signal);
+  },
+
   /** One metric of several machines. */
   historyOf: (machines: readonly string[], query: HistoryQuery, signal?: AbortSignal): Promise<MachinesHistory> => {
     const params = historyParams(query);
@@ -138,6 +146,11 @@ export const api = {
 
   deadLetters: async (limit: number, signal?: AbortSignal): Promise<DeadLetter[]> => (await get<{ dead_letters: DeadLetter[] }>(`/api/v1/dead-letters?limit=${limit}`, signal)).dead_letters,
 
+  resend: async (id: string): Promise<ResendReport> => (await (await send('POST', `/api/v1/dead-letters/${encodeURIComponent(id)}/resend`, {})).json()) as ResendReport,
+
+  /** Some of those that wait; `more` says whether to ask again. */
+  resendAll: async (): Promise<ResendReport> => (await (await send('POST', '/api/v1/dead-letters/resend', {})).json()) as ResendReport,
+
   alerts: async (signal?: AbortSignal): Promise<Alert[]> => (await get<{ alerts: Alert[] }>('/api/v1/alerts?limit=1000', signal)).alerts,
 
   groups: async (signal?: AbortSignal): Promise<AlertGroup[]> => (await get<{ groups: AlertGroup[] }>('/api/v1/alerts/groups?limit=100', signal)).groups,
@@ -145,6 +158,12 @@ export const api = {
   /** Nobody is told of what it fits; the alerts themselves go on. */
   silence: async (silence: NewSilence): Promise<void> => {
     await send('POST', '/api/v1/silences', silence);
+  },
+
+  /** Those in force and those to come. */
+  silences: async (signal?: AbortSignal): Promise<Silence[]> => {
+    const { silences } = await get<{ silences: Silence[] }>('/api/v1/silences?limit=200', signal);
+    return silences.filter(({ state }) => state !== 'ended');
   },
 
   endSilence: async (id: string): Promise<void> => {

@@ -22,7 +22,7 @@ let screenKey = '';
 /** How far each address was scrolled when it was left. */
 const scrolledTo = new Map<string, number>();
 /** How long a screen may take to grow to where it was scrolled. */
-const SCROLL_PATIENCE_MS = 3000;
+const SCROLL_PATIENCE_MS = 10_000;
 /** A long walk from machine to machine must not fill the memory. */
 const SCROLLS_MAX = 100;
 
@@ -129,23 +129,26 @@ async function render(isBack: boolean): Promise<void> {
     if (!isFirst) place.focus({ preventScroll: true });
     const top = isBack ? (scrolledTo.get(key) ?? 0) : 0;
     // The fleet's rows are placed in this frame, before this; on a busy machine some of the page comes later.
-    requestAnimationFrame(() => scrollBack(key, top, performance.now() + SCROLL_PATIENCE_MS));
+    requestAnimationFrame(() => scrollBack(key, top));
   } catch (error) {
     console.error(error);
     place.replaceChildren(find<HTMLTemplateElement>(document, '#screen-failed').content.cloneNode(true));
   }
 }
 
-/** Scrolls until the page is high enough to be there; whoever scrolls meanwhile has the page. */
-function scrollBack(key: string, top: number, until: number): void {
-  if (screenKey !== key || performance.now() > until) return;
-  window.scrollTo(0, top);
-  const reached = window.scrollY;
-  if (reached < top - 1) {
-    requestAnimationFrame(() => {
-      if (window.scrollY === reached) scrollBack(key, top, until);
-    });
-  }
+/** Scrolls until the page is high enough to be there; whoever touches it meanwhile has the page. */
+function scrollBack(key: string, top: number): void {
+  const until = performance.now() + SCROLL_PATIENCE_MS;
+  const touched = new AbortController();
+  const { signal } = touched;
+  for (const type of ['wheel', 'touchstart', 'pointerdown', 'keydown']) window.addEventListener(type, () => touched.abort(), { signal, passive: true });
+  const step = (): void => {
+    if (signal.aborted || screenKey !== key) return touched.abort();
+    window.scrollTo(0, top);
+    if (window.scrollY >= top - 1 || performance.now() > until) touched.abort();
+    else requestAnimationFrame(step);
+  };
+  step();
 }
 
 function focusSearch(): void {

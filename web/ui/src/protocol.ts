@@ -111,6 +111,16 @@ export interface AlertGroup {
   members: { id: string; rule: string; machine: string }[];
 }
 
+export interface Silence {
+  id: string;
+  state: 'pending' | 'active' | 'ended';
+  matchers: { rules?: string[]; machines?: string[]; tags?: Labels; labels?: Labels };
+  starts_at: number;
+  ends_at: number;
+  author: string;
+  comment: string;
+}
+
 export interface NewSilence {
   matchers: { rules: string[]; machines: string[]; labels: Labels };
   for_s: number;
@@ -252,6 +262,8 @@ export interface GraphFigures {
 
 export interface Pipeline {
   time: number;
+  /** All before is durable and has left the graph. */
+  complete_until: number;
   samples_per_s: number;
   frames_per_s: number;
   stages: { name: string; lag_ms: number | null; totals: Record<string, number> }[];
@@ -271,11 +283,29 @@ export interface SyntheticFigures {
 }
 
 export interface DeadLetter {
+  id: string;
   machine: string;
   reason: string;
+  /** The part of the hub that refused it. */
+  source: string;
   count: number;
+  /** How many of the samples the letter has. */
+  kept: number;
   time: number;
   detail: string | null;
+  /** When it was sent again. */
+  resent: number | null;
+  /** Why it can never be sent again. */
+  obstacle: string | null;
+}
+
+/** What came of sending letters again. */
+export interface ResendReport {
+  letters: number;
+  samples: number;
+  refused: number;
+  /** Some are sent in each call: ask again. */
+  more: boolean;
 }
 
 /** One metric of several machines. */

@@ -6,19 +6,27 @@ import htmx from 'htmx.org';
 import './alerts.css';
 import template from './alerts.html?raw';
 import { api, messageOf } from '../api.ts';
-import { element, find, icon } from '../dom.ts';
+import { element, find, icon, setText } from '../dom.ts';
 import { ago, dateTime } from '../format.ts';
-import type { Context, Screen } from '../screen.ts';
 import type { Severity } from '../protocol.ts';
+import { machinePath, replaceQuery } from '../router.ts';
+import type { Context, Screen } from '../screen.ts';
 import { csvOf, download } from './export.ts';
+import { filterFrom, filterQuery, filterRows, type AlertFilter } from './filter.ts';
 import { groupRow, worthShowing } from './groups.ts';
+import { noiseRow, noisiest } from './noisy.ts';
 import { nameOf, silenceDialog, subjectOf } from './silence.ts';
+import { silenceRow } from './silences.ts';
 
 /** A burst of alerts is one change of the list. */
 const REFRESH_MS = 1000;
 const RATE_MS = 2000;
 /** Pages of a thousand that one export reads. */
 const EXPORT_PAGES_MAX = 20;
+/** As many alerts of the past as one answer holds. */
+const NOISE_ALERTS_MAX = 1000;
+/** A chart opened at an alert shows so much before and after it. */
+const AROUND_MS = 15 * 60_000;
 const SEVERITIES: readonly Severity[] = ['critical', 'warning', 'info'];
 
 export function mountAlerts(place: HTMLElement, context: Context): Screen {
@@ -27,21 +35,30 @@ export function mountAlerts(place: HTMLElement, context: Context): Screen {
   let timer: number | undefined;
   place.innerHTML = template;
   const silence = silenceDialog(find(place, '[data-silence-dialog]'), refresh, signal);
-  place.addEventListener('htmx:afterSwap', (event) => settle(event.target, context), { signal });
+  place.addEventListener('htmx:afterSwap', (event) => settle(event.target, context, filter()), { signal });
   place.addEventListener('click', (event) => {
     const button = event.target instanceof Element ? event.target.closest<HTMLButtonElement>('[data-act]') : null;
     const cell = button?.closest<HTMLElement>('[data-standing]');
     if (button === null || cell === null || cell === undefined) return;
     if (button.dataset.act === 'silence') silence(subjectOf(cell));
-    else end(button, cell);
+    else end(button, cell.dataset.silence ?? '', noteOf(cell));
   }, { signal });
   find(place, '[data-export]').addEventListener('click', (event) => {
     const format = event.target instanceof HTMLElement ? event.target.dataset.format : undefined;
     if (format === 'csv' || format === 'json') void save(place, format, signal);
   }, { signal });
-  const groups = (): void => void showGroups(place, context, signal);
-  document.body.addEventListener('alerts-changed', groups, { signal });
-  groups();
+  find(place, '[data-silences]').addEventListener('click', (event) => {
+    const button = event.target instanceof Element ? event.target.closest<HTMLButtonElement>('[data-end]') : null;
+    if (button !== null) end(button, button.dataset.end ?? '', find(place, '[data-silences-note]'));
+  }, { signal });
+  const more = (): void => {
+    void showGroups(place, context, signal);
+    void showSilences(place, context, signal);
+    void showNoise(place, context, signal);
+  };
+  document.body.addEventListener('alerts-changed', more, { signal });
+  more();
+  const filter = followFilter(place, signal);
   for (const name of ['htmx:responseError', 'htmx:sendError', 'htmx:timeout']) {
     place.addEventListener(name, (event) => fail(event.target), { signal });
   }
@@ -75,20 +92,53 @@ function noteOf(body: Element): HTMLElement | null {
   return body.closest('section')?.querySelector<HTMLElement>('[data-note]') ?? null;
 }
 
-function settle(target: EventTarget | null, context: Context): void {
+function settle(target: EventTarget | null, context: Context, filter: AlertFilter): void {
   if (!(target instanceof HTMLTableSectionElement)) return;
   for (const row of target.rows) dress(row, context.now());
-  const note = noteOf(target);
-  note?.replaceChildren(...(target.rows.length === 0 ? [target.dataset.empty ?? ''] : []));
+  sift(target, filter);
 }
 
 /** The alert may be under a silence of many: its end shows all of them again. */
-function end(button: HTMLButtonElement, cell: HTMLElement): void {
+function end(button: HTMLButtonElement, silence: string, note: HTMLElement | null): void {
   button.disabled = true;
-  api.endSilence(cell.dataset.silence ?? '').then(refresh).catch((error: unknown) => {
+  api.endSilence(silence).then(refresh).catch((error: unknown) => {
     button.disabled = false;
-    noteOf(cell)?.replaceChildren(messageOf(error));
+    note?.replaceChildren(messageOf(error));
   });
+}
+
+/** The filter's fields and the address, kept the same; answers what is filtered for now. */
+function followFilter(place: HTMLElement, signal: AbortSignal): () => AlertFilter {
+  let filter = filterFrom(new URLSearchParams(location.search));
+  const form = find<HTMLFormElement>(place, '[data-filter]');
+  const input = find<HTMLInputElement>(form, 'input');
+  const show = (): void => {
+    for (const button of form.querySelectorAll<HTMLElement>('[data-severity]')) button.setAttribute('aria-pressed', String(button.dataset.severity === filter.severity));
+    for (const body of place.querySelectorAll<HTMLTableSectionElement>('tbody[data-empty]')) sift(body, filter);
+  };
+  const change = (part: Partial<AlertFilter>): void => {
+    filter = { ...filter, ...part };
+    replaceQuery(filterQuery(filter));
+    show();
+  };
+  input.value = filter.text;
+  input.addEventListener('input', () => change({ text: input.value.trim() }), { signal });
+  form.addEventListener('submit', (event) => event.preventDefault(), { signal });
+  form.addEventListener('click', (event) => {
+    const severity = event.target instanceof HTMLElement ? event.target.dataset.severity : undefined;
+    if (severity !== undefined) change({ severity });
+  }, { signal });
+  show();
+  return () => filter;
+}
+
+/** Shows the rows that pass, and says how many, or why there is none. */
+function sift(body: HTMLTableSectionElement, filter: AlertFilter): void {
+  const { shown, all } = filterRows(body.rows, filter);
+  const counted = body.closest('section')?.querySelector('[data-counted]');
+  if (counted !== null && counted !== undefined) setText(counted, all === 0 ? '' : shown === all ? String(all) : `${shown} of ${all}`);
+  const isLoading = all === 0 && body.closest('section')?.querySelector('.htmx-request') !== null;
+  noteOf(body)?.replaceChildren(...(shown > 0 || isLoading ? [] : [all === 0 ? (body.dataset.empty ?? '') : 'No row is like that.']));
 }
 
 /** All pages of the last thirty days, as far as one file may go; it says when there were more. */
@@ -114,6 +164,23 @@ async function showGroups(place: HTMLElement, context: Context, signal: AbortSig
   const shown = worthShowing(groups);
   panel.hidden = shown.length === 0;
   find(panel, 'tbody').replaceChildren(...shown.map((group) => groupRow(group, context.now())));
+}
+
+async function showSilences(place: HTMLElement, context: Context, signal: AbortSignal): Promise<void> {
+  const silences = await api.silences(signal).catch(() => null);
+  if (silences === null || signal.aborted) return;
+  const panel = find<HTMLElement>(place, '[data-silences]');
+  panel.hidden = silences.length === 0;
+  find(panel, 'tbody').replaceChildren(...silences.map((silence) => silenceRow(silence, context.now())));
+}
+
+async function showNoise(place: HTMLElement, context: Context, signal: AbortSignal): Promise<void> {
+  const past = await api.recentAlerts(NOISE_ALERTS_MAX, signal).catch(() => null);
+  if (past === null || signal.aborted) return;
+  const panel = find<HTMLElement>(place, '[data-noisy]');
+  const noise = noisiest(past, context.now());
+  panel.hidden = noise.length === 0;
+  find(panel, 'tbody').replaceChildren(...noise.map(noiseRow));
 }
 
 /** The rows that are shown stay: they are the newest that are known. */
@@ -151,6 +218,18 @@ function dress(row: HTMLTableRowElement, now: number): void {
     time.textContent = `${dateTime(at)}`;
     time.title = ago(at, now);
   }
+  leadToChart(row, now);
+}
+
+/** When it fired leads to the machine's charts of that time. */
+function leadToChart(row: HTMLTableRowElement, now: number): void {
+  const time = row.cells[4]?.querySelector('time');
+  const machine = row.cells[1]?.textContent?.trim() ?? '';
+  const at = Date.parse(time?.dateTime ?? '');
+  if (time === null || time === undefined || Number.isNaN(at) || time.closest('a') !== null) return;
+  const link = element('a', { href: `${machinePath(machine)}?from=${at - AROUND_MS}&to=${Math.min(now, at + AROUND_MS)}`, class: 'time-link' });
+  time.replaceWith(link);
+  link.append(time);
 }
 
 function addButton(cell: HTMLElement): void {

@@ -9,6 +9,9 @@ export interface Column {
   v: readonly (number | null)[];
 }
 
+/** What is under way is not missing: a minute is closed some time after its end. */
+const TAIL_S = 150;
+
 export type Cell = number | null | undefined;
 
 export interface Aligned {
@@ -73,6 +76,23 @@ export function stack(ys: readonly Cell[][]): Cell[][] {
     });
   }
   return sums;
+}
+
+/** Where no series has a value for more than two steps: [from, to] in seconds, as `x`. After the newest value there is a hole, too, once it is as old. */
+export function holes({ x, ys }: Aligned, stepMs: number, untilMs: number): [from: number, to: number][] {
+  const found: [number, number][] = [];
+  const least = (2 * stepMs) / 1000;
+  let previous: number | null = null;
+  const mark = (at: number, atLeast: number): void => {
+    if (previous !== null && at - previous > atLeast) found.push([previous, at]);
+  };
+  x.forEach((at, row) => {
+    if (!ys.some((cells) => typeof cells[row] === 'number')) return;
+    mark(at, least);
+    previous = at;
+  });
+  mark(untilMs / 1000, Math.max(least, TAIL_S));
+  return found;
 }
 
 /** Appends a live point; a time that is not newer than the last one is ignored. Points before `from` leave. */

@@ -40,6 +40,34 @@ export function paintThresholds(plot: uPlot, thresholds: readonly Threshold[]): 
   ctx.restore();
 }
 
+const HATCH_PX = 6;
+
+/** Where nothing was measured: slanted lines, so that it is not read as zero. */
+export function paintHoles(plot: uPlot, holes: readonly (readonly [from: number, to: number])[]): void {
+  const { ctx, bbox } = plot;
+  const ratio = devicePixelRatio || 1;
+  ctx.save();
+  ctx.strokeStyle = palette().grid;
+  ctx.lineWidth = ratio;
+  for (const [from, to] of holes) {
+    const left = Math.max(bbox.left, plot.valToPos(from, 'x', true));
+    const right = Math.min(bbox.left + bbox.width, plot.valToPos(to, 'x', true));
+    if (right - left < 2 * ratio) continue;
+    ctx.save();
+    ctx.beginPath();
+    ctx.rect(left, bbox.top, right - left, bbox.height);
+    ctx.clip();
+    ctx.beginPath();
+    for (let at = left - bbox.height; at < right; at += HATCH_PX * ratio) {
+      ctx.moveTo(at, bbox.top + bbox.height);
+      ctx.lineTo(at + bbox.height, bbox.top);
+    }
+    ctx.stroke();
+    ctx.restore();
+  }
+  ctx.restore();
+}
+
 /** The time an alert was firing is tinted; a small triangle on the top edge says when it began. */
 export function paintMarks(plot: uPlot, marks: readonly Mark[]): void {
   const { ctx, bbox } = plot;

@@ -6,6 +6,7 @@ import { dateTime, type Quantity } from '../format.ts';
 import { compose, type ChartColumn, type Drawing } from '../machine/columns.ts';
 import { Legend } from '../machine/legend.ts';
 import type { HistorySeries } from '../protocol.ts';
+import { holes } from './align.ts';
 import type { Mark, Threshold } from './annotations.ts';
 import 'uplot/dist/uPlot.min.css';
 import './charts.css';
@@ -109,7 +110,7 @@ export class ChartBox {
     const { columns, fromMs, toMs, stepMs, yMax } = this.data;
     this.drawing = compose(columns, this.hidden, stepMs);
     this.legend.build(columns, this.hidden);
-    this.plot.draw({ ...this.drawing, yMax }, fromMs, toMs);
+    this.plot.draw({ ...this.drawing, yMax, holes: holes({ x: this.drawing.x, ys: this.drawing.values }, stepMs, toMs) }, fromMs, toMs);
     this.legend.show(this.drawing.values, null);
   }
 

@@ -7,7 +7,7 @@ import type { Cell } from './align.ts';
 import { FRAME } from './frame.ts';
 import { moveCrosshair, SYNC_KEY } from './crosshair.ts';
 import { preferences } from '../preferences.ts';
-import { paintMarks, paintThresholds, type Mark, type Threshold } from './annotations.ts';
+import { paintHoles, paintMarks, paintThresholds, type Mark, type Threshold } from './annotations.ts';
 import { alpha, palette } from './palette.ts';
 
 export interface PlotSeries {
@@ -39,6 +39,8 @@ export interface PlotData {
   series: PlotSeries[];
   /** A fixed top of the axis; without it the axis follows the data. */
   yMax: number | null;
+  /** Where nothing was measured, in seconds. */
+  holes: readonly (readonly [from: number, to: number])[];
 }
 
 /** A drag shorter than this is a click. */
@@ -47,7 +49,7 @@ const ZOOM_PX_MIN = 6;
 export class Plot {
   private plot: uPlot | null = null;
   private shape = '';
-  private data: PlotData = { x: [], rows: [], series: [], yMax: null };
+  private data: PlotData = { x: [], rows: [], series: [], yMax: null, holes: [] };
   private window: [number, number] = [0, 1];
   private thresholds: Threshold[] = [];
   private marks: Mark[] = [];
@@ -129,7 +131,7 @@ export class Plot {
       hooks: {
         setCursor: [(plot) => this.reportCursor(plot)],
         setSelect: [(plot) => this.reportZoom(plot)],
-        drawAxes: [(plot) => paintMarks(plot, this.marks)],
+        drawAxes: [(plot) => paintHoles(plot, this.data.holes), (plot) => paintMarks(plot, this.marks)],
         draw: [(plot) => paintThresholds(plot, this.thresholds)],
       },
     };

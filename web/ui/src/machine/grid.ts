@@ -12,6 +12,8 @@ import { metricsOf, PANELS, seriesKey, type PanelSpec } from './specs.ts';
 export interface GridActions {
   onZoom(from: number, to: number): void;
   onBack(): void;
+  /** The alerts of the range that is shown came anew. */
+  onPast(alerts: readonly Alert[], window: [from: number, to: number]): void;
 }
 
 const REFRESH_CHECK_MS = 15_000;
@@ -23,6 +25,7 @@ export class Grid {
   private readonly context: Context;
   private readonly id: string;
   private readonly host: PanelHost;
+  private readonly actions: GridActions;
   private readonly panels = new Map<string, Panel>();
   private readonly disks = new DiskPanel();
   private readonly views: IntersectionObserver;
@@ -40,14 +43,17 @@ export class Grid {
     this.context = context;
     this.id = id;
     this.range = range;
+    this.actions = actions;
     this.host = {
       machine: id,
       window: () => bounds(this.range, this.context.now()),
       followsNow: () => this.range.kind === 'live',
       liveValue: (metric) => this.liveValue(metric),
       cores: () => this.context.store.machines.get(this.id)?.host?.cores ?? 1,
+      newestAt: () => this.context.store.machines.get(this.id)?.last_seen ?? null,
       isFrozen: () => this.context.isPaused(),
-      ...actions,
+      onZoom: actions.onZoom,
+      onBack: actions.onBack,
     };
     this.views = new IntersectionObserver((entries) => this.inView(entries), { rootMargin: VIEW_MARGIN });
     this.sizes = new ResizeObserver(() => this.panels.forEach((panel) => panel.resize()));
@@ -172,7 +178,9 @@ export class Grid {
     if (this.range.kind !== 'live' || document.hidden || this.context.isPaused()) return;
     const age = Date.now() - this.loadedAt;
     const due = [...this.panels.values()].some((panel) => age >= (panel.refreshMs() ?? Infinity));
-    if (due) this.reload();
+    if (!due) return;
+    this.reload();
+    void this.loadPast();
   }
 
   private async loadRules(): Promise<void> {
@@ -190,7 +198,9 @@ export class Grid {
       this.past = await api.alertHistory(this.id, from, to, this.abort.signal);
       this.annotate();
     } catch {
+      if (this.abort.signal.aborted) return;
       // As above: the marks are an addition.
     }
+    this.actions.onPast(this.past, [from, to]);
   }
 }

@@ -6,10 +6,13 @@ import '../charts/charts.css';
 import './machine.css';
 import template from './machine.html?raw';
 import { api, ApiError } from '../api.ts';
+import { onCrosshair } from '../charts/crosshair.ts';
 import { find } from '../dom.ts';
 import { navigate } from '../router.ts';
 import type { Context, Screen } from '../screen.ts';
+import { EventsPanel } from './events.ts';
 import { Grid } from './grid.ts';
+import { ProcessLog } from './processes.ts';
 import { bounds, DEFAULT_PRESET, fixed, fromQuery, live, shift, toQuery, zoom, type Range } from './range.ts';
 import { registerView, type View } from './view.ts';
 
@@ -22,6 +25,10 @@ class MachineScreen implements Screen {
   private readonly context: Context;
   private readonly id: string;
   private readonly grid: Grid;
+  private readonly events: EventsPanel;
+  private readonly processes = new ProcessLog();
+  /** The instant under the crosshair. */
+  private hoveredAt: number | null = null;
   private view: View | null = null;
   private range: Range;
   private readonly abort = new AbortController();
@@ -39,9 +46,12 @@ class MachineScreen implements Screen {
     }, (view) => (this.view = view));
     place.innerHTML = template;
     Alpine.initTree(find(place, '[x-data]'));
+    this.events = new EventsPanel(id, () => context.now());
+    find(place, '[data-past]').replaceWith(this.events.node);
     this.grid = new Grid(find(place, '.charts'), context, id, this.range, {
       onZoom: (from, to) => this.setRange(fixed(from, to), true),
       onBack: () => this.zoomBack(),
+      onPast: (alerts, window) => void this.events.show(alerts, window),
     });
     this.view?.showRange(this.range);
     this.refresh();
@@ -83,12 +93,17 @@ class MachineScreen implements Screen {
     this.abort.abort();
     for (const stop of this.stops) stop();
     this.grid.destroy();
+    this.events.destroy();
     this.view = null;
   }
 
   private wire(): void {
     const { store } = this.context;
     this.stops.push(store.listenUpdates((update) => this.grid.append(update)));
+    this.stops.push(onCrosshair((at) => {
+      this.hoveredAt = at === null ? null : at * 1000;
+      this.showProcesses();
+    }));
     this.stops.push(store.listen((change) => {
       if (change.machines.has(this.id) || change.all) this.refresh();
       if (change.all) this.view?.showNeighbours();
@@ -110,6 +125,13 @@ class MachineScreen implements Screen {
     if (machine === undefined) return;
     this.view?.show(machine);
     this.grid.showMachine(machine);
+    this.processes.add(machine.processes);
+    this.showProcesses();
+  }
+
+  private showProcesses(): void {
+    const { hoveredAt, processes } = this;
+    this.view?.showProcesses(hoveredAt === null ? processes.newest : processes.at(hoveredAt), hoveredAt, processes.newest !== null);
   }
 
   private setRange(range: Range, isZoom = false): void {
@@ -140,7 +162,9 @@ class MachineScreen implements Screen {
 
   private async loadMachine(): Promise<void> {
     try {
-      this.context.store.mergeMachine(await api.machine(this.id, this.abort.signal));
+      const machine = await api.machine(this.id, this.abort.signal);
+      this.context.store.mergeMachine(machine);
+      void this.events.showDays(machine.interval_ms);
     } catch (error) {
       const isUnknown = error instanceof ApiError && error.status === 404;
       if (isUnknown && this.view !== null && !this.view.isKnown) this.view.isMissing = true;

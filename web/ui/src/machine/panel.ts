@@ -4,7 +4,7 @@
 // is not in view asks for nothing and paints nothing until it is.
 
 import { api, ApiError } from '../api.ts';
-import { append } from '../charts/align.ts';
+import { append, holes } from '../charts/align.ts';
 import type { Mark, Threshold } from '../charts/annotations.ts';
 import { Heat } from '../charts/heat.ts';
 import { Plot } from '../charts/plot.ts';
@@ -24,6 +24,8 @@ export interface PanelHost {
   liveValue(metric: string): number | null;
   cores(): number;
   isFrozen(): boolean;
+  /** When the machine was last heard. */
+  newestAt(): number | null;
   onZoom(from: number, to: number): void;
   onBack(): void;
 }
@@ -171,9 +173,19 @@ export class Panel {
     this.badge.title = history.partial ? 'Part of this range is older than what is kept.' : '';
     const isEmpty = this.columns.every((column) => column.t.length === 0);
     this.node.classList.toggle('is-empty', isEmpty);
-    this.message.replaceChildren(...(isEmpty ? ['No data in this range'] : []));
+    this.message.replaceChildren(...(isEmpty ? this.nothing() : []));
     this.describedAt = 0;
     this.requestDraw();
+  }
+
+  /** With the way to the newest data, where that lies outside. */
+  private nothing(): (Node | string)[] {
+    const [from, to] = this.host.window();
+    const newest = this.host.newestAt();
+    if (newest === null || (newest >= from && newest <= to)) return ['No data in this range'];
+    const lead = element('button', { type: 'button', class: 'link-button' }, `Show the newest, of ${dateTime(newest)}`);
+    lead.addEventListener('click', () => this.host.onZoom(newest - (to - from), newest));
+    return [element('span', {}, 'No data in this range'), lead];
   }
 
   private fail(text: string): void {
@@ -202,7 +214,8 @@ export class Panel {
       this.legend.build(this.columns, this.hidden);
       const { yMax, yMaxMetric } = this.spec;
       const top = yMax ?? (yMaxMetric === undefined ? null : this.host.liveValue(yMaxMetric));
-      this.chart.draw({ ...this.drawing, yMax: top }, fromMs, toMs);
+      const missing = holes({ x: this.drawing.x, ys: this.drawing.values }, stepMs, toMs);
+      this.chart.draw({ ...this.drawing, yMax: top, holes: missing }, fromMs, toMs);
       this.legend.show(this.drawing.values, this.cursorRow);
     }
     this.describe();
@@ -222,7 +235,8 @@ export class Panel {
     this.cursorRow = row;
     this.legend.show(this.drawing.values, row);
     const at = row === null ? undefined : this.drawing.x[row];
-    setText(this.readout, at === undefined ? '' : dateTime(at * 1000));
+    const isHole = row !== null && this.drawing.values.every((cells) => typeof cells[row] !== 'number');
+    setText(this.readout, at === undefined ? '' : `${dateTime(at * 1000)}${isHole ? ' · no data' : ''}`);
   }
 
   private key(event: KeyboardEvent): void {

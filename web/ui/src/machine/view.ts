@@ -4,7 +4,7 @@ import Alpine from '@alpinejs/csp';
 import { present, worstFirst, type AlertView } from '../alerts/present.ts';
 import { tagsOf } from '../fleet/order.ts';
 import { bytes, clockTime, dateTime, percent } from '../format.ts';
-import type { Machine, ProcessUse } from '../protocol.ts';
+import type { Machine, Processes, ProcessUse } from '../protocol.ts';
 import { machinePath } from '../router.ts';
 import type { Context } from '../screen.ts';
 import { factsOf, tilesOf, type Fact, type Tile } from './facts.ts';
@@ -51,6 +51,7 @@ export function createView(context: Context, id: string, actions: ViewActions) {
     previous: '/',
     next: '/',
     hasProcesses: false,
+    processNote: '',
     processLists: [] as { title: string; rows: ProcessRow[] }[],
     show(machine: Machine) {
       const now = context.now();
@@ -61,14 +62,16 @@ export function createView(context: Context, id: string, actions: ViewActions) {
       this.tags = tagsOf(machine).map((text) => ({ text, href: `/?tag=${encodeURIComponent(text)}` }));
       this.facts = factsOf(machine, now);
       this.tiles = tilesOf(machine);
-      const { processes } = machine;
-      this.hasProcesses = processes !== undefined && processes !== null && processes.by_cpu.length > 0;
-      if (processes !== undefined && processes !== null) {
-        this.processLists = [
-          { title: 'Top processes by CPU', rows: processes.by_cpu.map(toRow) },
-          { title: 'Top processes by memory', rows: processes.by_memory.map(toRow) },
-        ];
-      }
+    },
+    /** Of the newest list, or of the instant under the crosshair. */
+    showProcesses(list: Processes | null, hoveredAt: number | null, isKnown: boolean) {
+      this.hasProcesses = isKnown;
+      const none = 'not known: lists are kept while this page is open';
+      this.processNote = hoveredAt === null ? '' : list === null ? `${clockTime(hoveredAt)}: ${none}` : `at ${clockTime(list.time)}`;
+      this.processLists = [
+        { title: 'Top processes by CPU', rows: (list?.by_cpu ?? []).map(toRow) },
+        { title: 'Top processes by memory', rows: (list?.by_memory ?? []).map(toRow) },
+      ];
     },
     showAlerts() {
       const own = [...context.store.alerts.values()].filter(({ machine }) => machine === id);

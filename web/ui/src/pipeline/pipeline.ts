@@ -4,10 +4,11 @@ import './pipeline.css';
 import template from './pipeline.html?raw';
 import { api, messageOf } from '../api.ts';
 import { element, find, icon } from '../dom.ts';
-import { ago, bytes, count, dateTime, milliseconds, percent } from '../format.ts';
-import type { DeadLetter, Dependency, Pipeline, SyntheticFigures } from '../protocol.ts';
-import { machinePath } from '../router.ts';
+import { ago, bytes, clockTime, count, dateTime, milliseconds, percent } from '../format.ts';
+import type { Dependency, Pipeline, SyntheticFigures } from '../protocol.ts';
 import type { Context, Screen } from '../screen.ts';
+import { cell, head, number, row } from './cells.ts';
+import { DeadLetters } from './dead.ts';
 import { Flow, totals } from './flow.ts';
 import { histogram } from './layout.ts';
 
@@ -38,6 +39,7 @@ class Board {
   private readonly place: HTMLElement;
   private readonly context: Context;
   private readonly flow: Flow;
+  private readonly dead: DeadLetters;
   private readonly abort = new AbortController();
   private isAsking = false;
   private asked = 0;
@@ -48,6 +50,7 @@ class Board {
     this.place = place;
     this.context = context;
     this.flow = new Flow(find(place, '[data-flow]'));
+    this.dead = new DeadLetters(find(place, '[data-dead-letters]'), context.now, this.abort.signal);
   }
 
   leave(): void {
@@ -74,23 +77,7 @@ class Board {
     } finally {
       this.isAsking = false;
     }
-    if (asksDead) await this.refreshDead();
-  }
-
-  private async refreshDead(): Promise<void> {
-    const { signal } = this.abort;
-    const note = find<HTMLElement>(this.place, '[data-dead-note]');
-    try {
-      const letters = await api.deadLetters(50, signal);
-      if (signal.aborted) return;
-      note.hidden = letters.length > 0;
-      note.textContent = letters.length > 0 ? '' : 'Nothing was refused.';
-      find(this.place, '[data-dead]').replaceChildren(...letters.map((letter) => deadRow(letter, this.context.now())));
-    } catch (error) {
-      if (signal.aborted) return;
-      note.hidden = false;
-      note.textContent = messageOf(error);
-    }
+    if (asksDead) await this.dead.refresh();
   }
 
   private show(pipeline: Pipeline, synthetic: SyntheticFigures): void {
@@ -119,11 +106,6 @@ class Board {
   }
 }
 
-const row = (...cells: HTMLElement[]): HTMLTableRowElement => element('tr', {}, ...cells);
-const head = (label: string, text: string): HTMLElement => element('th', { scope: 'row', 'data-label': label }, element('span', {}, text));
-const cell = (label: string, ...content: (Node | string)[]): HTMLElement => element('td', { 'data-label': label }, ...content);
-const number = (label: string, text: string): HTMLElement => element('td', { 'data-label': label, class: 'number' }, text);
-
 /** A share of a whole as a bar with its text. */
 function meter(share: number, text: string, level = 'ok'): HTMLElement {
   const fill = element('span', { class: 'bar-fill' });
@@ -131,13 +113,14 @@ function meter(share: number, text: string, level = 'ok'): HTMLElement {
   return element('span', { class: 'inline-meter', 'data-level': level }, element('span', { class: 'value' }, text), element('span', { class: 'bar', 'aria-hidden': 'true' }, fill));
 }
 
-function tiles({ samples_per_s, frames_per_s, clients, stages }: Pipeline): HTMLElement[] {
+function tiles({ samples_per_s, frames_per_s, clients, stages, time, complete_until }: Pipeline): HTMLElement[] {
   const lag = (name: string): number | null => stages.find((stage) => stage.name === name)?.lag_ms ?? null;
   const tile = (title: string, value: string, note: string): HTMLElement => element('div', { class: 'tile' }, element('h2', {}, title), element('p', { class: 'tile-value' }, value), element('p', { class: 'tile-note' }, note));
   return [
     tile('Throughput', `${count(samples_per_s)}/s`, `samples, in ${count(frames_per_s)} frames/s`),
     tile('Graph', milliseconds(lag('graph')), 'behind what is durable'),
     tile('History', milliseconds(lag('history')), 'behind what is durable'),
+    tile('Complete until', clockTime(complete_until), `${milliseconds(Math.max(0, time - complete_until))} behind now: all before is durable`),
     tile('Live clients', count(clients), 'browsers and programs on /ws'),
   ];
 }
@@ -179,8 +162,4 @@ function queueRow({ name, depth, depth_max, capacity, sent, shed }: Pipeline['qu
 function totalsOf({ name, totals: all }: Pipeline['stages'][number]): HTMLElement {
   const entries = Object.entries(all).map(([what, amount]) => element('div', {}, element('dt', {}, what.replaceAll('_', ' ')), element('dd', {}, what.endsWith('bytes') ? bytes(amount) : count(amount))));
   return element('div', { class: 'stage-totals' }, element('h3', {}, name), element('dl', {}, ...entries));
-}
-
-function deadRow({ machine, reason, count: samples, time, detail }: DeadLetter, now: number): HTMLTableRowElement {
-  return row(cell('When', element('time', { datetime: new Date(time).toISOString(), title: dateTime(time) }, ago(time, now))), cell('Machine', element('a', { class: 'machine-link', href: machinePath(machine) }, machine)), cell('Reason', reason.replaceAll('_', ' ')), number('Samples', count(samples)), cell('Detail', element('span', { class: 'muted' }, detail ?? '')));
 }

@@ -7,7 +7,7 @@ import { createInterface } from 'node:readline';
 import { after, before, test } from 'node:test';
 import type { Browser, Page } from 'playwright-core';
 import WebSocket from 'ws';
-import { launch, open, PATIENCE_MS } from './harness.ts';
+import { launch, open } from './harness.ts';
 
 const program = process.env.EDGE_PROGRAM;
 const options = { skip: program === undefined ? 'EDGE_PROGRAM names no sysmonstm-edge' : false };
@@ -91,10 +91,10 @@ test('the page is live, and says what it says without a script', options, async 
     await edge.tell(snapshot(1, ['Front', 'Back']));
     const { page, faults } = await open(browser, edge.url);
     await edge.tell(down(2));
-    await page.locator('.machine[data-status="down"]').waitFor({ timeout: PATIENCE_MS });
+    await page.locator('.machine[data-status="down"]').waitFor();
     const before = await page.locator('.machine').nth(1).locator('.line').first().getAttribute('d');
     await edge.tell(step(3));
-    await page.waitForFunction((path) => document.querySelectorAll('.machine')[1]?.querySelector('.line')?.getAttribute('d') !== path, before, { timeout: PATIENCE_MS });
+    await page.waitForFunction((path) => document.querySelectorAll('.machine')[1]?.querySelector('.line')?.getAttribute('d') !== path, before);
     const live = await said(page);
     const plain = await open(browser, edge.url, { javaScriptEnabled: false });
     const withoutScript = await said(plain.page);
@@ -115,9 +115,9 @@ test('machines that come and go are shown without loading the page again', optio
     const { page, faults } = await open(browser, edge.url);
     await page.evaluate(() => document.documentElement.setAttribute('data-same', ''));
     await edge.tell(snapshot(2, ['Front', 'Back', 'Third']));
-    await page.locator('.machine').nth(2).waitFor({ timeout: PATIENCE_MS });
+    await page.locator('.machine').nth(2).waitFor();
     await edge.tell(snapshot(3, ['Third']));
-    await page.locator('.machine').nth(1).waitFor({ state: 'detached', timeout: PATIENCE_MS });
+    await page.locator('.machine').nth(1).waitFor({ state: 'detached' });
     assert.equal(await page.locator('h2').textContent(), 'Third');
     assert.notEqual(await page.locator('html').getAttribute('data-same'), null);
     assert.deepEqual(faults, []);

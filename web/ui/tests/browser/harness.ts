@@ -5,11 +5,14 @@ import assert from 'node:assert/strict';
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
+import { after, before } from 'node:test';
 import { chromium, type Browser, type BrowserContextOptions, type Page } from 'playwright-core';
 
 export const givenUrl = process.env.BASE_URL;
 /** Longer than two intervals of a collector, on a machine that does ten other things. */
 export const PATIENCE_MS = 60_000;
+/** Until a hub that has just started has closed its first whole minute. */
+export const MINUTE_PATIENCE_MS = 180_000;
 
 const FLAGS = ['--no-sandbox', '--disable-background-networking', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-component-update', '--disable-sync'];
 
@@ -49,6 +52,7 @@ export interface Watched {
 
 export async function open(browser: Browser, url: string, options: BrowserContextOptions = {}): Promise<Watched> {
   const context = await browser.newContext({ viewport: { width: 1400, height: 900 }, ...options });
+  context.setDefaultTimeout(PATIENCE_MS);
   const page = await context.newPage();
   const faults: string[] = [];
   const { host } = new URL(url);
@@ -67,9 +71,62 @@ export async function open(browser: Browser, url: string, options: BrowserContex
   return { page, faults };
 }
 
+export interface Visit extends BrowserContextOptions {
+  /** The page is meant to meet a refusal or a lost hub, which a browser tells of in its console. */
+  isTroubled?: boolean;
+}
+
+/** Opens a page, has it looked at, and closes it; nothing must have happened that should not. */
+export async function visit(browser: Browser, url: string, look: (page: Page) => Promise<void>, { isTroubled = false, ...options }: Visit = {}): Promise<void> {
+  const { page, faults } = await open(browser, url, options);
+  try {
+    await look(page);
+    if (!isTroubled) assert.deepEqual(faults, []);
+  } finally {
+    await page.context().close();
+  }
+}
+
+/** What the tests of a file share: the hub under test and a browser, there from the first test to the last. */
+export interface Stage {
+  readonly url: string;
+  readonly browser: Browser;
+  /** Looks at the page at this path of the hub. */
+  visit(path: string, look: (page: Page) => Promise<void>, options?: Visit): Promise<void>;
+  /** Asks the hub, as another program would. */
+  ask<T>(path: string, init?: RequestInit): Promise<T>;
+}
+
+export function stage(): Stage {
+  let hub: MockHub | undefined;
+  let browser: Browser | undefined;
+  before(async () => {
+    [hub, browser] = await Promise.all([startHub(), launch()]);
+  });
+  after(async () => {
+    await browser?.close();
+    await hub?.stop();
+  });
+  const there = <T>(part: T | undefined): T => {
+    assert.ok(part !== undefined, 'only within a test');
+    return part;
+  };
+  return {
+    get url() { return there(hub).url; },
+    get browser() { return there(browser); },
+    visit: (path, look, options) => visit(there(browser), there(hub).url + path, look, options),
+    ask: async <T>(path: string, init?: RequestInit): Promise<T> => {
+      const response = await fetch(`${there(hub).url}/api/v1${path}`, { headers: { 'content-type': 'application/json' }, ...init });
+      const text = await response.text();
+      assert.ok(response.ok, `${init?.method ?? 'GET'} ${path}: ${response.status} ${text}`);
+      return (text === '' ? undefined : JSON.parse(text)) as T;
+    },
+  };
+}
+
 /** Looks until what is found is as expected; what it was last is told when it never is. */
-export async function settles<T>(look: () => Promise<T>, expected: T | RegExp): Promise<void> {
-  const deadline = Date.now() + PATIENCE_MS;
+export async function settles<T>(look: () => Promise<T>, expected: T | RegExp, patienceMs = PATIENCE_MS): Promise<void> {
+  const deadline = Date.now() + patienceMs;
   for (;;) {
     const found = await look();
     const isSo = expected instanceof RegExp ? typeof found === 'string' && expected.test(found) : found === expected;
@@ -83,8 +140,27 @@ export const rows = 'table.fleet-table tbody tr[data-id]';
 
 export async function firstMachine(page: Page): Promise<string> {
   const row = page.locator(rows).first();
-  await row.waitFor({ timeout: PATIENCE_MS });
+  await row.waitFor();
   const id = await row.getAttribute('data-id');
   assert.ok(id);
   return id;
 }
+
+/** The first machine that is up, by the hub's own word. */
+export async function someMachine(on: Stage): Promise<string> {
+  for (const deadline = Date.now() + PATIENCE_MS; ;) {
+    const { machines } = await on.ask<{ machines: { id: string; status: string }[] }>('/machines');
+    const up = machines.find(({ status }) => status === 'up');
+    if (up !== undefined) return up.id;
+    assert.ok(Date.now() < deadline, 'no machine is up');
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+}
+
+/** A rule that its machine is sure to break at once. */
+export async function makeRule(on: Stage, name: string, machine: string): Promise<void> {
+  const rule = { name, metric: 'system.memory.utilization', operator: 'gt', threshold: 0, clear: null, for_s: 0, no_data_s: null, severity: 'critical', enabled: true, summary: 'there is memory in use', machines: [machine], tags: {}, labels: {}, group_by: [] };
+  await on.ask('/rules', { method: 'POST', body: JSON.stringify(rule) });
+}
+
+export const deleteRule = (on: Stage, name: string): Promise<void> => on.ask(`/rules/${name}`, { method: 'DELETE' });

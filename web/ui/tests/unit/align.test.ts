@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { align, append, stack, withGaps } from '../../src/charts/align.ts';
+import { align, append, holes, stack, withGaps } from '../../src/charts/align.ts';
 import { bucketCount, bucketMeans } from '../../src/charts/downsample.ts';
 import { describe, trend } from '../../src/charts/summary.ts';
 
@@ -50,4 +50,11 @@ test('a gap of one series stays a gap where others have values', () => {
   const holed = withGaps({ t: [0, 10, 50], v: [1, 1, 2] }, 10);
   const { ys } = align([holed, { t: [5, 15, 25, 35, 45, 55], v: [1, 1, 1, 1, 1, 1] }]);
   assert.deepEqual(ys[0], [1, undefined, 1, undefined, null, null, null, null, 2, undefined]);
+});
+
+test('a hole is where no series has a value for more than two steps, and after the last one', () => {
+  const aligned = { x: [0, 10, 20, 50, 60, 70, 80, 90], ys: [[1, 1, null, undefined, 1, null, null, null], [null, 1, null, null, null, null, 2, 2]] };
+  assert.deepEqual(holes(aligned, 10_000, 100_000), [[10, 60]]);
+  assert.deepEqual(holes(aligned, 10_000, 400_000), [[10, 60], [90, 400]]);
+  assert.deepEqual(holes({ x: [], ys: [] }, 10_000, 400_000), []);
 });

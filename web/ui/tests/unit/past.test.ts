@@ -1,0 +1,60 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { daysOf, eventsOf, shareOf } from '../../src/machine/past.ts';
+import { ProcessLog } from '../../src/machine/processes.ts';
+import type { Alert, Processes } from '../../src/protocol.ts';
+
+const HOUR = 3_600_000;
+const DAY = 24 * HOUR;
+
+const alert = (since: number, resolved: number | null, resolution: Alert['resolution'] = 'value'): Alert => ({
+  id: String(since), rule: 'disk-full', machine: 'a', metric: 'm', labels: { mountpoint: '/' }, severity: 'warning', state: resolved === null ? 'firing' : 'resolved',
+  operator: 'gt', threshold: 1, value: 2, unit: '1', since, resolved, resolution, summary: null,
+});
+
+const told = (events: ReturnType<typeof eventsOf>): string[] => events.map(({ at, kind, title, lastedMs }) => `${at} ${kind} ${title} ${lastedMs}`);
+
+test('an alert is two events once it has resolved, and one while it fires', () => {
+  assert.deepEqual(told(eventsOf([alert(5000, 9000), alert(7000, null)], undefined, undefined, 1000)), [
+    '9000 resolved disk-full · / undefined', '7000 warning disk-full · / null', '5000 warning disk-full · / 4000',
+  ]);
+  assert.match(told(eventsOf([alert(1000, 2000, 'rule_gone')], undefined, undefined, 1000))[0] ?? '', /its rule is gone/);
+});
+
+test('a hole of more than three steps is a gap, and so is one that nulls fill', () => {
+  const heard = { t: [0, 1000, 4000, 8001, 9000, 10_000, 13_000], v: [1, 1, 1, 1, null, null, 1] };
+  assert.deepEqual(told(eventsOf([], heard, undefined, 1000)), ['8001 gap no data 4999', '4000 gap no data 4001']);
+});
+
+test('an uptime that falls is a restart at the time that it counts from', () => {
+  const uptime = { t: [0, 60_000, 120_000, 180_000], v: [5000, 5060, 40, 100] };
+  assert.deepEqual(told(eventsOf([], undefined, uptime, 60_000)), ['80000 restart restarted undefined']);
+  assert.deepEqual(eventsOf([], undefined, { t: [0, 60_000], v: [5000, 4990] }, 60_000), []);
+});
+
+test('a day counts the hours since the machine was first heard, and not the one that runs', () => {
+  const now = 10 * DAY + 4 * HOUR + 60_000;
+  const counts = { t: [9 * DAY + 20 * HOUR, 9 * DAY + 21 * HOUR, 9 * DAY + 23 * HOUR, 10 * DAY, 10 * DAY + HOUR, 10 * DAY + 2 * HOUR, 10 * DAY + 3 * HOUR], v: [300, 720, 720, 720, 360, 720, 1440] };
+  const days = daysOf(counts, 720, now, 3);
+  assert.deepEqual(days.map(({ at, share }) => [at / DAY, share]), [[8, null], [9, 0.75], [10, 0.875]]);
+  assert.equal(shareOf(days), 0.8125);
+  assert.equal(shareOf(daysOf(undefined, 720, now, 3)), null);
+});
+
+const list = (time: number): Processes => ({ time, by_cpu: [], by_memory: [] });
+
+test('the list of an instant is the one that is nearest, and none beyond their reach', () => {
+  const log = new ProcessLog();
+  for (const time of [100_000, 110_000, 120_000, 120_000, 90_000]) log.add(list(time));
+  log.add(null);
+  assert.equal(log.newest?.time, 120_000);
+  assert.deepEqual([95_000, 104_000, 106_000, 134_000].map((at) => log.at(at)?.time), [100_000, 100_000, 110_000, 120_000]);
+  assert.deepEqual([log.at(80_000), log.at(136_000)], [null, null]);
+});
+
+test('the log of processes is bounded', () => {
+  const log = new ProcessLog();
+  for (let second = 1; second <= 1000; second += 1) log.add(list(second * 1000));
+  assert.equal(log.at(100_000), null);
+  assert.equal(log.at(900_000)?.time, 900_000);
+});
