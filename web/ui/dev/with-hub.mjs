@@ -1,5 +1,5 @@
 // Runs a command beside a real hub: `node dev/with-hub.mjs [--machines 24] COMMAND…`. HUB_PROGRAM names the program `sysmonstm`; the
-// command finds the hub in BASE_URL. The hub has this machine's own collector and a made-up fleet (`sysmonstm synth run`), listens on
+// command finds the hub in BASE_URL. The hub has this machine's own collector a made-up fleet (`sysmonstm synth run`) and a few dead letters, listens on
 // ports that the system picks, and keeps its data in a temporary folder; both are gone when the command ends, however it ends.
 // Without HUB_PROGRAM, or with a BASE_URL that is set already, the command runs as it is.
 
@@ -60,7 +60,10 @@ async function startAll(program, folder) {
   const hub = start(program, ['up', '--data-dir', folder, '--http-address', '127.0.0.1:0', '--grpc-address', '127.0.0.1:0', '--log-format', 'json'],
     { COLLECTOR_MACHINE_ID: 'this-machine', COLLECTOR_TAGS: 'role=desk,site=here', COLLECTOR_COLLECTION_INTERVAL: options.interval, HUB_SYNTHETIC_EVERY: '1s' });
   const { dashboard, grpc } = await upOf(hub);
-  start(program, ['synth', 'run', '--hub', dashboard, '--grpc', grpc, '--machines', options.machines, '--name', 'fleet', '--visible', '--interval', options.interval, '--duration', '6h'], {});
+  const send = (name, machines, duration, ...faults) => start(program, ['synth', 'run', '--hub', dashboard, '--grpc', grpc, '--machines', machines, '--name', name, '--visible', '--interval', options.interval, '--duration', duration, ...faults], {});
+  send('fleet', options.machines, '6h');
+  // What it sends is a day too old: it becomes dead letters.
+  send('astray', '1', '3s', '--late', '1', '--late-by', '40h').isBrief = true;
   return dashboard;
 }
 
@@ -81,7 +84,7 @@ async function main() {
   try {
     return await run({ BASE_URL: await startAll(program, folder) });
   } finally {
-    for (const child of children.filter((one) => !isRunning(one))) console.error(`${child.name} ended by itself\n${child.said.join('\n')}`);
+    for (const child of children.filter((one) => !isRunning(one) && one.isBrief !== true)) console.error(`${child.name} ended by itself\n${child.said.join('\n')}`);
     await stopAll();
     rmSync(folder, { recursive: true, force: true });
   }

@@ -11,6 +11,7 @@ import { ago, dateTime } from '../format.ts';
 import type { Severity } from '../protocol.ts';
 import { machinePath, replaceQuery } from '../router.ts';
 import type { Context, Screen } from '../screen.ts';
+import { walk } from '../shell/keys.ts';
 import { csvOf, download } from './export.ts';
 import { filterFrom, filterQuery, filterRows, type AlertFilter } from './filter.ts';
 import { groupRow, worthShowing } from './groups.ts';
@@ -73,6 +74,7 @@ export function mountAlerts(place: HTMLElement, context: Context): Screen {
   context.live.subscribe({ machines: ['*'], detail: 'summary', rate_ms: RATE_MS });
   return {
     title: 'Alerts',
+    onKey: (key) => walk(key, [...place.querySelectorAll<HTMLElement>('tr:not([hidden]) td:nth-child(2) a')]),
     onResume: refresh,
     leave: () => {
       abort.abort();

@@ -8,6 +8,7 @@ import { find } from '../dom.ts';
 import { count, duration, milliseconds } from '../format.ts';
 import { replaceQuery } from '../router.ts';
 import type { Context, Screen } from '../screen.ts';
+import { stepOf } from '../shell/keys.ts';
 import { DEFAULT_SORT, firstDirection, isSortKey, isStatusFilter, nextSort, tagCounts, tagNames, type Filter, type Sort, type SortKey, type StatusFilter } from './order.ts';
 import { registerHottest } from './hottest-panel.ts';
 import { FleetTable, type Arrangement } from './table.ts';
@@ -281,7 +282,7 @@ export function mountFleet(place: HTMLElement, context: Context): Screen {
 }
 
 function onKey(key: string): boolean {
-  if (key !== 'j' && key !== 'k') return false;
-  table?.move(key === 'j' ? 1 : -1);
-  return true;
+  const step = stepOf(key, table?.hasFocus() ?? false);
+  if (step !== 0) table?.move(step);
+  return step !== 0;
 }

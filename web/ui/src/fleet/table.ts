@@ -98,8 +98,8 @@ export class FleetTable {
   }
 
   /** Moves the keyboard focus by a row, scrolling when needed. */
-  move(direction: -1 | 1): void {
-    const focused = this.body.contains(document.activeElement) ? document.activeElement?.closest('tr')?.dataset.id : undefined;
+  move(direction: number): void {
+    const focused = this.hasFocus() ? document.activeElement?.closest('tr')?.dataset.id : undefined;
     const current = focused === undefined ? -1 : this.ids.indexOf(focused);
     const next = Math.min(this.ids.length - 1, Math.max(0, current + direction));
     const id = this.ids[next];
@@ -116,8 +116,12 @@ export class FleetTable {
     cancelAnimationFrame(this.frame);
   }
 
+  hasFocus(): boolean {
+    return this.body.contains(document.activeElement);
+  }
+
   private isInUse(): boolean {
-    return this.isHovered || this.body.contains(document.activeElement);
+    return this.isHovered || this.hasFocus();
   }
 
   private reorder(): void {

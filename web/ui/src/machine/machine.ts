@@ -13,7 +13,7 @@ import type { Context, Screen } from '../screen.ts';
 import { EventsPanel } from './events.ts';
 import { Grid } from './grid.ts';
 import { ProcessLog } from './processes.ts';
-import { bounds, DEFAULT_PRESET, fixed, fromQuery, live, shift, toQuery, zoom, type Range } from './range.ts';
+import { bounds, DEFAULT_PRESET, fixed, fromQuery, live, shift, toQuery, typed, zoom, type Range } from './range.ts';
 import { registerView, type View } from './view.ts';
 
 const RATE_MS = 1000;
@@ -43,6 +43,7 @@ class MachineScreen implements Screen {
       pick: (preset) => this.setRange(live(preset)),
       shift: (direction) => this.setRange(shift(this.range, direction, context.now())),
       back: () => this.zoomBack(),
+      type: (text) => this.type(text),
     }, (view) => (this.view = view));
     place.innerHTML = template;
     Alpine.initTree(find(place, '[x-data]'));
@@ -140,6 +141,12 @@ class MachineScreen implements Screen {
     if (isZoom) history.pushState({ zoom: depth + 1 }, '', path);
     else history.replaceState({ zoom: 0 }, '', path);
     this.showRange(range);
+  }
+
+  private type(text: string): boolean {
+    const range = typed(text, this.context.now());
+    if (range !== null) this.setRange(range, range.kind === 'fixed');
+    return range !== null;
   }
 
   private showRange(range: Range): void {

@@ -29,9 +29,40 @@ export type Range = { kind: 'live'; preset: string; ms: number } | { kind: 'fixe
 const SPAN_MS_MIN = 30_000;
 const SPAN_MS_MAX = 90 * DAY;
 
+const UNITS_MS: Readonly<Record<string, number>> = { s: 1000, m: MINUTE, h: HOUR, d: DAY, w: 7 * DAY };
+
+/** `3h`, `90m`, `2d`: a length that a range may have; null for anything else. */
+function lengthMs(text: string): number | null {
+  const [, amount, unit] = /^(\d{1,6})([smhdw])$/.exec(text) ?? [];
+  const ms = Number(amount) * (UNITS_MS[unit ?? ''] ?? Number.NaN);
+  return ms >= SPAN_MS_MIN && ms <= SPAN_MS_MAX ? ms : null;
+}
+
+/** The last so much: a preset or any other length. */
 export function live(id: string): Range {
-  const preset = PRESETS.find((one) => one.id === id) ?? PRESETS.find((one) => one.id === DEFAULT_PRESET);
-  return { kind: 'live', preset: preset?.id ?? DEFAULT_PRESET, ms: preset?.ms ?? HOUR };
+  const ms = lengthMs(id);
+  return ms === null ? { kind: 'live', preset: DEFAULT_PRESET, ms: HOUR } : { kind: 'live', preset: id, ms };
+}
+
+/** What a person types: `3h` or `now-3h`, or two times with `to` between them (`10:00 to 11:30`, of today, or with their dates). Null where it says nothing. */
+export function typed(text: string, now: number): Range | null {
+  const [first, last, ...more] = text.trim().toLowerCase().replaceAll(/\bnow\s*-\s*/g, '-').split(/\s+to\s+/);
+  if (first === undefined || more.length > 0) return null;
+  if (last === undefined || last === 'now') {
+    const length = first.replace(/^-/, '');
+    if (lengthMs(length) !== null) return live(length);
+  }
+  const [from, to] = [moment(first, now), last === undefined || last === 'now' ? now : moment(last, now)];
+  return from === null || to === null || to <= from ? null : fixed(from, to);
+}
+
+function moment(text: string, now: number): number | null {
+  const ago = lengthMs(text.replace(/^-/, ''));
+  if (ago !== null) return now - ago;
+  const [, hours, minutes] = /^(\d{1,2}):(\d{2})$/.exec(text) ?? [];
+  if (minutes !== undefined) return new Date(now).setHours(Number(hours), Number(minutes), 0, 0);
+  const at = Date.parse(text);
+  return Number.isNaN(at) ? null : at;
 }
 
 export function fixed(from: number, to: number): Range {

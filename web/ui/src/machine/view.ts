@@ -14,6 +14,8 @@ export interface ViewActions {
   pick(preset: string): void;
   shift(direction: -1 | 1): void;
   back(): void;
+  /** False when the text says no range. */
+  type(text: string): boolean;
 }
 
 const byName = new Intl.Collator('en', { numeric: true }).compare;
@@ -47,6 +49,8 @@ export function createView(context: Context, id: string, actions: ViewActions) {
     preset: '',
     rangeText: '',
     isZoomed: false,
+    typedText: '',
+    typedFault: 'false',
     hasNeighbours: false,
     previous: '/',
     next: '/',
@@ -87,6 +91,7 @@ export function createView(context: Context, id: string, actions: ViewActions) {
     showRange(range: Range) {
       this.preset = range.kind === 'live' ? range.preset : '';
       this.isZoomed = range.kind === 'fixed';
+      this.typedText = range.kind === 'live' && PRESETS.every(({ id: preset }) => preset !== range.preset) ? range.preset : '';
       this.rangeText = range.kind === 'live' ? '' : rangeText(range.from, range.to);
     },
     isPreset(preset: string): string {
@@ -96,6 +101,12 @@ export function createView(context: Context, id: string, actions: ViewActions) {
     earlier: () => actions.shift(-1),
     later: () => actions.shift(1),
     back: () => actions.back(),
+    type() {
+      this.typedFault = String(!actions.type(this.typedText));
+    },
+    retype() {
+      this.typedFault = 'false';
+    },
   };
 }
 

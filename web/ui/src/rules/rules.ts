@@ -8,6 +8,7 @@ import { ago, dateTime } from '../format.ts';
 import type { Alert, Metric, Rule } from '../protocol.ts';
 import { navigate, rulePath } from '../router.ts';
 import type { Context, Screen } from '../screen.ts';
+import { walk } from '../shell/keys.ts';
 import { question, scope } from './form.ts';
 
 const REFRESH_MS = 15_000;
@@ -53,17 +54,13 @@ export function mountRules(place: HTMLElement, context: Context): Screen {
   };
 }
 
-/** `n` makes a new rule, `j` and `k` walk through those there are. */
+/** `n` makes a new rule, `j` and `k` (or arrows) walk through those there are. */
 function onKey(key: string, place: HTMLElement): boolean {
   if (key === 'n') {
     navigate(rulePath('~new'));
     return true;
   }
-  if (key !== 'j' && key !== 'k') return false;
-  const links = [...place.querySelectorAll<HTMLElement>('.rule-link')];
-  const at = links.findIndex((link) => link === document.activeElement);
-  links[Math.min(links.length - 1, Math.max(0, at + (key === 'j' ? 1 : -1)))]?.focus();
-  return true;
+  return walk(key, [...place.querySelectorAll<HTMLElement>('.rule-link')]);
 }
 
 class RuleList {

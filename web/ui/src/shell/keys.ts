@@ -49,6 +49,22 @@ function run(event: KeyboardEvent, actions: KeyActions, isChord: boolean): boole
   }
 }
 
+const STEPS: Readonly<Record<string, number>> = { j: 1, k: -1, ArrowDown: 1, ArrowUp: -1 };
+
+/** How far a key leads through a list: `j` and `k` always, the arrows once the focus is in it, because else they scroll the page. */
+export function stepOf(key: string, hasFocus: boolean): number {
+  return key.startsWith('Arrow') && !hasFocus ? 0 : (STEPS[key] ?? 0);
+}
+
+/** Walks through the links of a list; whether the key was one for that. */
+export function walk(key: string, links: readonly HTMLElement[]): boolean {
+  const at = links.findIndex((link) => link === document.activeElement);
+  const step = stepOf(key, at >= 0);
+  if (step === 0) return false;
+  links[Math.min(links.length - 1, Math.max(0, at + step))]?.focus();
+  return true;
+}
+
 /** `g` and one of these. */
 const CHORDS: Readonly<Record<string, string>> = { f: '/', a: '/alerts', r: '/rules', c: '/compare', p: '/pipeline', u: '/audit', s: '/settings' };
 

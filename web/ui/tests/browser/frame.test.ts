@@ -44,7 +44,12 @@ test('the keyboard reaches screens, rows and help', () => on.visit('/', async (p
   }
   await pressChord(page, 'f', '.fleet-table');
   await firstMachine(page);
-  await press(page, 'j', 'Enter');
+  await press(page, 'j');
+  const focused = (): Promise<string> => page.evaluate(() => document.activeElement?.closest('tr')?.getAttribute('aria-rowindex') ?? '');
+  await settles(focused, '2');
+  await press(page, 'ArrowDown');
+  await settles(focused, '3');
+  await press(page, 'ArrowUp', 'Enter');
   await page.waitForURL(/\/machines\//);
 }));
 

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { choose, compose } from '../../src/machine/columns.ts';
 import { mountsOf } from '../../src/machine/disks.ts';
 import { glob, thresholdsFor } from '../../src/machine/notes.ts';
-import { bounds, fixed, fromQuery, live, shift, toQuery, zoom } from '../../src/machine/range.ts';
+import { bounds, fixed, fromQuery, live, shift, toQuery, typed, zoom } from '../../src/machine/range.ts';
 import { PANELS, seriesKey, type PanelSpec } from '../../src/machine/specs.ts';
 import type { HistorySeries, Labels, Machine, Rule } from '../../src/protocol.ts';
 import { parse } from '../../src/router.ts';
@@ -30,6 +30,24 @@ test('an address leads to its screen, and a broken one to none', () => {
 test('a range survives its way through the address', () => {
   for (const range of [live('1h'), live('7d'), fixed(1_000_000, 2_000_000)]) assert.deepEqual(fromQuery(new URLSearchParams(toQuery(range))), range);
   assert.deepEqual(fromQuery(new URLSearchParams('range=nonsense&from=5&to=2')), live('1h'));
+});
+
+test('a length that no button has is a range, too, and nonsense is none', () => {
+  assert.deepEqual(live('3h'), { kind: 'live', preset: '3h', ms: 3 * 3_600_000 });
+  assert.deepEqual(fromQuery(new URLSearchParams(toQuery(live('90m')))), live('90m'));
+  for (const text of ['', '3x', '1s', '400d', '-3h']) assert.deepEqual(live(text), live('1h'), text);
+});
+
+test('a range can be typed', () => {
+  const now = new Date(2026, 10, 21, 12, 0).getTime();
+  const at = (hours: number, minutes: number): number => new Date(2026, 10, 21, hours, minutes).getTime();
+  assert.deepEqual(typed('3h', now), live('3h'));
+  assert.deepEqual(typed(' now-3h to now ', now), live('3h'));
+  assert.deepEqual(typed('10:00 to 11:30', now), fixed(at(10, 0), at(11, 30)));
+  assert.deepEqual(typed('now-2h to 11:30', now), fixed(at(10, 0), at(11, 30)));
+  assert.deepEqual(typed('2026-11-21T10:00 to 2026-11-21T11:00', now), fixed(at(10, 0), at(11, 0)));
+  assert.deepEqual(typed('2026-11-21T10:00', now), fixed(at(10, 0), now));
+  for (const text of ['', 'soon', '11:30 to 10:00', 'a to b to c', '13:00']) assert.equal(typed(text, now), null, text);
 });
 
 test('a shift never goes past now, and a zoom never below half a minute', () => {
