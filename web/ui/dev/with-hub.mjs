@@ -60,10 +60,10 @@ async function startAll(program, folder) {
   const hub = start(program, ['up', '--data-dir', folder, '--http-address', '127.0.0.1:0', '--grpc-address', '127.0.0.1:0', '--log-format', 'json'],
     { COLLECTOR_MACHINE_ID: 'this-machine', COLLECTOR_TAGS: 'role=desk,site=here', COLLECTOR_COLLECTION_INTERVAL: options.interval, HUB_SYNTHETIC_EVERY: '1s' });
   const { dashboard, grpc } = await upOf(hub);
-  const send = (name, machines, duration, ...faults) => start(program, ['synth', 'run', '--hub', dashboard, '--grpc', grpc, '--machines', machines, '--name', name, '--visible', '--interval', options.interval, '--duration', duration, ...faults], {});
-  send('fleet', options.machines, '6h');
-  // What it sends is a day too old: it becomes dead letters.
-  send('astray', '1', '3s', '--late', '1', '--late-by', '40h').isBrief = true;
+  const send = (name, machines, duration, series) => start(program, ['synth', 'run', '--hub', dashboard, '--grpc', grpc, '--machines', machines, '--name', name, '--visible', '--interval', options.interval, '--duration', duration, '--series', series], {});
+  send('fleet', options.machines, '6h', '62');
+  // It has more series than a hub takes of one machine: the rest becomes dead letters.
+  send('greedy', '1', '3s', '1010').isBrief = true;
   return dashboard;
 }
 

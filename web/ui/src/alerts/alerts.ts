@@ -36,7 +36,13 @@ export function mountAlerts(place: HTMLElement, context: Context): Screen {
   let timer: number | undefined;
   place.innerHTML = template;
   const silence = silenceDialog(find(place, '[data-silence-dialog]'), refresh, signal);
-  place.addEventListener('htmx:afterSwap', (event) => settle(event.target, context, filter()), { signal });
+  place.addEventListener('htmx:beforeSwap', (event) => {
+    const { detail } = event as CustomEvent<{ target: Element; serverResponse: string; shouldSwap: boolean; isError: boolean }>;
+    if (!(detail.target instanceof HTMLTableSectionElement) || detail.isError) return;
+    detail.shouldSwap = false;
+    renew(detail.target, detail.serverResponse, context.now());
+    sift(detail.target, filter());
+  }, { signal });
   place.addEventListener('click', (event) => {
     const button = event.target instanceof Element ? event.target.closest<HTMLButtonElement>('[data-act]') : null;
     const cell = button?.closest<HTMLElement>('[data-standing]');
@@ -94,10 +100,27 @@ function noteOf(body: Element): HTMLElement | null {
   return body.closest('section')?.querySelector<HTMLElement>('[data-note]') ?? null;
 }
 
-function settle(target: EventTarget | null, context: Context, filter: AlertFilter): void {
-  if (!(target instanceof HTMLTableSectionElement)) return;
-  for (const row of target.rows) dress(row, context.now());
-  sift(target, filter);
+/** What the hub sent for each row that stands. */
+const sent = new WeakMap<Element, string>();
+
+/** Only what changed is replaced: a button must not go from under the finger, nor the focus from a link, because another alert came. */
+function renew(body: HTMLTableSectionElement, html: string, now: number): void {
+  const template = element('template');
+  template.innerHTML = html;
+  const standing = new Map([...body.rows].map((row) => [sent.get(row), row]));
+  const rows = [...template.content.querySelectorAll('tr')].map((fresh) => {
+    const text = fresh.outerHTML;
+    const known = standing.get(text);
+    if (known !== undefined) return known;
+    sent.set(fresh, text);
+    dress(fresh, now);
+    return fresh;
+  });
+  const kept = new Set(rows);
+  for (const row of [...body.rows]) if (!kept.has(row)) row.remove();
+  rows.forEach((row, index) => {
+    if (body.rows[index] !== row) body.insertBefore(row, body.rows[index] ?? null);
+  });
 }
 
 /** The alert may be under a silence of many: its end shows all of them again. */

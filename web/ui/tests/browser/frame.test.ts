@@ -43,7 +43,11 @@ test('the keyboard reaches screens, rows and help', () => on.visit('/', async (p
     await pressChord(page, key, `h1:text-is("${title}")`);
   }
   await pressChord(page, 'f', '.fleet-table');
+}));
+
+test('keys walk through the rows and open one', () => on.visit('/?sort=name', async (page) => {
   await firstMachine(page);
+  await page.locator('.chip[data-state="live"]').waitFor();
   await press(page, 'j');
   const focused = (): Promise<string> => page.evaluate(() => document.activeElement?.closest('tr')?.getAttribute('aria-rowindex') ?? '');
   await settles(focused, '2');

@@ -62,6 +62,16 @@ test('a hub that goes away leaves the figures of the pipeline and says of when t
   assert.ok((await page.locator('[data-operators] tr').count()) > 0);
 }, { isTroubled: true }));
 
+test('dead letters are sent again, one and then all', () => withMock(5, '/pipeline', async (page) => {
+  const state = (): Promise<string> => page.locator('[data-resend-state]').innerText();
+  await page.getByRole('button', { name: 'Send 1-0 again', exact: true }).click();
+  await settles(state, '1-0 was sent again: 1 sample.');
+  await page.locator('[data-dead] tr', { hasText: '1-0' }).getByText(/^sent/).waitFor();
+  await page.getByRole('button', { name: 'Send all again' }).click();
+  await settles(state, '2 letters sent again with 12 samples.');
+  await settles(() => page.getByRole('button', { name: 'Send all again' }).isVisible(), false);
+}));
+
 test('everything the page can ever load fits the budget', () => {
   const files = readdirSync('dist', { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile() && !/\.(br|gz)$/.test(entry.name));
   const total = files.reduce((sum, entry) => sum + gzipSync(readFileSync(join(entry.parentPath, entry.name))).length, 0);
