@@ -13,6 +13,8 @@ have_postgres || wanted+=(postgresql-15)
 command -v redis-server >/dev/null || wanted+=(redis-server)
 # Makes the certificates of encrypted servers.
 command -v openssl >/dev/null || wanted+=(openssl)
+# `make test-long` builds librdkafka from its sources by configure and make.
+command -v make >/dev/null || wanted+=(make)
 # Only the browser tests need it, and it is by far the largest.
 if grep -qs '"test:browser"' web/ui/package.json; then
     command -v chromium >/dev/null || wanted+=(chromium fonts-dejavu-core)

@@ -3,7 +3,7 @@
 #
 # all          every unit and integration test; needs the servers of with-servers.sh
 # doc          the examples in doc comments, which nextest does not run
-# long         as `all`, with many more random cases and the ignored slow tests
+# long         as `all`, with many more random cases, the ignored slow tests, and Kafka (a cluster inside the tests; KAFKA_TEST_URL names a real one)
 # integration  only the packages with tests against live servers
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -25,7 +25,7 @@ doc)
     ;;
 long)
     export PROPTEST_CASES=${PROPTEST_CASES:-4096} SIMULATION_CASES=${SIMULATION_CASES:-500} CRASH_KILLS=${CRASH_KILLS:-200}
-    cargo nextest run --workspace --profile long --run-ignored all "${with_features[@]}"
+    cargo nextest run --workspace --profile long --run-ignored all --features "$features,hub/kafka,sinks/kafka"
     ;;
 integration)
     if ((${#packages[@]} == 0)); then

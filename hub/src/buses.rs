@@ -1,8 +1,10 @@
-//! Buses: what the hub tells other programs: the hot state and news through a relay, alerts through an outbox.
+//! Buses: what the hub tells other programs: the hot state and news through a relay, alerts through an outbox. One entry of `open` each.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use anyhow::{Context, Result};
+use model::LogicalTime;
 use sinks::bus::Bus;
 use sinks::bus::redis::RedisBus;
 use sinks::driver::{Driver, DriverContext};
@@ -10,12 +12,13 @@ use sinks::memory::HotStore;
 use sinks::outbox::Outbox;
 use sinks::redis::RedisOutlet;
 use sinks::relay::{Outlet, Relay, RelayHandle, RelaySettings};
+use sinks::spill::{Spill, SpillSettings};
 use sinks::status::DriverHandle;
 
 use crate::base::Base;
-use crate::graph::BusOutlets;
+use crate::config::OutboxConfig;
+use crate::graph::{BusNames, BusOutlets};
 use crate::part::Part;
-use crate::stores::OpenOutbox;
 
 /// What the end of the hub may wait for each: alerts that are not told by then wait in their spill.
 const FLUSH_WITHIN: Duration = Duration::from_secs(2);
@@ -27,35 +30,74 @@ pub(crate) struct BusHandles {
     pub(crate) alerts: DriverHandle,
 }
 
-/// Starts what is set. `outlets` has an entry for each bus that is.
+/// A bus that is set: its outbox is open, nothing runs yet.
+pub(crate) struct OpenBus {
+    pub(crate) names: BusNames,
+    /// Every alert up to here was told, or waits in the spill.
+    pub(crate) covered: LogicalTime,
+    start: Start,
+}
+
+type Start = Box<dyn FnOnce(&Base, &mut Part, &Arc<HotStore>, BusOutlets) -> BusHandles + Send>;
+
+/// Opens what is set. A new outbox begins after `newest`: what happened before its time is not news. Blocks.
+///
+/// # Errors
+/// What cannot be used in the data folder.
+pub(crate) fn open(base: &Base, newest: LogicalTime) -> Result<Vec<OpenBus>> {
+    let mut buses = Vec::new();
+    if let Some(redis) = &base.config.redis {
+        let names = BusNames { news: "redis", alerts: "redis_alerts" };
+        let outlet = RedisOutlet::new(Arc::clone(&redis.server));
+        let alerts = RedisBus::new(names.alerts, Arc::clone(&redis.server));
+        buses.push(OpenBus::open(names, (outlet, alerts), &redis.outbox, newest)?);
+    }
+    // Without the feature the settings refuse a Kafka.
+    #[cfg(feature = "kafka")]
+    if let Some(kafka) = &base.config.kafka {
+        use sinks::bus::kafka::KafkaBus;
+        let names = BusNames { news: "kafka", alerts: "kafka_alerts" };
+        let bus = |name| KafkaBus::new(name, Arc::clone(&kafka.cluster), &base.registry);
+        let outlet = sinks::bus::outlet::BusOutlet::new(bus(names.news));
+        buses.push(OpenBus::open(names, (outlet, bus(names.alerts)), &kafka.outbox, newest)?);
+    }
+    Ok(buses)
+}
+
+/// Starts them. `outlets` has an entry for each, in their order.
 pub(crate) fn start(
     base: &Base,
     sinks: &mut Part,
     hot: &Arc<HotStore>,
-    (redis, outlets): (Option<OpenOutbox<RedisBus>>, Vec<BusOutlets>),
+    (buses, outlets): (Vec<OpenBus>, Vec<BusOutlets>),
 ) -> Vec<BusHandles> {
-    let mut outlets = outlets.into_iter();
-    let mut handles = Vec::new();
-    if let (Some(outbox), Some(config), Some(queues)) = (redis, &base.config.redis, outlets.next()) {
-        let outlet = RedisOutlet::new(Arc::clone(&config.server));
-        handles.push(start_one(base, sinks, hot, ("redis", outlet, outbox, queues)));
-    }
-    handles
+    buses.into_iter().zip(outlets).map(|(bus, queues)| (bus.start)(base, sinks, hot, queues)).collect()
 }
 
-fn start_one<O: Outlet, B: Bus>(
-    base: &Base,
-    sinks: &mut Part,
-    hot: &Arc<HotStore>,
-    (name, outlet, alerts, queues): (&'static str, O, OpenOutbox<B>, BusOutlets),
-) -> BusHandles {
-    let settings = RelaySettings { flush_within: FLUSH_WITHIN, ..RelaySettings::default() };
-    let (relay, news) = Relay::new(outlet, Arc::clone(hot), queues.news, settings, (base.clock(), &base.registry));
-    let OpenOutbox { outbox, spill } = alerts;
-    let settings = Outbox::<B>::settings(FLUSH_WITHIN);
-    let context = DriverContext { settings, clock: base.clock(), registry: &base.registry };
-    let (driver, alerts) = Driver::new(outbox, queues.alerts, spill, context);
-    sinks.spawn(name, relay.run());
-    sinks.spawn("alerts", driver.run());
-    BusHandles { news, alerts }
+impl OpenBus {
+    fn open<O: Outlet, B: Bus>(
+        names: BusNames,
+        (outlet, bus): (O, B),
+        config: &OutboxConfig,
+        newest: LogicalTime,
+    ) -> Result<Self> {
+        let dir = &config.dir;
+        std::fs::create_dir_all(dir).with_context(|| format!("make {}", dir.display()))?;
+        let spill = SpillSettings { dir: dir.join("spill"), quota_bytes: config.quota_bytes };
+        let spill = Spill::open(&spill).context("open the spill of the outbox")?;
+        let outbox = Outbox::open(bus, dir.join("cursor"), newest).context("open the outbox")?;
+        let covered = outbox.cursor().max(spill.durable());
+        let start: Start = Box::new(move |base, sinks, hot, queues| {
+            let settings = RelaySettings { flush_within: FLUSH_WITHIN, ..RelaySettings::default() };
+            let context = (base.clock(), &base.registry);
+            let (relay, news) = Relay::new(outlet, Arc::clone(hot), queues.news, settings, context);
+            let settings = Outbox::<B>::settings(FLUSH_WITHIN);
+            let context = DriverContext { settings, clock: base.clock(), registry: &base.registry };
+            let (driver, alerts) = Driver::new(outbox, queues.alerts, spill, context);
+            sinks.spawn(names.news, relay.run());
+            sinks.spawn(names.alerts, driver.run());
+            BusHandles { news, alerts }
+        });
+        Ok(Self { names, covered, start })
+    }
 }

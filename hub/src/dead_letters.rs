@@ -45,6 +45,12 @@ impl Office {
         Self { history, server, resender, recent: Mutex::default(), sent, refused }
     }
 
+    /// Letters that an earlier run sent, newest first: its stores may not have been told.
+    pub(crate) fn knowing(mut self, sent: &[String]) -> Self {
+        self.recent.get_mut().extend(sent.iter().take(RECENT_MAX).cloned());
+        self
+    }
+
     async fn one(&self, letter: &DeadLetter, recent: &mut VecDeque<String>) -> Result<usize, ResendError> {
         if let Some(obstacle) = letter.obstacle() {
             return Err(ResendError::Never(obstacle));

@@ -70,9 +70,9 @@ impl Graph {
         let hot = ports.open("hot", (Feed::Live, is_shown), HOT_MESSAGES_MAX);
         let server = stores.server.as_ref();
         let server = server.map(|_| ports.open("server", (Feed::History, is_stored), history_max));
-        let buses = stores.buses().into_iter().map(|names| BusOutlets {
-            news: ports.open(names.news, (Feed::Live, is_news), HOT_MESSAGES_MAX),
-            alerts: ports.open(names.alerts, (Feed::Live, is_alert), HOT_MESSAGES_MAX),
+        let buses = stores.buses.iter().map(|bus| BusOutlets {
+            news: ports.open(bus.names.news, (Feed::Live, is_news), HOT_MESSAGES_MAX),
+            alerts: ports.open(bus.names.alerts, (Feed::Live, is_alert), HOT_MESSAGES_MAX),
         });
         let outlets = Outlets { buses: buses.collect(), history, server, hot };
         let stats = outlets.stats();

@@ -1,24 +1,19 @@
 //! Stores: what is on disk, opened and understood before anything runs.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 use journal::{Journal, JournalError, Opened};
 use model::{LogicalTime, Timestamp};
 use runtime::telemetry::error_chain;
-use sinks::bus::Bus;
-use sinks::bus::redis::RedisBus;
-use sinks::outbox::Outbox;
 use sinks::sink::Sink;
-use sinks::spill::{Spill, SpillSettings};
+use sinks::spill::Spill;
 use sinks::sqlite::{self, Known, SqliteHistory, SqliteSettings, SqliteSink};
 use tracing::{error, info, warn};
 
 use crate::base::Base;
-use crate::config::OutboxConfig;
+use crate::buses::{self, OpenBus};
 use crate::folder;
-use crate::graph::BusNames;
 use crate::recovery::{Found, GENESIS, Recovery};
 use crate::server::Server;
 
@@ -32,8 +27,8 @@ pub(crate) struct Stores {
     pub(crate) spill: Spill,
     /// The history itself, where it is kept on a server.
     pub(crate) server: Option<Server>,
-    /// Where alerts wait for Redis.
-    pub(crate) redis: Option<OpenOutbox<RedisBus>>,
+    /// The buses in use.
+    pub(crate) buses: Vec<OpenBus>,
     /// Machines and firing alerts.
     pub(crate) known: Known,
     pub(crate) recovery: Recovery,
@@ -41,18 +36,7 @@ pub(crate) struct Stores {
     pub(crate) t_floor: LogicalTime,
 }
 
-/// An outbox and where its alerts wait.
-pub(crate) struct OpenOutbox<B> {
-    pub(crate) outbox: Outbox<B>,
-    pub(crate) spill: Spill,
-}
-
 impl Stores {
-    /// The buses in use.
-    pub(crate) fn buses(&self) -> Vec<BusNames> {
-        self.redis.iter().map(|_| BusNames { news: "redis", alerts: "redis_alerts" }).collect()
-    }
-
     /// Blocks while the journal's newest segment is checked: call it before anything else runs.
     ///
     /// # Errors
@@ -83,14 +67,10 @@ impl Stores {
         }
         let found = Found { oldest_t: opened.oldest_t, newest_t: opened.newest_t, genesis: journal.cursor(GENESIS) };
         let covered = server.as_ref().map(Server::covered);
-        let redis = config.redis.as_ref().map(|redis| {
-            let bus = RedisBus::new("redis_alerts", Arc::clone(&redis.server));
-            OpenOutbox::open(bus, &redis.outbox, opened.newest_t.unwrap_or(0))
-        });
-        let redis = redis.transpose()?;
+        let buses = buses::open(base, opened.newest_t.unwrap_or(0))?;
         // Alerts that a crash kept from an outbox come again with the records that they are of.
-        let told = redis.as_ref().map(OpenOutbox::covered);
-        let stored = [covered, told].into_iter().flatten().fold(cursors.oldest(), LogicalTime::min);
+        let told = buses.iter().map(|bus| bus.covered);
+        let stored = covered.into_iter().chain(told).fold(cursors.oldest(), LogicalTime::min);
         let mut recovery = base.reach().recover(found, stored);
         let t_floor = cursors.rows.max(cursors.raw).max(covered.unwrap_or(0));
         let holds = Holds { embedded: &history, server: server.as_ref() };
@@ -99,24 +79,7 @@ impl Stores {
             recovery = base.reach().without_what_is_lost(recovery, t_floor);
         }
         info!(machines = known.machines.len(), firing = known.alerts.len(), ?recovery, "stores opened");
-        Ok(Self { journal, sink, history, spill, server, redis, known, recovery, t_floor })
-    }
-}
-
-impl<B: Bus> OpenOutbox<B> {
-    /// A new one begins after `newest`: what happened before its time is not news.
-    fn open(bus: B, config: &OutboxConfig, newest: LogicalTime) -> Result<Self> {
-        let dir = &config.dir;
-        std::fs::create_dir_all(dir).with_context(|| format!("make {}", dir.display()))?;
-        let spill = SpillSettings { dir: dir.join("spill"), quota_bytes: config.quota_bytes };
-        let spill = Spill::open(&spill).context("open the spill of the outbox")?;
-        let outbox = Outbox::open(bus, dir.join("cursor"), newest).context("open the outbox")?;
-        Ok(Self { outbox, spill })
-    }
-
-    /// Every alert up to here was told, or waits in the spill.
-    fn covered(&self) -> LogicalTime {
-        self.outbox.cursor().max(self.spill.durable())
+        Ok(Self { journal, sink, history, spill, server, buses, known, recovery, t_floor })
     }
 }
 

@@ -94,6 +94,8 @@ struct Inside {
     audit: Arc<dyn AuditLog>,
     ingest: Arc<Ingest>,
     collectors: Arc<Collectors>,
+    /// Dead letters of which the journal says that they were sent again, newest first.
+    resent: Vec<String>,
 }
 
 impl Hub {
@@ -112,7 +114,7 @@ impl Hub {
         let hot = hot_store(&base, &stores);
         let (graph, outlets) = Graph::start(&base, &stores)?;
         let queues = outlets.stats();
-        let Stores { journal, sink, history, spill, mut server, redis, recovery, t_floor, .. } = stores;
+        let Stores { journal, sink, history, spill, mut server, buses, recovery, t_floor, .. } = stores;
         if let Some(server) = &mut server {
             server.sink.mirror(Mirrors { rules: watcher.rules(), silences: keeper.silences() });
         }
@@ -128,10 +130,11 @@ impl Hub {
             }
             None => (Arc::new(history) as Arc<dyn History>, embedded, None),
         };
-        let buses = buses::start(&base, &mut sinks, &hot, (redis, outlets.buses));
+        let buses = buses::start(&base, &mut sinks, &hot, (buses, outlets.buses));
         let watchdog = start_watchdog(&base, &graph);
         let replayed = graph.replay(journal, recovery.from_t, &starting.progress).await?;
         let newest_t = replayed.1.newest_t;
+        let resent = replayed.1.state.resent().rev().map(str::to_owned).collect();
         let silences_news = keeper.news(replayed.1.state.silences().map(AsRef::as_ref));
         let keep_from = Arc::new(AtomicU64::new(0));
         let ingest = Arc::new(start_ingest(&base, replayed, t_floor, &graph, &keep_from)?);
@@ -143,7 +146,7 @@ impl Hub {
         let figures = figures(&base, &graph, &driver, &ingest, queues);
         let collectors = Arc::new(Collectors::new(base.config.ingest.limits.machines_max, ingest.meters().clone()));
         let (rules, silences) = (watcher.rules(), keeper.silences());
-        let inside = Inside { hot, history, driver, state, buses, rules, silences, audit, ingest, collectors };
+        let inside = Inside { hot, history, driver, state, buses, rules, silences, audit, ingest, collectors, resent };
         let upkeep = start_upkeep(&base, &inside, &graph, (watchdog, watcher, keeper, keep_from));
         if let Some(newest_t) = newest_t {
             // Until then a machine could be unknown to a hub that says it is ready. Not before the sequencer runs: new series wait for
@@ -382,7 +385,8 @@ fn start_web(base: &Base, inside: &Inside, figures: Arc<Figures>, listener: TcpL
 
 fn office(base: &Base, inside: &Inside) -> Arc<Office> {
     let server = inside.state.as_ref().map(|(_, server)| server.clone());
-    Arc::new(Office::new(Arc::clone(&inside.history), server, inside.ingest.resender(), &base.registry))
+    let office = Office::new(Arc::clone(&inside.history), server, inside.ingest.resender(), &base.registry);
+    Arc::new(office.knowing(&inside.resent))
 }
 
 /// The settings as the web shows them.

@@ -82,6 +82,9 @@ async fn what_came_too_fast_is_sent_again_once_and_what_is_wrong_never_is() {
     // A replay knows as well that it was sent.
     hub.kill();
     let mut hub = Program::hub_with(dir.path(), &limits);
+    // Whatever its stores have taken in by now.
+    let (code, said) = command(&hub, &["resend", id]);
+    assert!(code == Some(1) && said.contains("sent again already"), "{said}");
     hub.eventually("/ready", |body| body["status"] == "ready");
     wait_for_points(&hub, all);
     hub.eventually("/api/v1/dead-letters?state=waiting", |body| letters(body, "rate_limited").is_empty());

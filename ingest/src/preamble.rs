@@ -4,6 +4,7 @@
 //! holds: a mark that ran ahead of the journal would make the hub drop a frame as a duplicate which it never kept (J-1).
 //! Bounded: layouts and marks per machine by recent use, machines by their newest record.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use hashbrown::HashMap;
@@ -11,11 +12,16 @@ use model::{Batch, Layout, LogicalTime, MachineId, MachineInfo, Mark, Record, Ru
 
 use crate::door::{LAYOUTS_MAX, advance_mark};
 
+/// Resent letters remembered; as many as a running hub remembers.
+const RESENT_MAX: usize = 2_000;
+
 #[derive(Debug, Default)]
 pub struct Preamble {
     machines: HashMap<MachineId, Carried, foldhash::fast::RandomState>,
     rules: Option<Arc<RuleSet>>,
     silences: Option<Arc<SilenceSet>>,
+    /// Ids of dead letters that were sent again, newest last. Not carried over: a store has learnt of it before its segment goes.
+    resent: VecDeque<String>,
 }
 
 /// What is carried over for one machine.
@@ -41,7 +47,13 @@ impl Preamble {
             Record::Mark(mark) => advance_mark(&mut self.of(&mark.machine, t).marks, mark.session, mark.sequence),
             Record::Rules(rules) => self.rules = Some(Arc::clone(rules)),
             Record::Silences(silences) => self.silences = Some(Arc::clone(silences)),
-            Record::Processes(_) | Record::Rejected(_) | Record::Resent(_) => {}
+            Record::Resent(resent) => {
+                if self.resent.len() == RESENT_MAX {
+                    self.resent.pop_front();
+                }
+                self.resent.push_back(resent.id.clone());
+            }
+            Record::Processes(_) | Record::Rejected(_) => {}
         }
         None
     }
@@ -54,6 +66,11 @@ impl Preamble {
     /// The newest set; some of it may have ended since.
     pub fn silences(&self) -> Option<&Arc<SilenceSet>> {
         self.silences.as_ref()
+    }
+
+    /// Dead letters that the journal says were sent again, the newest last; stores may not know it yet.
+    pub fn resent(&self) -> impl DoubleEndedIterator<Item = &str> {
+        self.resent.iter().map(String::as_str)
     }
 
     /// Machine infos in id order.
@@ -169,6 +186,17 @@ mod tests {
             times: Times::One(Timestamp::EPOCH),
             values: Box::new([1.0]),
         }))
+    }
+
+    #[test]
+    fn the_newest_letters_that_were_sent_again_are_known() {
+        let mut preamble = Preamble::default();
+        for n in 0..RESENT_MAX + 3 {
+            let resent = model::Resent { machine: machine("a"), id: n.to_string(), at: Timestamp::EPOCH };
+            preamble.note(1, &Record::Resent(Arc::new(resent)));
+        }
+        assert_eq!((preamble.resent().count(), preamble.resent().next()), (RESENT_MAX, Some("3")));
+        assert!(preamble.records().is_empty(), "a segment does not open with them");
     }
 
     #[test]

@@ -58,6 +58,8 @@ pub enum Action {
     SilenceCreated,
     SilenceEnded,
     CommandSent,
+    /// Dead letters were sent again.
+    LettersResent,
 }
 
 /// A change, as it is put on record.
@@ -66,7 +68,7 @@ pub struct Deed {
     #[serde(flatten)]
     pub actor: Actor,
     pub action: Action,
-    /// Name of the rule, id of the silence, the machine.
+    /// Name of the rule, id of the silence, the machine, id of the dead letter.
     pub subject: String,
     /// For a person: what it was, what became different, or why it was not carried out.
     pub detail: String,

@@ -4,6 +4,7 @@
 
 pub mod aggregate;
 pub mod alert;
+pub mod alert_shape;
 pub mod audit;
 pub mod batch;
 pub mod bound;
@@ -30,6 +31,7 @@ pub mod window;
 
 pub use aggregate::{Aggregate, Aggregates};
 pub use alert::{Alert, AlertState, Cause, Change, Resolution, Standing, StandingChange, Transition};
+pub use alert_shape::AlertShape;
 pub use batch::{Batch, Layout, LayoutId, Positions, Times};
 pub use bound::{Bound, BoundLayout, Roster, Slots};
 pub use catalogue::{Catalogue, Metric};

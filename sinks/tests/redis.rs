@@ -16,5 +16,7 @@ mod keys;
 mod outage;
 #[path = "redis/rig.rs"]
 mod rig;
+#[path = "bus/suite.rs"]
+mod suite;
 #[path = "redis/transport.rs"]
 mod transport;

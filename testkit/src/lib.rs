@@ -6,11 +6,14 @@
 
 pub mod certificate;
 pub mod eventually;
+#[cfg(feature = "kafka")]
+pub mod kafka;
 pub mod postgres;
 pub mod postgres_server;
 pub mod proxy;
 pub mod redis;
 pub mod schema;
 pub mod servers;
+pub mod small_disk;
 
 pub use eventually::{TimedOut, eventually, eventually_blocking};

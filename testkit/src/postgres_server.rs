@@ -54,7 +54,7 @@ impl PrivateServer {
         if is_encrypted {
             certificate::make(server.dir.path())?;
         }
-        server.lend_folder()?;
+        lend(server.dir.path())?;
         let data = server.data();
         let data = data.to_str().ok_or("a temporary folder's name is no text")?;
         server
@@ -112,20 +112,16 @@ impl PrivateServer {
         self.dir.path().join("ca.pem")
     }
 
-    fn data(&self) -> PathBuf {
-        self.dir.path().join("data")
+    /// Lends it another folder, for a tablespace.
+    ///
+    /// # Errors
+    /// When that cannot be.
+    pub fn own(&self, path: &Path) -> Result<(), String> {
+        lend(path)
     }
 
-    /// PostgreSQL refuses to run as root, so root lends it to the account that Debian's package made.
-    fn lend_folder(&self) -> Result<(), String> {
-        if !is_root() {
-            return Ok(());
-        }
-        let status = Command::new("chown").args(["-R", "postgres"]).arg(self.dir.path()).status();
-        match status {
-            Ok(status) if status.success() => Ok(()),
-            _ => Err("running as root needs the account `postgres` for the server".to_owned()),
-        }
+    fn data(&self) -> PathBuf {
+        self.dir.path().join("data")
     }
 
     fn run(&self, program: &str, args: &[&str]) -> Result<(), String> {
@@ -159,6 +155,18 @@ impl Drop for PrivateServer {
 
 fn is_root() -> bool {
     std::fs::metadata("/proc/self").is_ok_and(|of| std::os::unix::fs::MetadataExt::uid(&of) == 0)
+}
+
+/// PostgreSQL refuses to run as root, so root lends it folders by way of the account that Debian's package made.
+fn lend(path: &Path) -> Result<(), String> {
+    if !is_root() {
+        return Ok(());
+    }
+    let status = Command::new("chown").args(["-R", "postgres"]).arg(path).status();
+    match status {
+        Ok(status) if status.success() => Ok(()),
+        _ => Err("running as root needs the account `postgres` for the server".to_owned()),
+    }
 }
 
 /// Outside PATH on Debian; the newest version wins.

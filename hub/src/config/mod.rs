@@ -4,6 +4,7 @@
 
 mod address;
 mod edge;
+mod kafka;
 mod names;
 mod sections;
 
@@ -12,13 +13,14 @@ use std::path::PathBuf;
 use runtime::config::{EnvNames, Layers, Problems, Settings};
 
 pub use address::parse_address;
-pub use sections::{Config, HistoryConfig, LogConfig, OutboxConfig, RedisConfig, ServerConfig};
+pub use sections::{Config, HistoryConfig, KafkaConfig, LogConfig, OutboxConfig, RedisConfig, ServerConfig};
 
 /// Every key with its default; also what `config print` of an untouched hub shows.
 pub const DEFAULTS: &str = include_str!("../../default.toml");
 
 /// Keys without a default: other programs that the hub talks to, and the address of the hub, which only a collector of its own needs.
-pub const OPTIONAL: &[&str] = &["redis.url", "timescale.url", "edge.url", "edge.token", "collector.aggregator_url"];
+pub const OPTIONAL: &[&str] =
+    &["redis.url", "kafka.url", "timescale.url", "edge.url", "edge.token", "collector.aggregator_url"];
 
 /// The variable that names the settings file; the flag `--config` beats it.
 const FILE_VARIABLE: &str = "HUB_CONFIG";
@@ -107,7 +109,7 @@ mod tests {
         assert_eq!(config.http_address.to_string(), "127.0.0.1:8000");
         assert_eq!(config.rules, None);
         // A key that nobody reads could be set and would do nothing.
-        let code = concat!(include_str!("sections.rs"), include_str!("edge.rs"));
+        let code = concat!(include_str!("sections.rs"), include_str!("edge.rs"), include_str!("kafka.rs"));
         for key in sources(&[], &[]).settings().unwrap().keys() {
             assert!(code.contains(&format!("\"{key}\"")), "{key} is in default.toml and read nowhere");
         }
@@ -201,5 +203,20 @@ mod tests {
         assert!(print.contains("rediss://hub:***@cache:7000"), "{print}");
         let problems = problems_of(&sources(&[("REDIS_URL", "http://:hunter2@cache")], &[]));
         assert!(problems.contains("redis://HOST:6379") && !problems.contains("hunter2"), "{problems}");
+    }
+    #[test]
+    fn kafka_takes_a_program_that_was_built_with_it() {
+        assert!(sources(&[], &[]).load().unwrap().kafka.is_none());
+        let variables = [("KAFKA_URL", "kafka://a:9092,b:9092"), ("HUB_KAFKA_PREFIX", "eu.")];
+        if cfg!(feature = "kafka") {
+            let kafka = sources(&variables, &[]).load().unwrap().kafka.unwrap();
+            assert_eq!(kafka.cluster.address.brokers(), "a:9092,b:9092");
+            assert_eq!(kafka.cluster.topic(sinks::bus::Topic::Presence), "eu.presence");
+        } else {
+            let problems = problems_of(&sources(&variables, &[]));
+            assert!(problems.contains("--features kafka") && problems.contains("KAFKA_URL"), "{problems}");
+        }
+        let problems = problems_of(&sources(&[("KAFKA_URL", "kafka://me:hunter2@a")], &[]));
+        assert!(problems.contains("kafka://HOST:9092") && !problems.contains("hunter2"), "{problems}");
     }
 }

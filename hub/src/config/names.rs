@@ -13,6 +13,7 @@ const ALIASES: &[(&str, &str)] = &[
     ("MACHINE_ID", "collector.machine_id"),
     ("AGGREGATOR_URL", "collector.aggregator_url"),
     ("REDIS_URL", "redis.url"),
+    ("KAFKA_URL", "kafka.url"),
     ("TIMESCALE_URL", "timescale.url"),
     ("EDGE_URL", "edge.url"),
     ("EDGE_TOKEN", "edge.token"),

@@ -10,6 +10,7 @@ use collector::AllowList;
 use model::{Catalogue, Labels, MachineId};
 use runtime::config::{Listed, Settings};
 use runtime::telemetry::LogFormat;
+use sinks::bus::kafka::KafkaSettings;
 use sinks::driver::DriverSettings;
 use sinks::postgres::{PostgresSettings, PostgresUrl};
 use sinks::redis::{RedisAddress, RedisSettings, parse_prefix};
@@ -47,6 +48,8 @@ pub struct Config {
     pub history: HistoryConfig,
     /// None: Redis is not used.
     pub redis: Option<RedisConfig>,
+    /// None: Kafka is not used.
+    pub kafka: Option<KafkaConfig>,
     pub web: WebSettings,
     /// None: nothing is published.
     pub edge: Option<edge::publish::Settings>,
@@ -87,6 +90,12 @@ pub struct RedisConfig {
     pub outbox: OutboxConfig,
 }
 
+#[derive(Debug, Clone)]
+pub struct KafkaConfig {
+    pub cluster: Arc<KafkaSettings>,
+    pub outbox: OutboxConfig,
+}
+
 /// Where a bus' alerts wait.
 #[derive(Debug, Clone)]
 pub struct OutboxConfig {
@@ -117,6 +126,7 @@ impl Config {
             stuck_after: settings.duration("pipeline.stuck_after", 10 * SECOND..=HOUR),
             collectors_interval: settings.duration("ingest.collectors_interval", Duration::ZERO..=HOUR),
             redis: redis(settings, &data_dir),
+            kafka: super::kafka::kafka(settings, &data_dir),
             web: web(settings, http_address),
             edge: super::edge::edge(settings),
             synthetic_every: synthetic(settings),

@@ -5,6 +5,8 @@
 //! Loss: a backend keeps what its name promises: in-process and Pub/Sub reach who listens, Kafka keeps events and can resume.
 
 pub mod in_process;
+pub mod kafka;
+pub mod outlet;
 pub mod redis;
 
 use std::fmt;

@@ -4,12 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use model::query::MachineView;
-use model::{Alert, MachineInfo, Process, Processes, SeriesKey, Status, Timestamp};
-use serde::ser::{Serialize, SerializeMap, Serializer};
+use model::{Alert, AlertShape, MachineInfo, Process, Processes, SeriesKey, Status, Timestamp};
 
-use super::alert::AlertShape;
-use super::{millis, series, to_json};
+use super::{millis, series, write_json};
 
+/// All but the series, which follow.
 #[derive(serde::Serialize)]
 struct MachineShape<'a> {
     machine: &'a str,
@@ -21,10 +20,6 @@ struct MachineShape<'a> {
     tags: &'a BTreeMap<String, String>,
     host: Option<HostShape<'a>>,
     alerts: Vec<AlertShape<'a>>,
-    series: Values<'a>,
-    /// Only of series whose newest value is older than `time`.
-    #[serde(skip_serializing_if = "Times::is_empty")]
-    times: Times<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
     processes: Option<ProcessesShape<'a>>,
 }
@@ -48,20 +43,21 @@ struct ProcessesShape<'a> {
     by_memory: &'a [Process],
 }
 
-struct Values<'a>(&'a MachineView);
-
-struct Times<'a> {
-    view: &'a MachineView,
-    newest: Timestamp,
-}
-
 static NO_TAGS: BTreeMap<String, String> = BTreeMap::new();
 
 /// The document of a machine, with its firing alerts.
 pub fn machine(view: &MachineView, alerts: &[Arc<Alert>]) -> Vec<u8> {
+    // Most of a document of 60 series, so that it seldom moves while it grows.
+    let mut out = Vec::with_capacity(super::DOCUMENT_BYTES);
+    write_machine(&mut out, view, alerts);
+    out
+}
+
+/// The same, behind what `out` has.
+pub(crate) fn write_machine(out: &mut Vec<u8>, view: &MachineView, alerts: &[Arc<Alert>]) {
     let info = view.info.as_deref();
     let newest = view.times.iter().copied().max().unwrap_or(Timestamp::MIN);
-    to_json(&MachineShape {
+    let shape = MachineShape {
         machine: view.machine.as_str(),
         status: view.status,
         last_seen: millis(view.last_seen),
@@ -70,10 +66,16 @@ pub fn machine(view: &MachineView, alerts: &[Arc<Alert>]) -> Vec<u8> {
         tags: info.map_or(&NO_TAGS, |info| &info.tags),
         host: info.and_then(HostShape::of),
         alerts: alerts.iter().map(|alert| AlertShape::of(alert)).collect(),
-        series: Values(view),
-        times: Times { view, newest },
         processes: view.processes.as_deref().map(ProcessesShape::of),
-    })
+    };
+    write_json(out, &shape);
+    series::append(out, "series", slots(view).map(|(key, value, _)| (key, value)));
+    let is_older = |time: Timestamp| time != newest && time != Timestamp::MIN;
+    // Only of series whose newest value is older than `time`.
+    if view.times.iter().any(|time| is_older(*time)) {
+        let older = slots(view).filter(|(_, _, time)| is_older(*time));
+        series::append(out, "times", older.map(|(key, _, time)| (key, time.millis())));
+    }
 }
 
 /// Slots that have a value, with their series.
@@ -82,32 +84,6 @@ fn slots(view: &MachineView) -> impl Iterator<Item = (&SeriesKey, f64, Timestamp
     let values = keys.zip(view.values.iter().zip(view.times.iter()));
     let all = values.map(|(key, (value, time))| (key.as_ref(), *value, *time));
     all.filter(|(_, _, time)| *time != Timestamp::MIN)
-}
-
-impl Serialize for Values<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let (mut map, mut name) = (serializer.serialize_map(None)?, String::new());
-        for (key, value, _) in slots(self.0) {
-            series::entry(&mut map, key, &value, &mut name)?;
-        }
-        map.end()
-    }
-}
-
-impl Times<'_> {
-    fn is_empty(&self) -> bool {
-        self.view.times.iter().all(|time| *time == self.newest || *time == Timestamp::MIN)
-    }
-}
-
-impl Serialize for Times<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let (mut map, mut name) = (serializer.serialize_map(None)?, String::new());
-        for (key, _, time) in slots(self.view).filter(|(_, _, time)| *time != self.newest) {
-            series::entry(&mut map, key, &time.millis(), &mut name)?;
-        }
-        map.end()
-    }
 }
 
 impl<'a> HostShape<'a> {

@@ -15,7 +15,11 @@ use model::{MachineId, Timestamp};
 use crate::bus::{Event, Topic};
 pub use alert::alert;
 pub use machine::machine;
+pub(crate) use machine::write_machine;
 pub use window::window;
+
+/// Most of a document of 60 series.
+const DOCUMENT_BYTES: usize = 2 * 1024;
 
 #[derive(serde::Serialize)]
 struct PresenceShape<'a> {
@@ -43,10 +47,13 @@ fn event(topic: Topic, machine: &MachineId, shape: &impl serde::Serialize) -> Ev
 }
 
 fn to_json(shape: &impl serde::Serialize) -> Vec<u8> {
-    // Most of a document of 60 series, so that it seldom moves while it grows.
-    let mut text = Vec::with_capacity(2 * 1024);
-    serde_json::to_writer(&mut text, shape).expect("plain data with text keys serializes");
+    let mut text = Vec::new();
+    write_json(&mut text, shape);
     text
+}
+
+fn write_json(out: &mut Vec<u8>, shape: &impl serde::Serialize) {
+    serde_json::to_writer(out, shape).expect("plain data with text keys serializes");
 }
 
 /// None for the time that stands for "never".

@@ -1,11 +1,11 @@
 //! Window: the aggregates of one machine over one minute or one hour.
 
 use model::{Aggregate, Aggregates, Width};
-use serde::ser::{Serialize, SerializeMap, Serializer};
 
-use super::{event, series};
+use super::{DOCUMENT_BYTES, series, write_json};
 use crate::bus::{Event, Topic};
 
+/// All but the series, which follow.
 #[derive(serde::Serialize)]
 struct WindowShape<'a> {
     machine: &'a str,
@@ -15,10 +15,7 @@ struct WindowShape<'a> {
     revision: u64,
     /// False: the window is not over yet.
     r#final: bool,
-    series: Rows<'a>,
 }
-
-struct Rows<'a>(&'a Aggregates);
 
 #[derive(serde::Serialize)]
 struct RowShape {
@@ -41,19 +38,16 @@ pub fn window(aggregates: &Aggregates) -> Event {
         end: aggregates.window.end().millis(),
         revision: aggregates.revision,
         r#final: aggregates.is_final,
-        series: Rows(aggregates),
     };
-    event(topic, machine, &shape)
-}
-
-impl Serialize for Rows<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let (mut map, mut name) = (serializer.serialize_map(None)?, String::new());
-        for (slot, row) in self.0.rows.iter() {
-            series::entry(&mut map, self.0.roster.key(slot), &RowShape::of(&row), &mut name)?;
-        }
-        map.end()
-    }
+    let mut out = Vec::with_capacity(DOCUMENT_BYTES);
+    write_json(&mut out, &shape);
+    let rows = aggregates.rows.iter();
+    series::append(
+        &mut out,
+        "series",
+        rows.map(|(slot, row)| (aggregates.roster.key(slot).as_ref(), RowShape::of(&row))),
+    );
+    Event { topic, machine: machine.as_str().to_owned(), payload: out.into() }
 }
 
 impl RowShape {

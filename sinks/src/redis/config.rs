@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use redis::io::tcp::TcpSettings;
 use redis::{Client, ConnectionInfo, IntoConnectionInfo, ProtocolVersion, TlsCertificates};
 
 use super::keys::Keys;
@@ -100,6 +101,8 @@ impl RedisAddress {
             // What the library says could hold a part of the text.
             let info = info.into_connection_info().map_err(|_error| expected.to_owned())?;
             let redis = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP3);
+            // The end of a pipeline does not wait for the answer to its beginning.
+            let info = info.set_tcp_settings(TcpSettings::default().set_nodelay(true));
             Ok(info.set_redis_settings(redis.set_lib_name("sysmonstm", env!("CARGO_PKG_VERSION"))))
         };
         let nodes = hosts.split(',').map(node).collect::<Result<Vec<_>, _>>()?;

@@ -6,6 +6,7 @@
 pub mod config;
 pub mod keys;
 pub(crate) mod link;
+mod wire;
 mod write;
 
 pub use config::{RedisAddress, RedisSettings, parse_prefix};

@@ -1,19 +1,16 @@
-//! Writing: an update as pipelines of commands; the next one is made while Redis works on the one before.
+//! Writing: an update as commands, on a thread of its own: state first, then the news of it, so that who hears of a change finds it.
 
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use futures_util::stream::FuturesOrdered;
-use futures_util::{StreamExt, TryStreamExt};
-use model::machine::Presence;
-use model::query::MachineView;
-use model::{Aggregates, MachineId};
+use model::MachineId;
 use redis::Cmd;
+use tokio::task::spawn_blocking;
 
 use super::config::RedisSettings;
 use super::keys::KEPT;
-use super::link::Link;
-use crate::bus::redis::publish;
+use super::link::broken_off;
+use super::wire::Wire;
 use crate::bus::{Event, Topic};
 use crate::error::SinkError;
 use crate::payload;
@@ -21,119 +18,100 @@ use crate::relay::{Outlet, Update};
 
 /// The word for it in logs, counters and `/ready`.
 const NAME: &str = "redis";
-/// Machines of one pipeline: of 60 series each some 200 KB, few enough that their buffers are used again instead of asked of the system.
-const CHUNK_MACHINES: usize = 32;
-/// Pipelines under way: one is made while Redis works on another and the rest wait in between, a few milliseconds of its time.
-const CHUNKS_UNDER_WAY: usize = 8;
+/// Members of the sorted set that one command names.
+const MEMBERS: usize = 128;
 /// Members that a look for strangers reads at once.
 const SCAN_MEMBERS: usize = 1_000;
 
 pub struct RedisOutlet {
     settings: Arc<RedisSettings>,
-    link: Option<Link>,
+    /// None before it is connected, and after a failure.
+    wire: Option<Wire>,
 }
 
-/// What goes into one pipeline.
-enum Part<'a> {
-    Machines(&'a [Arc<MachineView>]),
-    Presences(&'a [Arc<Presence>]),
-    Windows(&'a [Arc<Aggregates>]),
-    Removed(&'a [MachineId]),
+/// One update being written.
+struct Writing<'a> {
+    settings: &'a RedisSettings,
+    wire: &'a mut Wire,
+    update: &'a Update,
 }
 
 impl RedisOutlet {
     pub fn new(settings: Arc<RedisSettings>) -> Self {
-        Self { settings, link: None }
+        Self { settings, wire: None }
+    }
+}
+
+impl Writing<'_> {
+    fn write(mut self) -> Result<(), SinkError> {
+        let update = self.update;
+        self.documents()?;
+        update.presences.iter().try_for_each(|presence| self.event(&payload::presence(presence)))?;
+        update.windows.iter().try_for_each(|window| self.event(&payload::window(window)))?;
+        let names: Vec<&str> = update.removed.iter().map(MachineId::as_str).collect();
+        self.remove(&names)?;
+        if update.is_whole {
+            self.remove_strangers()?;
+        }
+        self.wire.finish()
     }
 
-    async fn write(&self, link: &Link, update: &Update) -> Result<(), SinkError> {
-        let mut parts: Vec<Part<'_>> = update.machines.chunks(CHUNK_MACHINES).map(Part::Machines).collect();
-        parts.extend(update.presences.chunks(CHUNK_MACHINES).map(Part::Presences));
-        parts.extend(update.windows.chunks(CHUNK_MACHINES).map(Part::Windows));
-        parts.extend(update.removed.chunks(CHUNK_MACHINES).map(Part::Removed));
-        let mut under_way = FuturesOrdered::new();
-        for part in parts {
-            if under_way.len() == CHUNKS_UNDER_WAY {
-                under_way.next().await.transpose()?;
+    fn documents(&mut self) -> Result<(), SinkError> {
+        let (keys, update, kept) = (&self.settings.keys, self.update, KEPT.as_secs().to_string());
+        let raw = keys.channel(Topic::MetricsRaw).as_bytes();
+        let mut document = Vec::new();
+        for machines in update.machines.chunks(MEMBERS) {
+            for view in machines {
+                let alerts = update.alerts.get(&view.machine).map_or(&[][..], Vec::as_slice);
+                document.clear();
+                payload::write_machine(&mut document, view, alerts);
+                let key = keys.machine(&view.machine);
+                self.wire.command(&[b"SET", key.as_bytes(), &document, b"EX", kept.as_bytes()])?;
+                self.wire.command(&[b"PUBLISH", raw, &document])?;
             }
-            under_way.push_back(link.run(self.commands(part, update)));
-        }
-        under_way.try_collect::<()>().await?;
-        if update.is_whole {
-            self.remove_strangers(link, update).await?;
+            let seen: Vec<String> = machines.iter().map(|view| view.last_seen.millis().to_string()).collect();
+            let mut words: Vec<&[u8]> = vec![&b"ZADD"[..], keys.machines().as_bytes()];
+            for (view, seen) in machines.iter().zip(&seen) {
+                words.extend([seen.as_bytes(), view.machine.as_str().as_bytes()]);
+            }
+            self.wire.command(&words)?;
         }
         Ok(())
     }
 
-    fn commands(&self, part: Part<'_>, update: &Update) -> Vec<Cmd> {
-        match part {
-            Part::Machines(views) => self.documents(views, update),
-            Part::Presences(presences) => self.events(presences.iter().map(|presence| payload::presence(presence))),
-            Part::Windows(windows) => self.events(windows.iter().map(|window| payload::window(window))),
-            Part::Removed(machines) => {
-                let names: Vec<&str> = machines.iter().map(MachineId::as_str).collect();
-                let mut commands = self.removal(&names);
-                commands.extend(self.events(machines.iter().map(|machine| payload::removed(machine, update.now))));
-                commands
+    fn event(&mut self, event: &Event) -> Result<(), SinkError> {
+        let channel = self.settings.keys.channel(event.topic);
+        self.wire.command(&[b"PUBLISH", channel.as_bytes(), &event.payload])
+    }
+
+    /// Their keys, then that they went.
+    fn remove(&mut self, machines: &[&str]) -> Result<(), SinkError> {
+        let keys = &self.settings.keys;
+        for machines in machines.chunks(MEMBERS) {
+            for machine in machines {
+                // One by one: in a cluster each key may be elsewhere.
+                self.wire.command(&[b"UNLINK", keys.machine_named(machine).as_bytes()])?;
+            }
+            let mut words: Vec<&[u8]> = vec![&b"ZREM"[..], keys.machines().as_bytes()];
+            words.extend(machines.iter().map(|machine| machine.as_bytes()));
+            self.wire.command(&words)?;
+            for machine in machines.iter().filter_map(|machine| MachineId::parse(machine).ok()) {
+                self.event(&payload::removed(&machine, self.update.now))?;
             }
         }
-    }
-
-    /// State, then news, so that who hears of a change finds it.
-    fn documents(&self, chunk: &[Arc<MachineView>], update: &Update) -> Vec<Cmd> {
-        let keys = &self.settings.keys;
-        let mut commands = Vec::with_capacity(2 * chunk.len() + 1);
-        let mut seen = redis::cmd("ZADD");
-        seen.arg(keys.machines());
-        for view in chunk {
-            let alerts = update.alerts.get(&view.machine).map_or(&[][..], Vec::as_slice);
-            let document = payload::machine(view, alerts);
-            let key = keys.machine(&view.machine);
-            let mut set = Cmd::with_capacity(5, 24 + key.len() + document.len());
-            set.arg("SET").arg(key).arg(document.as_slice()).arg("EX").arg(KEPT.as_secs());
-            commands.push(set);
-            commands.push(publish(&self.settings, Topic::MetricsRaw, &document));
-            seen.arg(view.last_seen.millis()).arg(view.machine.as_str());
-        }
-        commands.push(seen);
-        commands
-    }
-
-    fn events(&self, events: impl Iterator<Item = Event>) -> Vec<Cmd> {
-        events.map(|event| publish(&self.settings, event.topic, &event.payload)).collect()
-    }
-
-    fn removal(&self, machines: &[&str]) -> Vec<Cmd> {
-        let mut forget = redis::cmd("ZREM");
-        forget.arg(self.settings.keys.machines());
-        let mut commands = Vec::with_capacity(machines.len() + 1);
-        for machine in machines {
-            forget.arg(*machine);
-            // One by one: in a cluster each key may be elsewhere.
-            let mut unlink = redis::cmd("UNLINK");
-            unlink.arg(self.settings.keys.machine_named(machine));
-            commands.push(unlink);
-        }
-        commands.push(forget);
-        commands
+        Ok(())
     }
 
     /// Machines that went while Redis, or this hub, was away.
-    async fn remove_strangers(&self, link: &Link, update: &Update) -> Result<(), SinkError> {
-        let known: HashSet<&str> = update.machines.iter().map(|view| view.machine.as_str()).collect();
+    fn remove_strangers(&mut self) -> Result<(), SinkError> {
+        let known: HashSet<&str> = self.update.machines.iter().map(|view| view.machine.as_str()).collect();
         let mut cursor = 0_u64;
         loop {
-            let mut scan = redis::cmd("ZSCAN");
+            let mut scan: Cmd = redis::cmd("ZSCAN");
             scan.arg(self.settings.keys.machines()).arg(cursor).arg("COUNT").arg(SCAN_MEMBERS);
-            let (next, members): (u64, Vec<(String, f64)>) = link.ask(&scan).await?;
+            let (next, members): (u64, Vec<(String, f64)>) = self.wire.ask(&scan)?;
             let strangers = members.iter().map(|(machine, _)| machine.as_str()).filter(|name| !known.contains(name));
-            let strangers: Vec<&str> = strangers.collect();
-            if !strangers.is_empty() {
-                let named = strangers.iter().filter_map(|name| MachineId::parse(name).ok());
-                let mut commands = self.removal(&strangers);
-                commands.extend(self.events(named.map(|machine| payload::removed(&machine, update.now))));
-                link.run(commands).await?;
-            }
+            self.remove(&strangers.collect::<Vec<_>>())?;
             if next == 0 {
                 return Ok(());
             }
@@ -148,19 +126,34 @@ impl Outlet for RedisOutlet {
     }
 
     async fn connect(&mut self) -> Result<(), SinkError> {
-        self.link = None;
-        self.link = Some(Link::open(NAME, &self.settings).await?);
+        self.wire = None;
+        let settings = Arc::clone(&self.settings);
+        self.wire = Some(aside(move || Wire::open(NAME, &settings)).await?);
         Ok(())
     }
 
     async fn send(&mut self, update: Update) -> Result<(), SinkError> {
-        let Some(link) = &self.link else {
-            return Err(super::link::broken_off(NAME, "write"));
+        let Some(mut wire) = self.wire.take() else {
+            return Err(broken_off(NAME, "write"));
         };
-        let is_check = update.machines.is_empty() && update.removed.is_empty() && !update.is_whole;
-        if is_check && update.windows.is_empty() && update.presences.is_empty() {
-            return link.ask(&redis::cmd("PING")).await;
-        }
-        self.write(link, &update).await
+        let settings = Arc::clone(&self.settings);
+        let write = move || {
+            if update.is_check() {
+                wire.ping()?;
+            } else {
+                Writing { settings: &settings, wire: &mut wire, update: &update }.write()?;
+            }
+            Ok(wire)
+        };
+        self.wire = Some(aside(write).await?);
+        Ok(())
     }
+}
+
+/// On a thread that may wait.
+async fn aside<T: Send + 'static>(
+    call: impl FnOnce() -> Result<T, SinkError> + Send + 'static,
+) -> Result<T, SinkError> {
+    let failed = |source| SinkError::Unavailable { sink: NAME, action: "write", source };
+    spawn_blocking(call).await.map_err(|error| failed(error.into()))?
 }

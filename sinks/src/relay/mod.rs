@@ -59,6 +59,14 @@ pub struct Update {
     pub is_whole: bool,
 }
 
+impl Update {
+    /// It only asks whether the outlet is there.
+    pub fn is_check(&self) -> bool {
+        let is_empty = self.machines.is_empty() && self.removed.is_empty();
+        is_empty && self.windows.is_empty() && self.presences.is_empty() && !self.is_whole
+    }
+}
+
 /// Where updates go. Calls come one after the other; each has a deadline of its own. After an error it is connected anew, and told
 /// everything.
 pub trait Outlet: Send + 'static {

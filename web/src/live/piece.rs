@@ -6,7 +6,7 @@ use model::Alert;
 use model::query::MachineView;
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 
-use crate::shapes::alert::AlertShape;
+use crate::shapes::alert::shown;
 use crate::shapes::machine::MachineShape;
 use crate::shapes::seeds::SeedsMessage;
 use crate::shapes::to_json;
@@ -50,6 +50,6 @@ impl AlertPiece {
     }
 
     pub(crate) fn json(&self) -> &Utf8Bytes {
-        self.json.get_or_init(|| to_json(&AlertShape::of(&self.alert)).into())
+        self.json.get_or_init(|| to_json(&shown(&self.alert)).into())
     }
 }

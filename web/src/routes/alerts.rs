@@ -12,7 +12,7 @@ use serde::Serialize;
 use super::{SYNTHETIC, json};
 use crate::error::Problem;
 use crate::params::{LIMIT_MAX, Params, next_offset};
-use crate::shapes::alert::AlertShape;
+use crate::shapes::alert::shown;
 use crate::shapes::group::GroupShape;
 use crate::state::Shared;
 
@@ -21,7 +21,7 @@ const HISTORY_SPAN: Duration = Duration::from_secs(7 * 86_400);
 
 #[derive(Serialize)]
 struct Page<'a> {
-    alerts: Vec<AlertShape<'a>>,
+    alerts: Vec<model::AlertShape<'a>>,
     next: Option<String>,
 }
 
@@ -34,7 +34,7 @@ pub(super) async fn active(State(shared): State<Arc<Shared>>, uri: Uri) -> Resul
     alerts.retain(|alert| with_synthetic || !alert.is_synthetic());
     let rest = alerts.get(offset..).unwrap_or_default();
     Ok(json(&Page {
-        alerts: rest.iter().take(limit).map(|alert| AlertShape::of(alert)).collect(),
+        alerts: rest.iter().take(limit).map(|alert| shown(alert)).collect(),
         next: next_offset(offset, limit, rest.len()),
     }))
 }
@@ -72,7 +72,7 @@ pub(super) async fn history(State(shared): State<Arc<Shared>>, uri: Uri) -> Resu
     };
     let alerts = shared.app.history.alerts(query).await?;
     Ok(json(&Page {
-        alerts: alerts.iter().take(limit).map(AlertShape::of).collect(),
+        alerts: alerts.iter().take(limit).map(shown).collect(),
         next: next_offset(offset, limit, alerts.len()),
     }))
 }

@@ -7,11 +7,13 @@ use axum::response::Response;
 use http::request::Parts;
 use http::{HeaderMap, StatusCode, Uri};
 use model::RejectReason;
-use model::command::{ResendError, ResendReport};
+use model::audit::{Action, Deed};
+use model::command::{ResendError, ResendReport, Resending};
 use model::query::DeadLetterQuery;
 use serde::Serialize;
 
 use super::json;
+use crate::asker::Asker;
 use crate::error::Problem;
 use crate::params::{Params, next_offset};
 use crate::shapes::dead_letter::{DeadLetterShape, FullShape, ReportShape};
@@ -65,24 +67,39 @@ pub(super) async fn one(State(shared): State<Arc<Shared>>, Named(id): Named, uri
 pub(super) async fn resend(
     State(shared): State<Arc<Shared>>,
     Named(id): Named,
-    uri: Uri,
-    headers: HeaderMap,
+    Asker(by): Asker,
+    (uri, headers): (Uri, HeaderMap),
 ) -> Result<Response, Problem> {
     Params::read(&uri, &[])?;
     shared.app.settings.hosts.check_origin(&uri, &headers)?;
-    let samples = shared.app.dead_letters.resend(id).await?;
+    let deed = Deed::new(by, Action::LettersResent, &id, "");
+    let samples = on_record(&shared, deed, shared.app.dead_letters.resend(id)).await?;
     Ok(json(&ReportShape::of(&ResendReport { letters: 1, samples, ..ResendReport::default() })))
 }
 
 /// Some of them; whoever wants all asks again while there are more.
 pub(super) async fn resend_all(
     State(shared): State<Arc<Shared>>,
-    uri: Uri,
-    headers: HeaderMap,
+    Asker(by): Asker,
+    (uri, headers): (Uri, HeaderMap),
 ) -> Result<Response, Problem> {
     let reason = reason(&Params::read(&uri, &["reason"])?)?;
     shared.app.settings.hosts.check_origin(&uri, &headers)?;
-    Ok(json(&ReportShape::of(&shared.app.dead_letters.resend_all(reason).await?)))
+    let which = reason.map_or("refused for any reason", RejectReason::as_str);
+    let deed = Deed::new(by, Action::LettersResent, "all", &format!("of those that wait: {which}"));
+    let report = on_record(&shared, deed, shared.app.dead_letters.resend_all(reason)).await?;
+    Ok(json(&ReportShape::of(&report)))
+}
+
+/// The record first, so that nothing comes in of which nobody could tell who asked for it (U-1).
+async fn on_record<T>(shared: &Shared, deed: Deed, resending: Resending<'_, T>) -> Result<T, Problem> {
+    shared.app.audit.record(deed.clone()).await?;
+    let resent = resending.await;
+    if let Err(refused) = &resent {
+        // A record that cannot be written either has said so in the log.
+        shared.app.audit.record(deed.failing(&refused.to_string())).await.ok();
+    }
+    Ok(resent?)
 }
 
 fn reason(params: &Params) -> Result<Option<RejectReason>, Problem> {

@@ -69,6 +69,18 @@ async fn one_and_all_are_sent_again_and_each_refusal_has_its_code() {
     assert_eq!((&all.json()["letters"], &all.json()["more"]), (&json!(3), &json!(true)));
     post(&hub, "/api/v1/dead-letters/resend", None).await;
     assert_eq!(*hub.dead_letters.sent.lock().unwrap(), ["a", "all too_large", "all "]);
+    let told = |hub: &Hub| -> Vec<(String, String, bool)> {
+        let entries = hub.audit.entries.lock().unwrap();
+        let deeds = entries.iter().map(|entry| &entry.deed);
+        deeds.map(|deed| (deed.subject.clone(), deed.detail.clone(), deed.failed)).collect()
+    };
+    let said = |subject: &str, detail: &str| (subject.to_owned(), detail.to_owned(), false);
+    let wanted = [
+        said("a", ""),
+        said("all", "of those that wait: too_large"),
+        said("all", "of those that wait: refused for any reason"),
+    ];
+    assert_eq!(told(&hub), wanted);
     let foreign = post(&hub, "/api/v1/dead-letters/a/resend", Some("http://elsewhere.example")).await;
     assert_eq!(foreign.status, StatusCode::FORBIDDEN);
     assert_eq!(hub.get("/api/v1/dead-letters/a/resend").await.status, StatusCode::METHOD_NOT_ALLOWED);
@@ -83,5 +95,11 @@ async fn one_and_all_are_sent_again_and_each_refusal_has_its_code() {
         *hub.dead_letters.refusal.lock().unwrap() = Some(refusal);
         let said = post(&hub, "/api/v1/dead-letters/a/resend", None).await.problem();
         assert!(said.starts_with(expected), "{said}");
+        let last = told(&hub).pop().unwrap();
+        assert!(last.2 && !last.1.is_empty(), "the record has why not: {last:?}");
     }
+    *hub.audit.fails.lock().unwrap() = true;
+    hub.dead_letters.sent.lock().unwrap().clear();
+    let said = post(&hub, "/api/v1/dead-letters/a/resend", None).await.problem();
+    assert!(said.starts_with("500 audit_not_stored") && hub.dead_letters.sent.lock().unwrap().is_empty(), "{said}");
 }

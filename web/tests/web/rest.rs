@@ -3,7 +3,7 @@
 use axum::body::Body;
 use http::{Request, StatusCode};
 use model::{AlertState, Timestamp};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::common::{Hub, NOW_MS, NOW_S, fleet};
 
@@ -120,6 +120,9 @@ async fn alerts_of_now_and_of_the_past() {
             "since": (NOW_S - 600) * 1000, "resolved": null, "resolution": null, "standing": "silenced", "silence": "s1", "summary": "almost <full>",
         }]})
     );
+    // Redis tells of it in the same shape.
+    let schema: Value = serde_json::from_str(include_str!("../../../docs/schema/machine.json")).unwrap();
+    testkit::schema::check(&schema, &schema["properties"]["alerts"], &active["alerts"], "alerts");
     *hub.history.alerts.lock().unwrap() =
         (0..5).map(|n| fleet::alert(&n.to_string(), "db-1", AlertState::Resolved)).collect();
     let past = hub.json("/api/v1/alerts/history?limit=2&cursor=2&machine=db-1&rule=disk-full&from=now-1d").await;

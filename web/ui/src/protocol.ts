@@ -337,7 +337,7 @@ export interface AuditEntry {
   author: string;
   address: string;
   via: 'http' | 'grpc' | 'hub';
-  action: 'rule_created' | 'rule_updated' | 'rule_deleted' | 'rules_reloaded' | 'silence_created' | 'silence_ended' | 'command_sent';
+  action: 'rule_created' | 'rule_updated' | 'rule_deleted' | 'rules_reloaded' | 'silence_created' | 'silence_ended' | 'command_sent' | 'letters_resent';
   subject: string;
   detail: string;
   failed: boolean;

@@ -88,7 +88,7 @@ impl Bus for RedisBus {
 }
 
 /// The command that publishes an event.
-pub(crate) fn publish(settings: &RedisSettings, topic: Topic, payload: &[u8]) -> Cmd {
+fn publish(settings: &RedisSettings, topic: Topic, payload: &[u8]) -> Cmd {
     let channel = settings.keys.channel(topic);
     let mut command = Cmd::with_capacity(3, 16 + channel.len() + payload.len());
     command.arg("PUBLISH").arg(channel).arg(payload);

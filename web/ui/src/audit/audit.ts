@@ -14,7 +14,7 @@ const RATE_MS = 2_000;
 
 const WORDS: Record<AuditEntry['action'], string> = {
   rule_created: 'made the rule', rule_updated: 'changed the rule', rule_deleted: 'deleted the rule', rules_reloaded: 'read the rule file anew',
-  silence_created: 'made a silence', silence_ended: 'ended a silence', command_sent: 'sent a command',
+  silence_created: 'made a silence', silence_ended: 'ended a silence', command_sent: 'sent a command', letters_resent: 'sent dead letters again',
 };
 
 export function mountAudit(place: HTMLElement, context: Context): Screen {
