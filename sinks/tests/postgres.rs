@@ -120,6 +120,31 @@ async fn a_refused_row_is_written_again_as_it_was_once_the_server_takes_it() {
 }
 
 #[tokio::test]
+async fn windows_that_should_be_new_and_are_there_already_stand_by_their_revision() {
+    for mut store in Store::of_both().await {
+        let a = roster("a", 1);
+        let minute = |start, revision, value| Output::Minute(window(&a, Width::Minute, at(start), revision, value));
+        store.write(1, vec![minute(99_000, 1, 1.0)]).await.unwrap();
+        // Ahead of all before it, in two revisions.
+        store.write(2, vec![minute(99_060, 2, 2.0), minute(99_060, 3, 3.0)]).await.unwrap();
+        // As only another program can have written them.
+        for (start, revision) in [(99_120, 1), (99_180, 9)] {
+            store
+                .sql(&format!(
+                    "INSERT INTO minute_aggregates SELECT series_id, true, to_timestamp({start}), 1, 7, 7, 7, 7, \
+                     to_timestamp({start}), {revision} FROM minute_aggregates LIMIT 1"
+                ))
+                .await;
+        }
+        let starts = [99_120, 99_180, 99_240];
+        store.write(5, starts.map(|start| minute(start, 5, 5.0)).to_vec()).await.unwrap();
+        store.write(6, vec![minute(99_000, 6, 6.0), minute(99_300, 6, 6.0)]).await.unwrap();
+        assert_eq!(store.values(Tier::Minute).await, [6.0, 3.0, 5.0, 7.0, 5.0, 6.0]);
+        assert_eq!(store.letters().await.len(), 0, "that is no reason to refuse a row");
+    }
+}
+
+#[tokio::test]
 async fn what_may_pass_by_itself_is_tried_again_and_no_row_is_put_aside() {
     for code in ["53100", "40001", "57014", "55P03"] {
         let mut store = Store::new().await;

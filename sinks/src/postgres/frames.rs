@@ -13,11 +13,8 @@ use model::{Bound, LogicalTime, Timestamp};
 
 use super::error::Failure;
 use super::ids::{Ids, ROW_VALUES_MAX};
-use super::value::{server_us, sql_t};
+use super::value::{COPY_HEADER, COPY_TRAILER, server_us, sql_t};
 
-/// Signature, flags, length of the header's extension.
-const HEADER: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
-const TRAILER: &[u8] = b"\xff\xff";
 /// The server's number of the type `double precision`.
 const FLOAT8: i32 = 701;
 const VALUE_BYTES: i32 = 12;
@@ -49,12 +46,12 @@ impl Frames {
 
     /// These rows with header and end, without copying any.
     pub(super) fn copy(&self, rows: Range<usize>) -> impl Iterator<Item = Bytes> {
-        let mut pieces = vec![Bytes::from_static(HEADER)];
+        let mut pieces = vec![Bytes::from_static(COPY_HEADER)];
         for run in self.rows[rows].chunk_by(|a, b| a.at.end == b.at.start) {
             let (first, last) = (&run[0], &run[run.len() - 1]);
             pieces.push(self.bytes.slice(first.at.start..last.at.end));
         }
-        pieces.push(Bytes::from_static(TRAILER));
+        pieces.push(Bytes::from_static(COPY_TRAILER));
         pieces.into_iter()
     }
 }

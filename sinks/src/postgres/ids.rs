@@ -7,7 +7,7 @@ use std::sync::Arc;
 use hashbrown::{HashMap, HashSet};
 use model::catalogue::{Catalogue, Kind};
 use model::ids::stable_hash;
-use model::{Bound, MachineId, Output, Roster, SeriesKey, Timestamp, catalogue};
+use model::{Bound, MachineId, Output, Roster, SeriesKey, Timestamp, Width, Window, catalogue};
 
 use super::error::Failure;
 use super::session::Session;
@@ -37,6 +37,8 @@ struct MachineIds {
     layouts: HashMap<(u64, usize), i32>,
     /// As the table says, or is about to.
     seen: Option<Timestamp>,
+    /// Starts of the newest minute and the newest hour that were written since the machine was learnt.
+    windows: [Option<Timestamp>; 2],
 }
 
 /// A name's place in a table: its machine and its hash.
@@ -84,6 +86,15 @@ impl Ids {
             ids.seen = Some(seen);
         }
         is_news
+    }
+
+    /// Whether a window is newer than all that were written of its machine. Of the first one since the machine was learnt nobody knows.
+    pub(super) fn goes_ahead(&mut self, machine: &MachineId, window: Window) -> bool {
+        let Some(ids) = self.machines.get_mut(machine) else { return false };
+        let newest = &mut ids.windows[usize::from(window.width == Width::Hour)];
+        let goes_ahead = newest.is_some_and(|newest| newest < window.start);
+        *newest = (*newest).max(Some(window.start));
+        goes_ahead
     }
 
     /// Learns every name that these outputs use. Call it in the transaction that writes them.

@@ -27,8 +27,11 @@ const MARGIN: Duration = Duration::from_secs(24 * 3_600);
 pub(super) async fn set_policies(session: &Session, settings: &PostgresSettings) -> Result<bool, Failure> {
     for (table, segment, order) in COMPRESSED {
         let after = settings.raw_kept + MARGIN;
-        let older = compress(table, (segment, order), after, Names::Compression);
-        let newer = compress(table, (segment, order), after, Names::Columnstore);
+        // Up to 2.13 the same settings a second time are an error once a chunk is compressed.
+        let is_set = is_compressed(session, table).await?;
+        let order = (!is_set).then_some((segment, order));
+        let older = compress(table, order, after, Names::Compression);
+        let newer = compress(table, order, after, Names::Columnstore);
         if let Some(error) = attempt(session, &[older, newer]).await? {
             warn!(table, error, "chunks are not compressed: the server offers no policy for it");
         }
@@ -41,6 +44,14 @@ pub(super) async fn set_policies(session: &Session, settings: &PostgresSettings)
         }
     }
     Ok(drops_itself)
+}
+
+/// Whether its compression was set up before. Read so that a release without the column is one that does not say.
+async fn is_compressed(session: &Session, table: &str) -> Result<bool, Failure> {
+    let text = "SELECT (to_jsonb(known) ->> 'compression_enabled')::boolean FROM timescaledb_information.hypertables AS known \
+                WHERE hypertable_schema = current_schema() AND hypertable_name = $1";
+    let rows = session.query(text, &[&table]).await?;
+    Ok(rows.first().and_then(|row| row.get::<_, Option<bool>>(0)).unwrap_or(false))
 }
 
 /// Drops the chunks of which all is too old.
@@ -60,22 +71,36 @@ enum Names {
     Columnstore,
 }
 
-fn compress(table: &str, (segment, order): (&str, &str), after: Duration, names: Names) -> String {
+/// `order`: what chunks are grouped and ordered by, while that is not set.
+fn compress(table: &str, order: Option<(&str, &str)>, after: Duration, names: Names) -> String {
     let after = interval(after);
-    match names {
-        Names::Compression => format!(
-            "ALTER TABLE {table} SET (timescaledb.compress, timescaledb.compress_segmentby = '{segment}', \
-             timescaledb.compress_orderby = '{order}'); \
-             SELECT remove_compression_policy('{table}', if_exists => true); \
-             SELECT add_compression_policy('{table}', {after})"
+    let (set, policy) = match names {
+        Names::Compression => (
+            order.map(|(segment, order)| {
+                format!(
+                    "ALTER TABLE {table} SET (timescaledb.compress, timescaledb.compress_segmentby = '{segment}', \
+                     timescaledb.compress_orderby = '{order}'); "
+                )
+            }),
+            format!(
+                "SELECT remove_compression_policy('{table}', if_exists => true); \
+                 SELECT add_compression_policy('{table}', {after})"
+            ),
         ),
-        Names::Columnstore => format!(
-            "ALTER TABLE {table} SET (timescaledb.enable_columnstore, timescaledb.segmentby = '{segment}', \
-             timescaledb.orderby = '{order}'); \
-             CALL remove_columnstore_policy('{table}', if_exists => true); \
-             CALL add_columnstore_policy('{table}', after => {after})"
+        Names::Columnstore => (
+            order.map(|(segment, order)| {
+                format!(
+                    "ALTER TABLE {table} SET (timescaledb.enable_columnstore, timescaledb.segmentby = '{segment}', \
+                     timescaledb.orderby = '{order}'); "
+                )
+            }),
+            format!(
+                "CALL remove_columnstore_policy('{table}', if_exists => true); \
+                 CALL add_columnstore_policy('{table}', after => {after})"
+            ),
         ),
-    }
+    };
+    set.unwrap_or_default() + &policy
 }
 
 fn retain(table: Table) -> String {
@@ -116,11 +141,13 @@ mod tests {
     #[test]
     fn both_names_of_the_columnstore_say_the_same() {
         let day = Duration::from_secs(86_400);
-        let older = compress("hour_aggregates", ("series_id", "time DESC"), day, Names::Compression);
-        let newer = compress("hour_aggregates", ("series_id", "time DESC"), day, Names::Columnstore);
+        let older = compress("hour_aggregates", Some(("series_id", "time DESC")), day, Names::Compression);
+        let newer = compress("hour_aggregates", Some(("series_id", "time DESC")), day, Names::Columnstore);
         for text in [&older, &newer] {
             assert!(text.contains("segmentby = 'series_id'") && text.contains("INTERVAL '86400 seconds'"), "{text}");
         }
         assert!(older.contains("SELECT add_compression_policy") && newer.contains("CALL add_columnstore_policy"));
+        let again = compress("hour_aggregates", None, day, Names::Compression);
+        assert!(!again.contains("ALTER") && older.ends_with(&again), "{again}");
     }
 }

@@ -9,6 +9,11 @@ use tokio_postgres::types::{FromSql, IsNull, ToSql, Type, accepts, to_sql_checke
 /// The server counts from 2000-01-01.
 const EPOCH_US: i64 = 946_684_800_000_000;
 
+/// Before the rows of a binary COPY: signature, flags, length of the header's extension.
+pub(super) const COPY_HEADER: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
+/// Behind them.
+pub(super) const COPY_TRAILER: &[u8] = b"\xff\xff";
+
 /// A `timestamptz`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Time(pub(super) Timestamp);

@@ -1,17 +1,24 @@
 //! Windows: aggregates as rows of the minute and the hour tier, many in one statement.
 
+use std::iter::once;
 use std::sync::Arc;
 
+use bytes::{BufMut, Bytes, BytesMut};
 use hashbrown::HashSet;
 use model::{Aggregate, Aggregates, LogicalTime, Output, Roster, Rows, Slot, Timestamp, Width};
+use tokio_postgres::error::SqlState;
 
 use super::error::Failure;
 use super::ids::Ids;
 use super::session::Session;
-use super::value::{Time, real, sql_t};
+use super::value::{COPY_HEADER, COPY_TRAILER, Time, real, server_us, sql_t};
 
 /// Rows of one statement: some megabytes of parameters.
-pub(super) const STATEMENT_ROWS: usize = 20_000;
+const STATEMENT_ROWS: usize = 20_000;
+/// Rows that are encoded at once: what a socket takes.
+const COPY_ROWS: usize = 2_000;
+/// Ten columns, each behind its length.
+const ROW_BYTES: usize = 111;
 
 /// One row of a tier.
 #[derive(Debug, Clone)]
@@ -41,6 +48,8 @@ impl WindowRow {
 /// What decides whether a row stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Verdict {
+    /// Its window is newer than any that is known of its machine, so that it should have no rows; the higher revision where it has.
+    Ahead,
     /// The higher revision.
     Revision,
     /// More samples: the window is on the repair list.
@@ -57,6 +66,7 @@ type Place = (i32, bool, Timestamp);
 pub(super) struct Windows {
     places: Vec<(Place, i64)>,
     rows: Vec<(Place, WindowRow)>,
+    ahead: HashSet<Place>,
 }
 
 impl Windows {
@@ -65,6 +75,9 @@ impl Windows {
         let (machine, start) = (ids.machine(&rows.roster.machine)?, rows.window.start);
         let place = (machine, rows.window.width == Width::Hour, start);
         self.places.push((place, sql_t(t)));
+        if ids.goes_ahead(&rows.roster.machine, rows.window) {
+            self.ahead.insert(place);
+        }
         rows.rows.each(|slot, row| {
             // A row belongs to a slot of its own roster.
             let Some(series) = slots.get(slot.index()) else { return };
@@ -84,13 +97,17 @@ impl Windows {
         let listed = renew(session, &self.places).await?;
         let mut kinds = Vec::new();
         for width in [Width::Minute, Width::Hour] {
-            for verdict in [Verdict::Revision, Verdict::More] {
+            for verdict in [Verdict::Ahead, Verdict::Revision, Verdict::More] {
                 kinds.push((width, verdict, Vec::new()));
             }
         }
         for (place, row) in self.rows {
-            let kind = 2 * usize::from(place.1) + usize::from(listed.contains(&place));
-            kinds[kind].2.push(row);
+            let verdict = match (listed.contains(&place), self.ahead.contains(&place)) {
+                (true, _) => 2,
+                (false, false) => 1,
+                (false, true) => 0,
+            };
+            kinds[3 * usize::from(place.1) + verdict].2.push(row);
         }
         for (_, _, rows) in &mut kinds {
             newest_of_each(rows);
@@ -128,10 +145,10 @@ async fn renew(session: &Session, places: &[(Place, i64)]) -> Result<HashSet<Pla
 
 fn text(width: Width, verdict: Verdict) -> &'static str {
     match (width, verdict) {
-        (Width::Minute, Verdict::Revision) => include_str!("../../../sql/queries/upsert_minute.sql"),
+        (Width::Minute, Verdict::Revision | Verdict::Ahead) => include_str!("../../../sql/queries/upsert_minute.sql"),
         (Width::Minute, Verdict::More) => include_str!("../../../sql/queries/upsert_repaired_minute.sql"),
         (Width::Minute, Verdict::Again) => include_str!("../../../sql/queries/repair_minute.sql"),
-        (Width::Hour, Verdict::Revision) => include_str!("../../../sql/queries/upsert_hour.sql"),
+        (Width::Hour, Verdict::Revision | Verdict::Ahead) => include_str!("../../../sql/queries/upsert_hour.sql"),
         (Width::Hour, Verdict::More) => include_str!("../../../sql/queries/upsert_repaired_hour.sql"),
         (Width::Hour, Verdict::Again) => include_str!("../../../sql/queries/repair_hour.sql"),
     }
@@ -139,6 +156,59 @@ fn text(width: Width, verdict: Verdict) -> &'static str {
 
 /// Writes rows of which none has the key of another.
 pub(super) async fn write(
+    session: &Session,
+    width: Width,
+    verdict: Verdict,
+    rows: &[WindowRow],
+) -> Result<(), tokio_postgres::Error> {
+    let is_written = verdict == Verdict::Ahead && copy(session, width, rows).await?;
+    if is_written { Ok(()) } else { upsert(session, width, verdict, rows).await }
+}
+
+/// Twice as fast as the upsert, and takes new keys only: false when one is not, and nothing is written then.
+async fn copy(session: &Session, width: Width, rows: &[WindowRow]) -> Result<bool, tokio_postgres::Error> {
+    let text = match width {
+        Width::Minute => include_str!("../../../sql/queries/copy_minute.sql"),
+        Width::Hour => include_str!("../../../sql/queries/copy_hour.sql"),
+    };
+    session.batch("SAVEPOINT ahead").await?;
+    let pieces = rows.chunks(COPY_ROWS).map(encode);
+    let framed = once(Bytes::from_static(COPY_HEADER)).chain(pieces).chain(once(Bytes::from_static(COPY_TRAILER)));
+    match session.copy_in(text, framed).await {
+        Ok(_) => session.batch("RELEASE SAVEPOINT ahead").await.map(|()| true),
+        Err(error) if error.code() == Some(&SqlState::UNIQUE_VIOLATION) => {
+            session.batch("ROLLBACK TO SAVEPOINT ahead; RELEASE SAVEPOINT ahead").await.map(|()| false)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Rows as the server's binary COPY takes them, in the order of the statement's columns.
+fn encode(rows: &[WindowRow]) -> Bytes {
+    let mut out = BytesMut::with_capacity(rows.len() * ROW_BYTES);
+    for WindowRow { series, start, row, revision, is_final, of: _ } in rows {
+        out.put_i16(10);
+        out.put_i32(4);
+        out.put_i32(*series);
+        out.put_i32(1);
+        out.put_u8(u8::from(*is_final));
+        out.put_i32(8);
+        out.put_i64(server_us(*start));
+        out.put_i32(8);
+        out.put_i64(i64::try_from(row.count).unwrap_or(i64::MAX));
+        for value in [row.sum, row.min, row.max, row.last] {
+            out.put_i32(8);
+            out.put_f64(real(value));
+        }
+        for long in [server_us(row.last_time), *revision] {
+            out.put_i32(8);
+            out.put_i64(long);
+        }
+    }
+    out.freeze()
+}
+
+async fn upsert(
     session: &Session,
     width: Width,
     verdict: Verdict,

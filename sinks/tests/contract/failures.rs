@@ -1,7 +1,9 @@
 //! What a real server does to a write that is under way: slow commits, a full disk, a connection that is reset in the middle of its rows.
 
 use testkit::postgres::Database;
+use testkit::postgres_server::{PrivateServer, Stop};
 use testkit::proxy::CuttingProxy;
+use testkit::small_disk::SmallDisk;
 
 use super::*;
 use subject::Postgres;
@@ -23,11 +25,11 @@ async fn slow_commits_slow_nobody_else_and_lose_nothing() {
     let rig = Rig::start(subject.open_sink().await, &spills[0], Mode::Works);
     let (sink, other) = Sqlite::split(embedded.open().await);
     let beside = Rig::start(sink, &spills[1], Mode::Works);
-    // When a transaction ends, the trigger waits for a lock that a test can hold, and then half a second more.
+    // When a transaction ends, the trigger waits for a lock that a test can hold, and then two seconds more.
     sql(
         &database,
         "CREATE FUNCTION nap() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
-             PERFORM pg_advisory_xact_lock_shared(hashtext(current_schema())), pg_sleep(0.5); RETURN NULL; END $$; \
+             PERFORM pg_advisory_xact_lock_shared(hashtext(current_schema())), pg_sleep(2); RETURN NULL; END $$; \
          CREATE CONSTRAINT TRIGGER nap AFTER UPDATE ON sink_cursor DEFERRABLE INITIALLY DEFERRED \
              FOR EACH ROW EXECUTE FUNCTION nap()",
     )
@@ -74,6 +76,37 @@ async fn a_full_disk_is_told_waited_for_and_caught_up_with() {
     let status = rig.complete().await;
     assert!(status.health.is_up && status.lost == 0, "{status:?}");
     assert_eq!(Postgres::contents(&subject.open().await).await, wanted::<Sqlite>().await);
+}
+
+/// The same on a file system that has no byte left.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_disk_that_is_really_full_is_waited_for_until_somebody_makes_room() {
+    let disk = match SmallDisk::mount(32) {
+        Ok(disk) => disk,
+        Err(error) => return println!("skipped: a small file system cannot be mounted here: {error}"),
+    };
+    let (server, spill) = (PrivateServer::start().unwrap(), tempfile::tempdir().unwrap());
+    server.own(disk.path()).unwrap();
+    let database = Database::on(&server.url()).await.unwrap();
+    let path = disk.path().display();
+    sql(&database, &format!("CREATE TABLESPACE small LOCATION '{path}'")).await;
+    sql(&database, "ALTER ROLE postgres SET default_tablespace = small").await;
+    let subject = Postgres::of(&database);
+    let rig = Rig::start(subject.open_sink().await, &spill, Mode::Works);
+    let groups = workload();
+    rig.push(&groups[..10]);
+    rig.wait_for("the beginning is stored", |status| status.cursors.is_some_and(|c| groups[9].t <= c.rows)).await;
+    disk.fill().unwrap();
+    rig.push(&groups[10..]);
+    let status = rig.wait_for("it is told", |status| !status.health.is_up).await;
+    assert!(status.health.last_error.is_some_and(|said| said.contains("No space left") && said.contains("53100")));
+    rig.wait_for("the queue is drained into the spill", |status| 0 < status.backlog_bytes).await;
+    disk.make_room(256).unwrap();
+    rig.wait_for("it caught up", |status| status.cursors.is_some_and(|c| TIMES <= c.rows)).await;
+    let status = rig.complete().await;
+    assert!(status.health.is_up && status.lost == 0, "{status:?}");
+    assert_eq!(Postgres::contents(&subject.open().await).await, wanted::<Sqlite>().await);
+    server.stop(Stop::Immediate).unwrap();
 }
 
 /// The connection is reset somewhere in the rows of a COPY, again and again: the transaction is gone as a whole, and written as a whole.
