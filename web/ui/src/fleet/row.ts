@@ -14,6 +14,8 @@ const CRITICAL = 0.95;
 /** Its past comes in steps of 10 s (seed.ts), so this many intervals of 5 s are a gap. */
 const GAP_INTERVALS = 5;
 const INTERVAL_MS_DEFAULT = 5000;
+/** About as wide as a line is. */
+const SPARK_PX = 120;
 
 type Level = 'ok' | 'warn' | 'critical';
 
@@ -56,6 +58,8 @@ export class Row {
   private readonly seen = element('span', { class: 'value seen' });
   private readonly alerts = element('span', { class: 'alert-counts' });
   private machine: Machine | null = null;
+  private position = -1;
+  private paintedAt = 0;
   private shownTags = '';
   private shownAlerts = '';
 
@@ -78,8 +82,14 @@ export class Row {
     return this.machine?.id ?? null;
   }
 
+  /** Whether it shows this very state: most rows do, at most updates. */
+  isShowing(machine: Machine, position: number): boolean {
+    return this.machine === machine && this.position === position;
+  }
+
   show(machine: Machine, position: number, now: number): void {
     this.machine = machine;
+    this.position = position;
     const { summary } = machine;
     this.node.dataset.id = machine.id;
     this.node.setAttribute('aria-rowindex', String(position + 2));
@@ -105,8 +115,14 @@ export class Row {
     setText(this.seen, ago(this.machine?.last_seen, now));
   }
 
+  /** Whether time has moved the line by a pixel since it was painted. */
+  isLineOld(now: number, spanMs: number): boolean {
+    return now - this.paintedAt >= spanMs / SPARK_PX;
+  }
+
   paint(ring: Ring | undefined, now: number, spanMs: number): void {
     if (this.machine === null) return;
+    this.paintedAt = now;
     const gapMs = GAP_INTERVALS * (this.machine.interval_ms ?? INTERVAL_MS_DEFAULT);
     paintSpark(this.spark, ring, { now, spanMs, gapMs, isGrey: this.machine.status !== 'up' });
   }

@@ -54,6 +54,8 @@ export class FleetTable {
   private orderedAt = 0;
   private frame = 0;
   private isHovered = false;
+  /** Every row in view is to be shown anew, changed or not. */
+  private isAllDue = false;
   private readonly abort = new AbortController();
   private readonly timer: number;
   private readonly seeder: SparkSeeder;
@@ -69,10 +71,10 @@ export class FleetTable {
     this.sort = sort;
     this.arrangement = arrangement;
     this.body.replaceChildren(this.above, this.below);
-    this.seeder = new SparkSeeder(options.store, options.now, () => this.requestFrame());
+    this.seeder = new SparkSeeder(options.store, options.now, () => this.repaint());
     const { signal } = this.abort;
     window.addEventListener('scroll', () => this.requestFrame(), { passive: true, signal });
-    window.addEventListener('resize', () => this.requestFrame(), { passive: true, signal });
+    window.addEventListener('resize', () => this.repaint(), { passive: true, signal });
     this.body.addEventListener('pointerenter', () => (this.isHovered = true), { signal });
     this.body.addEventListener('pointerleave', () => (this.isHovered = false), { signal });
     this.body.addEventListener('click', (event) => this.click(event), { signal });
@@ -80,6 +82,7 @@ export class FleetTable {
   }
 
   setView(filter: Filter, sort: Sort, arrangement: Arrangement): void {
+    this.isAllDue = true;
     this.filter = filter;
     this.sort = sort;
     this.arrangement = arrangement;
@@ -94,6 +97,7 @@ export class FleetTable {
   }
 
   repaint(): void {
+    this.isAllDue = true;
     this.requestFrame();
   }
 
@@ -155,7 +159,7 @@ export class FleetTable {
     this.options.onSpan(spanMs);
     for (const row of this.rows.values()) {
       row.tick(now);
-      if (row.id !== null) row.paint(this.options.store.sparks.get(row.id), now, spanMs);
+      if (row.id !== null && row.isLineOld(now, spanMs)) row.paint(this.options.store.sparks.get(row.id), now, spanMs);
     }
   }
 
@@ -225,6 +229,7 @@ export class FleetTable {
       previous = node;
     }
     for (const row of free) row.node.remove();
+    this.isAllDue = false;
   }
 
   private rowOf(id: string, index: number, free: Row[], now: number, spanMs: number): HTMLElement | null {
@@ -232,8 +237,10 @@ export class FleetTable {
     if (machine === undefined) return null;
     const row = this.rows.get(id) ?? free.pop() ?? new Row();
     this.rows.set(id, row);
-    row.show(machine, index, now);
-    row.paint(this.options.store.sparks.get(id), now, spanMs);
+    if (this.isAllDue || !row.isShowing(machine, index)) {
+      row.show(machine, index, now);
+      row.paint(this.options.store.sparks.get(id), now, spanMs);
+    }
     this.seeder.want(id);
     return row.node;
   }
