@@ -4,10 +4,10 @@
 
 mod common;
 
-use std::path::Path;
-use std::time::{Duration, Instant};
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::Duration;
 
-use common::{Machine, Program, SOON, now_ms};
+use common::{Machine, Program, hold_history, hold_history_for, now_ms};
 use serde_json::Value;
 use testkit::servers::private_dir;
 
@@ -63,29 +63,69 @@ async fn transactions_reach_every_exit_and_hide_among_real_machines() {
     assert_eq!(hub.terminate().code(), Some(0));
 }
 
-/// Keeps everybody from writing to the history for this time.
-fn hold_history(dir: &Path, time: Duration) {
-    let sql = rusqlite::Connection::open(dir.join("history.db")).unwrap();
-    sql.busy_timeout(SOON).unwrap();
-    sql.execute_batch("BEGIN IMMEDIATE").unwrap();
-    let until = Instant::now() + time;
-    while let Some(left) = until.checked_duration_since(Instant::now()) {
-        std::thread::park_timeout(left);
-    }
-    sql.execute_batch("ROLLBACK").unwrap();
-}
-
 #[test]
 fn a_slow_store_shows_at_its_own_exit_and_at_no_other() {
     let dir = private_dir().unwrap();
     let mut hub = Program::hub_with(dir.path(), &QUICK);
     hub.eventually("/api/v1/synthetic", |body| stage(body, "history")["count"].as_u64() > Some(5));
-    hold_history(dir.path(), Duration::from_secs(3));
+    hold_history_for(dir.path(), Duration::from_secs(3));
     let is_slow = |body: &Value| stage(body, "history")["max_ms"].as_f64() > Some(2_000.0);
     let found = hub.eventually("/api/v1/synthetic", is_slow);
     for exit in ["acknowledged", "hot", "live"] {
         let (here, history) = (&stage(&found, exit)["p50_ms"], &stage(&found, "history")["max_ms"]);
         assert!(here.as_f64().unwrap() * 4.0 < history.as_f64().unwrap(), "{exit}: {found}");
     }
+    assert_eq!(hub.terminate().code(), Some(0));
+}
+
+/// The built-in rules on the transactions, with a short `for`: what they look at and from where on they fire is theirs.
+fn rules_on_transactions() -> String {
+    let built_in = include_str!("../default_rules.toml").split("[[rule]]").skip(1);
+    let ours = built_in.filter(|rule| rule.contains("name = \"synthetic-"));
+    let short = ours.map(|rule| rule.replace("for = \"1m\"", "for = \"1s\"").replace("for = \"20s\"", "for = \"1s\""));
+    short.map(|rule| format!("[[rule]]{rule}")).collect()
+}
+
+#[test]
+fn a_store_that_is_slow_and_then_away_fires_its_rules_and_its_return_resolves_them() {
+    const SLOW: u8 = 0;
+    const AWAY: u8 = 1;
+    let dir = private_dir().unwrap();
+    let rules = rules_on_transactions();
+    assert_eq!(rules.matches("[[rule]]").count(), 2, "{rules}");
+    std::fs::write(dir.path().join("rules.toml"), rules).unwrap();
+    let mut hub = Program::hub_with(dir.path(), &QUICK);
+    hub.eventually("/api/v1/synthetic", |body| stage(body, "history")["count"].as_u64() > Some(5));
+    let phase = AtomicU8::new(SLOW);
+    let is_firing = |body: &Value, rule: &str| {
+        body["alerts"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .any(|alert| alert["rule"] == rule && alert["machine"] == "synthetic-hub")
+    };
+    let wait_for = |rule: &str| hub.eventually_slowly("/api/v1/alerts", |body| is_firing(body, rule));
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while phase.load(Ordering::Acquire) == SLOW {
+                hold_history_for(dir.path(), Duration::from_millis(2_500));
+                std::thread::park_timeout(Duration::from_millis(100));
+            }
+            hold_history(dir.path(), || phase.load(Ordering::Acquire) == AWAY);
+        });
+        wait_for("synthetic-slow");
+        phase.store(AWAY, Ordering::Release);
+        wait_for("synthetic-lost");
+        phase.store(AWAY + 1, Ordering::Release);
+    });
+    hub.eventually_slowly("/api/v1/alerts", |body| {
+        ["synthetic-slow", "synthetic-lost"].iter().all(|rule| !is_firing(body, rule))
+    });
+    // That history was held back, too.
+    hub.eventually_slowly("/api/v1/alerts/history?machine=synthetic-hub", |body| {
+        let told = body["alerts"].as_array().unwrap();
+        let is_over = |rule: &str| told.iter().any(|alert| alert["rule"] == rule && alert["state"] == "resolved");
+        is_over("synthetic-slow") && is_over("synthetic-lost")
+    });
     assert_eq!(hub.terminate().code(), Some(0));
 }

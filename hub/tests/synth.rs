@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::{Command, Output};
 use std::sync::Arc;
 
-use common::{Program, SOON};
+use common::{Program, SOON, hold_history_for};
 use serde_json::Value;
 use synthetic::http::Hub;
 use synthetic::truth::Truth;
@@ -224,4 +224,32 @@ fn one_sample_a_message_comes_through_whole() {
     assert_eq!(machine["series"].as_array().map(Vec::len), Some(60), "{machine}");
     assert_eq!(hub.terminate().code(), Some(0));
     assert_eq!(hub.errors(), Vec::<Value>::new());
+}
+
+#[test]
+fn a_slowed_store_shows_in_the_report_at_its_own_exit_and_loses_nothing() {
+    let dir = private_dir().unwrap();
+    let quick = [("HUB_SYNTHETIC_ENABLED", "true"), ("HUB_SYNTHETIC_EVERY", "100ms")];
+    let mut hub = Program::hub_with(dir.path(), &quick);
+    let report = dir.path().join("report.json");
+    let load = ["run", "--machines", "5", "--series", "4", "--interval", "100ms", "--duration", "6s", "--verify"];
+    let load = [&load[..], &["--json", report.to_str().unwrap()]].concat();
+    let output = std::thread::scope(|scope| {
+        let running = scope.spawn(|| synth(&hub, &load));
+        hub.eventually("/api/v1/pipeline", |body| body["frames_per_s"].as_f64() > Some(20.0));
+        hold_history_for(dir.path(), std::time::Duration::from_secs(3));
+        running.join().unwrap()
+    });
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output));
+    assert!(text(&output).contains("the hub's own transactions"), "{}", text(&output));
+    let report = json(&report);
+    let exit =
+        |name: &str| report["exits"].as_array().unwrap().iter().find(|exit| exit["name"] == name).unwrap().clone();
+    let slow = exit("history")["max_ms"].as_f64().unwrap();
+    assert!(slow > 2_000.0, "{report}");
+    for other in ["acknowledged", "hot", "live"] {
+        assert!(exit(other)["p50_ms"].as_f64().unwrap() * 4.0 < slow, "{other}: {report}");
+    }
+    assert_eq!(report["verification"]["is_equal"], true);
+    assert_eq!(hub.terminate().code(), Some(0));
 }

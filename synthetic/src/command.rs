@@ -15,7 +15,7 @@ use crate::demo;
 use crate::http::Hub;
 use crate::options::{BadOptions, Command, RunOptions};
 use crate::progress;
-use crate::report::{self, Report, Setting, html, table};
+use crate::report::{self, Exit, Report, Setting, html, table};
 use crate::run::{Course, Left, Load, RunError};
 use crate::search::Seeker;
 use crate::soak;
@@ -127,7 +127,20 @@ async fn run_and_compare(
     rule: Option<String>,
 ) -> Result<Report> {
     let (mut report, left) = once(options, load, prefix, clock).await?;
-    let Some(truth) = left.truth else { return Ok(report) };
+    compare(options, left, rule, &mut report).await?;
+    // At the very end: by then a slow exit has shown what was under way.
+    report.exits = exits(&Hub::at(&options.hub)).await;
+    Ok(report)
+}
+
+/// A hub that does not tell has none.
+async fn exits(hub: &Hub) -> Vec<Exit> {
+    let answer = hub.ask(|hub| hub.get("/api/v1/synthetic")).await;
+    answer.ok().and_then(|mut body| serde_json::from_value(body["stages"].take()).ok()).unwrap_or_default()
+}
+
+async fn compare(options: &RunOptions, left: Left, rule: Option<String>, report: &mut Report) -> Result<()> {
+    let Some(truth) = left.truth else { return Ok(()) };
     let truth = Truth { rule, ..truth };
     if let Some(path) = &options.check.expect {
         write_file(path, &serde_json::to_string(&truth)?)?;
@@ -138,7 +151,7 @@ async fn run_and_compare(
         let within = options.check.verify_within + 3 * options.interval;
         report.verification = Some(verify(Arc::new(truth), &hub, within).await.context("compare with the history")?);
     }
-    Ok(report)
+    Ok(())
 }
 
 /// One run, followed by a live connection.

@@ -22,3 +22,20 @@ pub(crate) fn now_ms() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
     i64::try_from(since.as_millis()).unwrap()
 }
+
+/// Keeps everybody from writing to the embedded history for as long as this is so.
+pub(crate) fn hold_history(dir: &std::path::Path, is_held: impl Fn() -> bool) {
+    let sql = rusqlite::Connection::open(dir.join("history.db")).unwrap();
+    sql.busy_timeout(SOON).unwrap();
+    sql.execute_batch("BEGIN IMMEDIATE").unwrap();
+    while is_held() {
+        std::thread::park_timeout(std::time::Duration::from_millis(20));
+    }
+    sql.execute_batch("ROLLBACK").unwrap();
+}
+
+/// The same for this time.
+pub(crate) fn hold_history_for(dir: &std::path::Path, time: std::time::Duration) {
+    let until = std::time::Instant::now() + time;
+    hold_history(dir, || std::time::Instant::now() < until);
+}

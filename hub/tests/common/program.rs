@@ -150,6 +150,13 @@ impl Program {
         body
     }
 
+    /// The same for what takes a minute by itself.
+    #[track_caller]
+    pub(crate) fn eventually_slowly(&self, path: &str, is_so: impl Fn(&Value) -> bool) -> Value {
+        let found = eventually_blocking(3 * SOON, || self.get(path), |(status, body)| *status == 200 && is_so(body));
+        found.unwrap_or_else(|error| panic!("{path}: {error}")).1
+    }
+
     /// Its HTTP address.
     pub(crate) fn http(&self) -> &str {
         &self.http

@@ -4,7 +4,7 @@ pub mod html;
 mod plot;
 pub mod table;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::latency::{Latencies, Summary};
 use crate::measure::{Counts, Measured, Second};
@@ -25,6 +25,17 @@ pub struct Stage {
     pub summary: Summary,
     /// Percentile in percent, latency in microseconds.
     pub curve: Vec<(f64, u64)>,
+}
+
+/// One exit of the hub, as its own synthetic transactions found it in the last five minutes. Times in milliseconds.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Exit {
+    pub name: String,
+    pub p50_ms: Option<f64>,
+    pub p99_ms: Option<f64>,
+    pub max_ms: Option<f64>,
+    pub late: u64,
+    pub lost: u64,
 }
 
 /// What was asked for.
@@ -89,6 +100,8 @@ pub struct Report {
     pub counts: Counts,
     pub stages: Vec<Stage>,
     pub timeline: Vec<Second>,
+    /// None where the hub sends no transactions of its own.
+    pub exits: Vec<Exit>,
     pub search: Option<Search>,
     pub verification: Option<Verdict>,
 }
@@ -119,6 +132,7 @@ impl Report {
             counts: measured.counts.clone(),
             stages: stages(measured),
             timeline: measured.timeline.clone(),
+            exits: Vec::new(),
             search: None,
             verification: None,
             setting,

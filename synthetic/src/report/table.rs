@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::{Limit, Report, Search};
+use super::{Exit, Limit, Report, Search};
 use crate::verify::Verdict;
 
 /// Differences shown; the JSON file has more.
@@ -42,6 +42,7 @@ pub fn render(report: &Report) -> String {
     }
     line(&mut out, format_args!(""));
     counts(&mut out, report);
+    exits(&mut out, &report.exits);
     if let Some(search) = &report.search {
         steps(&mut out, search);
     }
@@ -49,6 +50,20 @@ pub fn render(report: &Report) -> String {
         verification(&mut out, verdict);
     }
     out
+}
+
+/// Where in the hub it is slow.
+fn exits(out: &mut String, exits: &[Exit]) {
+    if exits.is_empty() {
+        return;
+    }
+    line(out, format_args!("\nthe hub's own transactions of the last five minutes, ms"));
+    line(out, format_args!("{:<14} {:>9} {:>9} {:>9} {:>6} {:>6}", "", "p50", "p99", "max", "late", "lost"));
+    for exit in exits {
+        let told = |ms: Option<f64>| ms.map_or_else(|| "-".to_owned(), |ms| format!("{ms:.2}"));
+        let [p50, p99, max] = [exit.p50_ms, exit.p99_ms, exit.max_ms].map(told);
+        line(out, format_args!("{:<14} {p50:>9} {p99:>9} {max:>9} {:>6} {:>6}", exit.name, exit.late, exit.lost));
+    }
 }
 
 /// A comparison alone.
