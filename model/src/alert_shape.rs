@@ -11,11 +11,14 @@ use crate::series::Labels;
 use crate::time::Timestamp;
 
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema), schema(as = Alert))]
 pub struct AlertShape<'a> {
     pub id: &'a str,
     pub rule: &'a str,
+    #[cfg_attr(feature = "schema", schema(pattern = "^[A-Za-z0-9][A-Za-z0-9._:-]*$", min_length = 1))]
     pub machine: &'a str,
     pub metric: &'a str,
+    #[cfg_attr(feature = "schema", schema(value_type = std::collections::BTreeMap<String, String>))]
     pub labels: &'a Labels,
     pub severity: Severity,
     pub state: AlertState,
@@ -25,12 +28,16 @@ pub struct AlertShape<'a> {
     pub value: f64,
     pub unit: &'static str,
     pub since: i64,
+    #[cfg_attr(feature = "schema", schema(required))]
     pub resolved: Option<i64>,
     /// `value` or `rule_gone`; none while it fires.
+    #[cfg_attr(feature = "schema", schema(required))]
     pub resolution: Option<Resolution>,
     /// `active`, `silenced` or `inhibited`; none while that is not known.
+    #[cfg_attr(feature = "schema", schema(required))]
     pub standing: Option<&'static str>,
     /// The silence that it is because of.
+    #[cfg_attr(feature = "schema", schema(required))]
     pub silence: Option<&'a str>,
     pub summary: &'a str,
 }

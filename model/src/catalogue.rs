@@ -7,6 +7,7 @@ use crate::series::{Labels, SeriesKey};
 
 /// How values of a metric behave.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
     /// A level at a time. Two values of one series at one time are one sample sent twice.

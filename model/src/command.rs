@@ -14,6 +14,7 @@ use crate::time::Timestamp;
 
 /// Who keeps a rule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum RuleSource {
     /// The rule file, or the built-in rules where there is none: changed in the file and nowhere else.

@@ -19,6 +19,7 @@ const LABEL_BYTES: usize = 6;
 
 /// The part that refused.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema), schema(as = RefusedBy))]
 #[serde(rename_all = "snake_case")]
 pub enum Source {
     /// A program that did not say which part wrote the letter.

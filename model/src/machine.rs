@@ -55,6 +55,7 @@ impl MachineInfo {
 
 /// One process name: several processes of one name are added up.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Process {
     pub name: String,
     /// In cores: 1.0 is one core busy.
@@ -74,6 +75,7 @@ pub struct Processes {
 
 /// Whether a machine is heard of. The clock is the graph's frontier, not the machine's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Status {
     Up,

@@ -12,6 +12,7 @@ use crate::time::Timestamp;
 
 /// Why samples were refused. The name is the label in logs, counters, dead letters and on the wire.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum RejectReason {
     /// NaN or infinite.

@@ -11,6 +11,7 @@ use crate::ids::MachineId;
 use crate::series::Labels;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
     Info,
@@ -19,6 +20,7 @@ pub enum Severity {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Operator {
     Gt,
@@ -45,6 +47,7 @@ impl Operator {
 
 /// What a rule looks at.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Input {
     /// Each sample, in arrival order, skipping what is not newer than its series' newest; of events that share a time each may fire.
@@ -70,10 +73,13 @@ const NO_DATA_MINUTE_S_MIN: u32 = 120;
 
 /// One threshold rule. Times are whole seconds of event time, thresholds are in the metric's base unit.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Rule {
     /// Unique among rules: lower-case words with dashes.
+    #[cfg_attr(feature = "schema", schema(pattern = "^[a-z0-9_-]{1,64}$"))]
     pub name: String,
+    #[cfg_attr(feature = "schema", schema(min_length = 1))]
     pub metric: String,
     #[serde(default)]
     pub input: Input,
@@ -84,10 +90,12 @@ pub struct Rule {
     pub clear: Option<f64>,
     /// How long the breach must last before it fires.
     #[serde(default)]
+    #[cfg_attr(feature = "schema", schema(maximum = 604_800))]
     pub for_s: u32,
     /// Silence that fires the alert too: a series that was seen under this rule and then sends nothing for so many seconds of arrival.
     /// Absent: silence means nothing. It never resolves anything.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schema(minimum = 10, maximum = 604_800))]
     pub no_data_s: Option<u32>,
     pub severity: Severity,
     #[serde(default = "yes")]
@@ -103,6 +111,7 @@ pub struct Rule {
     pub labels: BTreeMap<String, String>,
     /// What its alerts share with others to be one group; empty: each rule is a group of its own.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(feature = "schema", schema(value_type = Vec<String>, max_items = 8))]
     pub group_by: Vec<GroupBy>,
     /// One line for people.
     #[serde(default)]
@@ -111,6 +120,7 @@ pub struct Rule {
 
 /// What is wrong with a rule.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Fault {
     /// Of `Rule`.
     pub field: &'static str,

@@ -25,6 +25,7 @@ const ID_BYTES_MAX: usize = 64;
 
 /// Which alerts: all that is given must fit, and something must be given. Patterns have `*` and `?`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Matchers {
     /// Names of rules; empty: any.
@@ -59,6 +60,7 @@ pub struct Silence {
 
 /// Where a silence stands at a moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum SilenceState {
     Pending,

@@ -19,6 +19,9 @@ pub fn find_breach(document: &Value, schema: &Value, value: &Value, at: &str) ->
         let chosen = options.iter().find(|option| is_null(option) == value.is_null());
         return find_breach(document, chosen.ok_or(format!("{at}: {value} is none of the options"))?, value, at);
     }
+    if schema["allOf"].is_array() {
+        return find_breach_of_fields(document, &parts(document, schema), value, at);
+    }
     let types: Vec<&str> = match &schema["type"] {
         Value::Array(types) => types.iter().filter_map(Value::as_str).collect(),
         one => one.as_str().into_iter().collect(),
@@ -30,19 +33,34 @@ pub fn find_breach(document: &Value, schema: &Value, value: &Value, at: &str) ->
         return Err(format!("{at}: {value} is none of {}", schema["enum"]));
     }
     for (index, item) in value.as_array().into_iter().flatten().enumerate() {
-        find_breach(document, &schema["items"], item, &format!("{at}[{index}]"))?;
+        let described = schema["prefixItems"].get(index).unwrap_or(&schema["items"]);
+        find_breach(document, described, item, &format!("{at}[{index}]"))?;
     }
-    let Some(fields) = value.as_object() else { return Ok(()) };
-    for required in schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str) {
-        if !fields.contains_key(required) {
-            return Err(format!("{at}: {required} is missing"));
-        }
+    find_breach_of_fields(document, &[schema], value, at)
+}
+
+/// The objects that a value has the fields of, all together.
+fn parts<'a>(document: &'a Value, schema: &'a Value) -> Vec<&'a Value> {
+    let schema = resolve(document, schema);
+    match schema["allOf"].as_array() {
+        Some(all) => all.iter().flat_map(|part| parts(document, part)).collect(),
+        None => vec![schema],
+    }
+}
+
+fn find_breach_of_fields(document: &Value, parts: &[&Value], value: &Value, at: &str) -> Result<(), String> {
+    let Some(fields) = value.as_object() else {
+        return if parts.len() == 1 { Ok(()) } else { Err(format!("{at}: {value} is no object")) };
+    };
+    let required = parts.iter().flat_map(|part| part["required"].as_array()).flatten().filter_map(Value::as_str);
+    if let Some(missing) = required.into_iter().find(|name| !fields.contains_key(*name)) {
+        return Err(format!("{at}: {missing} is missing"));
     }
     for (name, field) in fields {
-        let described = schema["properties"].get(name).unwrap_or(&schema["additionalProperties"]);
-        if !described.is_object() {
+        let described = parts.iter().map(|part| part["properties"].get(name).unwrap_or(&part["additionalProperties"]));
+        let Some(described) = described.into_iter().find(|one| one.is_object()) else {
             return Err(format!("{at}: {name} is not described"));
-        }
+        };
         find_breach(document, described, field, &format!("{at}.{name}"))?;
     }
     Ok(())

@@ -21,8 +21,9 @@ pub struct Problem {
     pub faults: Vec<Fault>,
 }
 
-#[derive(serde::Serialize)]
-struct Document<'a> {
+#[derive(serde::Serialize, utoipa::ToSchema)]
+#[schema(as = Problem)]
+pub(crate) struct Document<'a> {
     r#type: &'static str,
     title: &'a str,
     status: u16,

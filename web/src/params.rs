@@ -11,7 +11,7 @@ use crate::moment;
 /// Largest page.
 pub(crate) const LIMIT_MAX: usize = 1_000;
 /// Rows that a cursor may skip: a store walks over them one by one.
-const OFFSET_MAX: usize = 100_000;
+pub(crate) const OFFSET_MAX: usize = 100_000;
 /// Pairs in one query string.
 const PAIRS_MAX: usize = 256;
 

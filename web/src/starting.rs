@@ -19,7 +19,8 @@ use crate::routes::health::{Alive, replaying};
 use crate::routes::{SCREENS, json};
 
 /// How far a replay is.
-#[derive(Debug, Clone, Copy, Default, PartialEq, serde::Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, serde::Serialize, utoipa::ToSchema)]
+#[schema(as = Replay)]
 pub struct ReplayView {
     /// Of the journal's bytes.
     pub percent: f64,
@@ -28,6 +29,7 @@ pub struct ReplayView {
     pub samples: u64,
     pub samples_per_s: f64,
     /// Seconds left at this rate; unknown before the first step.
+    #[schema(required)]
     pub eta_s: Option<f64>,
 }
 

@@ -40,7 +40,8 @@ pub struct AppState {
 }
 
 /// One effective setting, as `GET /api/v1/config` gives it.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
+#[schema(as = Setting)]
 pub struct SettingView {
     pub key: String,
     pub value: String,
@@ -89,7 +90,8 @@ pub struct HubStats {
 }
 
 /// The figures of `GET /api/v1/synthetic`.
-#[derive(Debug, Clone, Default, PartialEq, serde::Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, serde::Serialize, utoipa::ToSchema)]
+#[schema(as = SyntheticFigures)]
 pub struct SyntheticView {
     /// Between two transactions.
     pub every_ms: u64,
@@ -103,13 +105,16 @@ pub struct SyntheticView {
 }
 
 /// How long transactions took to one exit.
-#[derive(Debug, Clone, Default, PartialEq, serde::Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, serde::Serialize, utoipa::ToSchema)]
 pub struct SyntheticStage {
     pub name: String,
     pub count: u64,
     /// Of the last five minutes; `None` before the first.
+    #[schema(required)]
     pub p50_ms: Option<f64>,
+    #[schema(required)]
     pub p99_ms: Option<f64>,
+    #[schema(required)]
     pub max_ms: Option<f64>,
     pub late: u64,
     pub lost: u64,
@@ -118,7 +123,8 @@ pub struct SyntheticStage {
 }
 
 /// The figures of `GET /api/v1/pipeline`.
-#[derive(Debug, Clone, Default, PartialEq, serde::Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, serde::Serialize, utoipa::ToSchema)]
+#[schema(as = PipelineFigures)]
 pub struct PipelineView {
     /// Logical time, in milliseconds since the Unix epoch, below which all is durable and has left the graph.
     pub complete_until: u64,
@@ -131,16 +137,19 @@ pub struct PipelineView {
     pub graph: GraphFigures,
 }
 
-#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, serde::Serialize, utoipa::ToSchema)]
+#[schema(as = Stage)]
 pub struct StageView {
     pub name: String,
     /// How far it is behind the newest accepted data; `None` where that has no meaning.
+    #[schema(required)]
     pub lag_ms: Option<f64>,
     /// Items since the start, by outcome.
     pub totals: std::collections::BTreeMap<String, u64>,
 }
 
-#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, serde::Serialize, utoipa::ToSchema)]
+#[schema(as = Queue)]
 pub struct QueueView {
     pub name: String,
     pub depth: usize,

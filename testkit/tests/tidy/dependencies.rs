@@ -44,12 +44,12 @@ const GROUPS: &[(Group, &str)] = &[
     (
         Everyday,
         "arc-swap base64 bytes crc32fast fastrand foldhash futures-core hashbrown hdrhistogram indexmap itoa jiff parking_lot ryu \
-         serde serde_json sha2 smallvec strsim subtle thiserror toml tracing",
+         serde serde_json sha2 smallvec strsim subtle thiserror toml tracing utoipa",
     ),
     (Async, "futures-util tokio tokio-stream tokio-util"),
     (Grpc, "prost protox tonic tonic-health tonic-prost tonic-prost-build tonic-reflection"),
     (Http, "http http-body http-body-util tokio-tungstenite tower tower-http tower-layer tower-service"),
-    (Server, "axum hyper hyper-util mime_guess rust-embed"),
+    (Server, "axum hyper hyper-util mime_guess rust-embed utoipa-axum"),
     (Client, "reqwest ureq"),
     (Sql, "postgres-types rusqlite tokio-postgres tokio-postgres-rustls"),
     (Tls, "rustls rustls-native-certs tokio-rustls"),

@@ -26,6 +26,8 @@ pub(crate) enum Scope {
 pub(crate) struct Update {
     /// The client's next cursor.
     pub(crate) version: u64,
+    /// The cursor that it follows; 0 when it is whole.
+    pub(crate) since: u64,
     /// It replaces all that the client has.
     pub(crate) is_whole: bool,
     /// In id order when whole, else in the order of change.
@@ -129,6 +131,7 @@ impl Board {
         let is_whole = cursor == 0 || cursor < floor;
         let mut update = Update {
             version: state.version,
+            since: if is_whole { 0 } else { cursor },
             is_whole,
             machines: Vec::new(),
             removed: Vec::new(),

@@ -110,7 +110,7 @@ impl Client {
     fn hello(&self) {
         let session = format!("{:016x}{:016x}", fastrand::u64(..), fastrand::u64(..));
         let (now, version) = (self.shared.now(), self.shared.app.version);
-        self.viewer.say(&self.shared, |_seq| message::hello(now, &session, version));
+        self.viewer.say(&self.shared, |_seq| message::hello(now, (&self.shared.live.instance, &session), version));
     }
 
     fn hear(&mut self, received: Option<Result<Message, Error>>) -> Result<(), End> {
@@ -123,7 +123,10 @@ impl Client {
         };
         self.heard()?;
         match parse(&text) {
-            Ok(subscription) => self.viewer.subscribe(subscription),
+            Ok(subscription) => {
+                let cursor = self.shared.live.cursor_of(subscription.resume.as_ref());
+                self.viewer.subscribe(subscription, cursor);
+            }
             Err(detail) => self.viewer.say(&self.shared, |seq| message::error(seq, &detail)),
         }
         Ok(())

@@ -30,10 +30,13 @@ struct Chunk<'a> {
     bytes: usize,
 }
 
-pub(crate) fn hello(now: Timestamp, session: &str, version: &str) -> String {
+/// `instance` names the run of the hub whose `at` the messages carry.
+pub(crate) fn hello(now: Timestamp, (instance, session): (&str, &str), version: &str) -> String {
     let time = now.millis();
     let version = to_json(&version);
-    format!(r#"{{"type":"hello","protocol":1,"server_time":{time},"session":"{session}","version":{version},"seq":0}}"#)
+    format!(
+        r#"{{"type":"hello","protocol":1,"server_time":{time},"instance":"{instance}","session":"{session}","version":{version},"seq":0}}"#
+    )
 }
 
 pub(crate) fn error(seq: u64, detail: &str) -> String {
@@ -44,9 +47,12 @@ pub(crate) fn error(seq: u64, detail: &str) -> String {
 /// the client's connection gives it, and the text behind it.
 pub(crate) fn compose(update: &Update, detail: Detail, now: Timestamp) -> impl Iterator<Item = (&'static str, String)> {
     let chunks = chunks(update, detail);
+    let last = chunks.len() - 1;
     chunks.into_iter().enumerate().map(move |(index, chunk)| {
         let before = if update.is_whole && index == 0 { SNAPSHOT } else { DELTA };
-        (before, chunk.compose(now, &update.hub))
+        // Who has not got all of it resumes from before it.
+        let at = if index == last { update.version } else { update.since };
+        (before, chunk.compose(now, at, &update.hub))
     })
 }
 
@@ -80,10 +86,10 @@ fn room<'c, 'a>(chunks: &'c mut Vec<Chunk<'a>>, bytes: usize) -> &'c mut Chunk<'
 }
 
 impl Chunk<'_> {
-    fn compose(&self, now: Timestamp, hub: &str) -> String {
+    fn compose(&self, now: Timestamp, at: u64, hub: &str) -> String {
         let mut text = String::with_capacity(self.bytes + hub.len() + 128);
         let time = now.millis();
-        write!(text, r#","time":{time},"hub":{hub},"machines":["#).expect(INFALLIBLE);
+        write!(text, r#","time":{time},"at":{at},"hub":{hub},"machines":["#).expect(INFALLIBLE);
         join(&mut text, self.machines.iter().copied());
         text.push_str("],\"alerts\":[");
         join(&mut text, self.alerts.iter().copied());
@@ -150,6 +156,7 @@ mod tests {
             let message: Value = serde_json::from_str(text).unwrap();
             assert_eq!(message["type"], if index == 0 { "snapshot" } else { "delta" });
             assert_eq!(message["seq"], index + 5);
+            assert_eq!(message["at"], if index + 1 == texts.len() { 1 } else { 0 });
             ids.extend(message["machines"].as_array().unwrap().iter().map(|one| one["id"].to_string()));
         }
         assert_eq!(ids.len(), 8_000);
@@ -159,7 +166,8 @@ mod tests {
     fn an_empty_fleet_is_one_empty_snapshot() {
         let update = Board::new().since(0, &Scope::All);
         let texts = texts(&update, Detail::Full, 1);
-        let expected = r#"{"type":"snapshot","seq":1,"time":0,"hub":null,"machines":[],"alerts":[],"removed":[]}"#;
+        let expected =
+            r#"{"type":"snapshot","seq":1,"time":0,"at":0,"hub":null,"machines":[],"alerts":[],"removed":[]}"#;
         assert_eq!(texts, [expected]);
     }
 

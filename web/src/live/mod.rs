@@ -26,6 +26,7 @@ use tokio::sync::watch;
 
 use board::Board;
 use lanes::Lanes;
+use request::Resume;
 use wave::Waves;
 
 /// The board and who looks at it.
@@ -34,6 +35,8 @@ pub(crate) struct Live {
     pub(crate) waves: Waves,
     pub(crate) lanes: Lanes,
     pub(crate) counters: Counters,
+    /// Of this run of the hub: what the board's versions belong to.
+    pub(crate) instance: String,
     clients: Arc<watch::Sender<usize>>,
     clients_max: usize,
     closing: Drain,
@@ -66,10 +69,17 @@ impl Live {
             waves: Waves::default(),
             lanes: Lanes::new(std::thread::available_parallelism().map_or(1, NonZero::get)),
             counters: Counters::new(metrics),
+            instance: format!("{:016x}", fastrand::u64(..)),
             clients,
             clients_max,
             closing: Drain::new(),
         }
+    }
+
+    /// The version of the board that a client goes on from: 0, which is a snapshot, unless it has something of this very board.
+    pub(crate) fn cursor_of(&self, resume: Option<&Resume>) -> u64 {
+        let known = resume.filter(|resume| resume.instance == self.instance && resume.at <= self.board.version());
+        known.map_or(0, |resume| resume.at)
     }
 
     /// A place for one more client, unless all are taken.

@@ -7,7 +7,7 @@ use model::query::MachineView;
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 
 use crate::shapes::alert::shown;
-use crate::shapes::machine::MachineShape;
+use crate::shapes::machine::{FullMachineShape, MachineShape};
 use crate::shapes::seeds::SeedsMessage;
 use crate::shapes::to_json;
 
@@ -35,7 +35,7 @@ impl MachinePiece {
     }
 
     pub(crate) fn full(&self) -> &Utf8Bytes {
-        self.full.get_or_init(|| to_json(&MachineShape::full(&self.view)).into())
+        self.full.get_or_init(|| to_json(&FullMachineShape::of(&self.view)).into())
     }
 
     /// A whole message of its own.

@@ -20,6 +20,15 @@ pub(crate) struct Subscription {
     pub(crate) detail: Detail,
     /// Least time between two updates.
     pub(crate) rate: Duration,
+    /// Where the client's picture stands, from an earlier connection.
+    pub(crate) resume: Option<Resume>,
+}
+
+/// What a client had before its connection broke: it goes on from there, if this hub is still the one it had it from.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize)]
+pub(crate) struct Resume {
+    pub(crate) instance: String,
+    pub(crate) at: u64,
 }
 
 #[derive(serde::Deserialize)]
@@ -32,6 +41,8 @@ enum Request {
         detail: Detail,
         #[serde(default = "once_a_second")]
         rate_ms: u64,
+        #[serde(default)]
+        resume: Option<Resume>,
     },
 }
 
@@ -53,13 +64,14 @@ pub(crate) fn parse(text: &str) -> Result<Subscription, String> {
         machines,
         detail,
         rate_ms,
+        resume,
     } = serde_json::from_str(text).map_err(|error| {
         format!(r#"the message is not understood ({error}); send {{"type":"subscribe","machines":["*"],"detail":"summary","rate_ms":1000}}"#)
     })?;
     if RATE_MS_MAX < rate_ms {
         return Err(format!("`rate_ms` is {rate_ms}; send 0 to {RATE_MS_MAX}"));
     }
-    Ok(Subscription { scope: scope(&machines)?, detail, rate: Duration::from_millis(rate_ms) })
+    Ok(Subscription { scope: scope(&machines)?, detail, rate: Duration::from_millis(rate_ms), resume })
 }
 
 fn scope(machines: &[String]) -> Result<Scope, String> {
@@ -85,7 +97,7 @@ mod tests {
         assert_eq!(parsed.scope, Scope::Only(ids.into()));
         assert_eq!((parsed.detail, parsed.rate), (Detail::Full, Duration::ZERO));
         let default = parse(r#"{"type":"subscribe"}"#).unwrap();
-        assert_eq!(default.scope, Scope::All);
+        assert_eq!((default.scope, default.resume), (Scope::All, None));
         assert_eq!((default.detail, default.rate), (Detail::Summary, Duration::from_secs(1)));
     }
 
@@ -98,6 +110,8 @@ mod tests {
             (r#"{"type":"subscribe","detail":"all"}"#, "not understood"),
             (r#"{"type":"subscribe","rate_ms":60001}"#, "send 0 to 60000"),
             (r#"{"type":"subscribe","rate_ms":-1}"#, "not understood"),
+            (r#"{"type":"subscribe","resume":{"instance":"a"}}"#, "missing field `at`"),
+            (r#"{"type":"subscribe","resume":{"instance":"a","at":-1}}"#, "not understood"),
             (r#"{"type":"subscribe","machines":[]}"#, "name 1 to 256"),
             (r#"{"type":"subscribe","machines":["a/b"]}"#, "machine id"),
         ] {

@@ -94,11 +94,11 @@ impl Viewer {
         Line(Arc::clone(self))
     }
 
-    /// From now on the client is served this, from the beginning.
-    pub(crate) fn subscribe(&self, subscription: Subscription) {
+    /// From now on the client is served this, from this version of the board on.
+    pub(crate) fn subscribe(&self, subscription: Subscription, cursor: u64) {
         let mut sending = self.lock();
         sending.mode = Mode::Subscribed(subscription);
-        (sending.cursor, sending.is_pending, sending.due) = (0, true, Instant::now());
+        (sending.cursor, sending.is_pending, sending.due) = (cursor, true, Instant::now());
     }
 
     /// Sends a message that is this client's alone; `text` is given its number.
@@ -191,10 +191,10 @@ impl<C: AsyncWrite + Unpin> Sending<C> {
         }
         let (wave, rate) = match &self.mode {
             Mode::Undecided | Mode::Seeds => (hand.wave(shared, self.cursor, Form::Seeds), Duration::ZERO),
-            Mode::Subscribed(Subscription { scope: Scope::All, detail, rate }) => {
+            Mode::Subscribed(Subscription { scope: Scope::All, detail, rate, .. }) => {
                 (hand.wave(shared, self.cursor, Form::Subscribed(*detail)), *rate)
             }
-            Mode::Subscribed(Subscription { scope, detail, rate }) => {
+            Mode::Subscribed(Subscription { scope, detail, rate, .. }) => {
                 let update = shared.live.board.since(self.cursor, scope);
                 (Arc::new(Wave::compose(&update, Form::Subscribed(*detail), shared.now())), *rate)
             }

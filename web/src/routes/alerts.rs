@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use super::{SYNTHETIC, json};
 use crate::error::Problem;
+use crate::openapi::{AlertTimes, OfAlert, Paging, Refused, Synthetic};
 use crate::params::{LIMIT_MAX, Params, next_offset};
 use crate::shapes::alert::shown;
 use crate::shapes::group::GroupShape;
@@ -19,13 +20,22 @@ use crate::state::Shared;
 const HISTORY_LIMIT: usize = 100;
 const HISTORY_SPAN: Duration = Duration::from_secs(7 * 86_400);
 
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = AlertPage)]
 struct Page<'a> {
     alerts: Vec<model::AlertShape<'a>>,
+    #[schema(required)]
     next: Option<String>,
 }
 
-/// Worst first, then newest.
+/// Firing alerts, worst first, then newest.
+#[utoipa::path(
+    get,
+    path = "/api/v1/alerts",
+    tag = "alerts",
+    params(Paging, Synthetic),
+    responses((status = 200, description = "As asked", body = Page<'static>), Refused<400>)
+)]
 pub(super) async fn active(State(shared): State<Arc<Shared>>, uri: Uri) -> Result<Response, Problem> {
     let params = Params::read(&uri, &["limit", "cursor", "synthetic"])?;
     let (limit, offset) = (params.limit(LIMIT_MAX)?, params.offset()?);
@@ -39,13 +49,21 @@ pub(super) async fn active(State(shared): State<Arc<Shared>>, uri: Uri) -> Resul
     }))
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
 struct GroupPage<'a> {
     groups: Vec<GroupShape<'a>>,
+    #[schema(required)]
     next: Option<String>,
 }
 
-/// Worst first, then the one with the most active alerts.
+/// Firing alerts by what they share: worst first, then the group with the most active ones.
+#[utoipa::path(
+    get,
+    path = "/api/v1/alerts/groups",
+    tag = "alerts",
+    params(Paging),
+    responses((status = 200, description = "As asked", body = GroupPage<'static>), Refused<400>)
+)]
 pub(super) async fn groups(State(shared): State<Arc<Shared>>, uri: Uri) -> Result<Response, Problem> {
     let params = Params::read(&uri, &["limit", "cursor"])?;
     let (limit, offset) = (params.limit(LIMIT_MAX)?, params.offset()?);
@@ -57,7 +75,17 @@ pub(super) async fn groups(State(shared): State<Arc<Shared>>, uri: Uri) -> Resul
     }))
 }
 
-/// Newest first.
+/// Alerts of the past, newest first.
+#[utoipa::path(
+    get,
+    path = "/api/v1/alerts/history",
+    tag = "alerts",
+    params(AlertTimes, OfAlert, Paging),
+    responses(
+        (status = 200, description = "As asked", body = Page<'static>),
+        Refused<400>, Refused<500>, Refused<503>
+    )
+)]
 pub(super) async fn history(State(shared): State<Arc<Shared>>, uri: Uri) -> Result<Response, Problem> {
     let params = Params::read(&uri, &["from", "to", "machine", "rule", "limit", "cursor"])?;
     let (limit, offset) = (params.limit(HISTORY_LIMIT)?, params.offset()?);

@@ -10,18 +10,22 @@ use serde::Serialize;
 
 use super::json;
 use crate::error::Problem;
+use crate::openapi::{AuditPaging, Refused};
 use crate::params::{Params, wrong};
 use crate::state::Shared;
 
 const LIMIT: usize = 100;
 
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = AuditPage)]
 struct Page<'a> {
     entries: Vec<EntryShape<'a>>,
+    #[schema(required)]
     next: Option<String>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = AuditEntry)]
 struct EntryShape<'a> {
     id: u64,
     time: i64,
@@ -35,7 +39,16 @@ struct EntryShape<'a> {
     failed: bool,
 }
 
+/// Who changed which rule, silence or collector, newest first.
+///
 /// The cursor is the id of the last entry of the page before, so that new ones shift nothing.
+#[utoipa::path(
+    get,
+    path = "/api/v1/audit",
+    tag = "audit",
+    params(AuditPaging),
+    responses((status = 200, description = "As asked", body = Page<'static>), Refused<400>)
+)]
 pub(super) async fn list(State(shared): State<Arc<Shared>>, uri: Uri) -> Result<Response, Problem> {
     let params = Params::read(&uri, &["limit", "cursor"])?;
     let limit = params.limit(LIMIT)?;

@@ -7,15 +7,19 @@ use serde::Serialize;
 
 use super::json;
 use crate::error::Problem;
+use crate::openapi::Refused;
 use crate::params::Params;
 
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = MetricPage)]
 struct Page {
     metrics: Vec<MetricShape>,
+    #[schema(required)]
     next: Option<String>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = Metric)]
 struct MetricShape {
     name: &'static str,
     unit: &'static str,
@@ -23,11 +27,19 @@ struct MetricShape {
     display: &'static str,
     aliases: Vec<&'static str>,
     /// Valid range, both ends included; `null` where there is no end.
+    #[schema(required)]
     min: Option<f64>,
+    #[schema(required)]
     max: Option<f64>,
 }
 
-/// The catalogue is short and fixed, so it comes whole.
+/// The catalogue of metrics, short and fixed, so it comes whole.
+#[utoipa::path(
+    get,
+    path = "/api/v1/metrics",
+    tag = "catalogue",
+    responses((status = 200, description = "As asked", body = Page), Refused<400>)
+)]
 pub(super) async fn list(uri: Uri) -> Result<Response, Problem> {
     Params::read(&uri, &[])?;
     Ok(json(&Page { metrics: METRICS.iter().map(MetricShape::of).collect(), next: None }))

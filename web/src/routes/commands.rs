@@ -13,10 +13,11 @@ use serde::Serialize;
 use super::{json, unknown_machine};
 use crate::asker::Asker;
 use crate::error::Problem;
+use crate::openapi::{CommandPath, MachinePath, Refused};
 use crate::params::Params;
 use crate::state::Shared;
 
-const COMMANDS: [(&str, CollectorCommand); 5] = [
+pub(crate) const COMMANDS: [(&str, CollectorCommand); 5] = [
     ("pause", CollectorCommand::Pause),
     ("resume", CollectorCommand::Resume),
     ("collect_now", CollectorCommand::CollectNow),
@@ -24,13 +25,26 @@ const COMMANDS: [(&str, CollectorCommand); 5] = [
     ("focus", CollectorCommand::Focus),
 ];
 
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = CommandSent)]
 struct Sent<'a> {
     machine: &'a str,
     command: &'a str,
 }
 
+/// Ask something harmless of a connected collector.
+///
 /// Answers once the command is on its way; what the collector made of it is in the hub's log.
+#[utoipa::path(
+    post,
+    path = "/api/v1/machines/{id}/commands/{command}",
+    tag = "machines",
+    params(MachinePath, CommandPath),
+    responses(
+        (status = 202, description = "As asked", body = Sent<'static>),
+        Refused<400>, Refused<403>, Refused<404>, Refused<409>, Refused<500>, Refused<503>
+    )
+)]
 pub(super) async fn send(
     State(shared): State<Arc<Shared>>,
     Path((id, name)): Path<(String, String)>,

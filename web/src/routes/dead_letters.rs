@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 
-use axum::extract::{FromRequestParts, Path, State};
+use axum::extract::State;
 use axum::response::Response;
-use http::request::Parts;
 use http::{HeaderMap, StatusCode, Uri};
 use model::RejectReason;
 use model::audit::{Action, Deed};
@@ -12,36 +11,35 @@ use model::command::{ResendError, ResendReport, Resending};
 use model::query::DeadLetterQuery;
 use serde::Serialize;
 
-use super::json;
+use super::{Named, json};
 use crate::asker::Asker;
 use crate::error::Problem;
+use crate::openapi::{LetterPath, Letters, Paging, ReasonOnly, Refused};
 use crate::params::{Params, next_offset};
 use crate::shapes::dead_letter::{DeadLetterShape, FullShape, ReportShape};
 use crate::state::Shared;
 
 const LIMIT: usize = 100;
 
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = DeadLetterPage)]
 struct Page<'a> {
     dead_letters: Vec<DeadLetterShape<'a>>,
+    #[schema(required)]
     next: Option<String>,
 }
 
-/// The letter that a path names.
-pub(super) struct Named(String);
-
-impl<S: Send + Sync> FromRequestParts<S> for Named {
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        match Path::<String>::from_request_parts(parts, state).await {
-            Ok(Path(id)) => Ok(Self(id)),
-            Err(_not_text) => Err(Problem::bad_query("the path is not valid UTF-8")),
-        }
-    }
-}
-
-/// Newest first.
+/// What was refused, newest first.
+#[utoipa::path(
+    get,
+    path = "/api/v1/dead-letters",
+    tag = "dead_letters",
+    params(Paging, Letters, ReasonOnly),
+    responses(
+        (status = 200, description = "As asked", body = Page<'static>),
+        Refused<400>, Refused<500>, Refused<503>
+    )
+)]
 pub(super) async fn list(State(shared): State<Arc<Shared>>, uri: Uri) -> Result<Response, Problem> {
     let params = Params::read(&uri, &["limit", "cursor", "reason", "state"])?;
     let (limit, offset, reason) = (params.limit(LIMIT)?, params.offset()?, reason(&params)?);
@@ -54,6 +52,17 @@ pub(super) async fn list(State(shared): State<Arc<Shared>>, uri: Uri) -> Result<
     }))
 }
 
+/// One dead letter with what was kept of it.
+#[utoipa::path(
+    get,
+    path = "/api/v1/dead-letters/{letter}",
+    tag = "dead_letters",
+    params(LetterPath),
+    responses(
+        (status = 200, description = "As asked", body = FullShape<'static>),
+        Refused<400>, Refused<404>, Refused<500>, Refused<503>
+    )
+)]
 pub(super) async fn one(State(shared): State<Arc<Shared>>, Named(id): Named, uri: Uri) -> Result<Response, Problem> {
     Params::read(&uri, &[])?;
     let query = DeadLetterQuery { id: Some(id.clone()), limit: 1, ..DeadLetterQuery::default() };
@@ -63,7 +72,19 @@ pub(super) async fn one(State(shared): State<Arc<Shared>>, Named(id): Named, uri
     }
 }
 
+/// Send a dead letter again: its samples as any others, or its row to the server that refused it.
+///
 /// Answers once the samples are durable, or the row is stored.
+#[utoipa::path(
+    post,
+    path = "/api/v1/dead-letters/{letter}/resend",
+    tag = "dead_letters",
+    params(LetterPath),
+    responses(
+        (status = 200, description = "As asked", body = ReportShape<'static>),
+        Refused<400>, Refused<403>, Refused<404>, Refused<409>, Refused<500>, Refused<503>
+    )
+)]
 pub(super) async fn resend(
     State(shared): State<Arc<Shared>>,
     Named(id): Named,
@@ -77,7 +98,17 @@ pub(super) async fn resend(
     Ok(json(&ReportShape::of(&ResendReport { letters: 1, samples, ..ResendReport::default() })))
 }
 
-/// Some of them; whoever wants all asks again while there are more.
+/// Send dead letters again, all or those of one reason: some in each call, until there are no more.
+#[utoipa::path(
+    post,
+    path = "/api/v1/dead-letters/resend",
+    tag = "dead_letters",
+    params(ReasonOnly),
+    responses(
+        (status = 200, description = "As asked", body = ReportShape<'static>),
+        Refused<400>, Refused<403>, Refused<500>, Refused<503>
+    )
+)]
 pub(super) async fn resend_all(
     State(shared): State<Arc<Shared>>,
     Asker(by): Asker,

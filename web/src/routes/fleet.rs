@@ -15,7 +15,9 @@ use serde::Serialize;
 
 use super::json;
 use crate::error::Problem;
+use crate::openapi::{Fleet, Hottest, Refused};
 use crate::params::{Params, wrong};
+use crate::shapes::machine_id;
 use crate::state::Shared;
 
 const DEFAULT_SPAN: Duration = Duration::from_secs(3_600);
@@ -23,7 +25,8 @@ const DEFAULT_SPAN: Duration = Duration::from_secs(3_600);
 const POINTS_MAX: usize = 250_000;
 const STEP_MS: i64 = 60_000;
 
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = FleetRollups)]
 struct Rollups<'a> {
     metric: &'a str,
     unit: &'static str,
@@ -34,9 +37,11 @@ struct Rollups<'a> {
     series: Vec<Series<'a>>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = FleetSeries)]
 struct Series<'a> {
     /// `null` for the whole fleet.
+    #[schema(required)]
     tag: Option<TagShape<'a>>,
     t: Vec<i64>,
     machines: &'a [u32],
@@ -44,23 +49,28 @@ struct Series<'a> {
     sum: &'a [f64],
     min: &'a [f64],
     max: &'a [f64],
+    #[schema(value_type = Vec<Option<f64>>)]
     mean: Vec<f64>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = FleetTag)]
 struct TagShape<'a> {
     name: &'a str,
     value: &'a str,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = Hottest)]
 struct HottestShape<'a> {
     /// Start of the minute; `null` before the first.
+    #[schema(required)]
     minute: Option<i64>,
     metrics: Vec<Top<'a>>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = HottestOf)]
 struct Top<'a> {
     metric: &'a str,
     unit: &'static str,
@@ -68,12 +78,26 @@ struct Top<'a> {
     machines: Vec<Ranked<'a>>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = RankedMachine)]
 struct Ranked<'a> {
+    #[schema(schema_with = machine_id)]
     id: &'a str,
+    #[schema(value_type = Option<f64>, required)]
     value: f64,
 }
 
+/// A metric's minutes over all machines, or those with a tag.
+#[utoipa::path(
+    get,
+    path = "/api/v1/fleet/rollups",
+    tag = "fleet",
+    params(Fleet),
+    responses(
+        (status = 200, description = "As asked", body = Rollups<'static>),
+        Refused<400>, Refused<500>, Refused<503>
+    )
+)]
 pub(super) async fn rollups(State(shared): State<Arc<Shared>>, uri: Uri) -> Result<Response, Problem> {
     let params = Params::read(&uri, &["metric", "tag", "from", "to"])?;
     let (from, to) = params.range(shared.now(), DEFAULT_SPAN)?;
@@ -100,6 +124,14 @@ pub(super) async fn rollups(State(shared): State<Arc<Shared>>, uri: Uri) -> Resu
     }))
 }
 
+/// The machines with the highest values in the newest complete minute.
+#[utoipa::path(
+    get,
+    path = "/api/v1/fleet/hottest",
+    tag = "fleet",
+    params(Hottest),
+    responses((status = 200, description = "As asked", body = HottestShape<'static>), Refused<400>)
+)]
 pub(super) async fn hottest(State(shared): State<Arc<Shared>>, uri: Uri) -> Result<Response, Problem> {
     let params = Params::read(&uri, &["metric", "k"])?;
     let k = params.count("k", HOTTEST_MAX, HOTTEST_MAX)?;

@@ -18,6 +18,7 @@ use model::{Alert, AlertState, Resolution, Severity, Standing, Timestamp};
 use crate::error::Problem;
 use crate::format;
 use crate::html::Escaped;
+use crate::openapi::{Refused, Rows};
 use crate::params::{LIMIT_MAX, Params};
 use crate::state::Shared;
 
@@ -25,6 +26,17 @@ const LIMIT: usize = 100;
 const RESOLVED_SPAN: Duration = Duration::from_secs(7 * 86_400);
 const STATES: &[(&str, AlertState)] = &[("active", AlertState::Firing), ("resolved", AlertState::Resolved)];
 
+/// Rows of an alerts table, for a page.
+#[utoipa::path(
+    get,
+    path = "/fragments/alerts",
+    tag = "fragments",
+    params(Rows),
+    responses(
+        (status = 200, description = "As asked", body = String, content_type = "text/html"),
+        Refused<400>, Refused<500>, Refused<503>
+    )
+)]
 pub(super) async fn alerts(State(shared): State<Arc<Shared>>, uri: Uri) -> Result<Response, Problem> {
     let params = Params::read(&uri, &["state", "limit"])?;
     let limit = params.limit(LIMIT)?;

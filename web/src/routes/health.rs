@@ -12,13 +12,13 @@ use super::json;
 use crate::starting::ReplayView;
 use crate::state::Shared;
 
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
 pub(crate) struct Alive {
     status: &'static str,
     version: &'static str,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
 struct Ready {
     status: Readiness,
     version: &'static str,
@@ -28,7 +28,7 @@ struct Ready {
     replay: Option<ReplayView>,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
 enum Readiness {
     Ready,
@@ -37,13 +37,15 @@ enum Readiness {
     Unavailable,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
 pub(super) struct Dependency {
     name: &'static str,
     status: &'static str,
     required: bool,
     since: i64,
+    #[schema(required)]
     latency_ms: Option<f64>,
+    #[schema(required)]
     last_error: Option<String>,
     /// Of a sink's circuit breaker.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -53,6 +55,8 @@ pub(super) struct Dependency {
     detail: Option<String>,
 }
 
+/// Whether the process answers.
+#[utoipa::path(get, path = "/health", tag = "health", responses((status = 200, description = "As asked", body = Alive)))]
 pub(super) async fn alive(State(shared): State<Arc<Shared>>) -> Response {
     json(&Alive::of(shared.app.version))
 }
@@ -70,6 +74,16 @@ pub(crate) fn replaying(version: &'static str, health: Health, replay: ReplayVie
     (StatusCode::SERVICE_UNAVAILABLE, body).into_response()
 }
 
+/// Whether the hub can do its work.
+#[utoipa::path(
+    get,
+    path = "/ready",
+    tag = "health",
+    responses(
+        (status = 200, description = "As asked", body = Ready), (status = 503, description = "Ingest or the dashboard cannot work", body = Ready),
+
+    )
+)]
 pub(super) async fn ready(State(shared): State<Arc<Shared>>) -> Response {
     let health = shared.app.readiness.health();
     let status = verdict(&health);

@@ -14,6 +14,7 @@ use model::{Catalogue, MachineId, Timestamp, Width, Window};
 use super::history_shape::{Agg, Fit, HistoryShape, MachineShape, MachinesShape, MinuteRows, Series};
 use super::{OfMachine, json, unknown_machine};
 use crate::error::Problem;
+use crate::openapi::{HistoryOf, HistoryOfMachines, MachinePath, Refused};
 use crate::params::{Params, wrong};
 use crate::state::Shared;
 use crate::tier;
@@ -21,10 +22,10 @@ use crate::tier;
 const KNOWN: &[&str] = &["metric", "from", "to", "agg", "max_points", "tier"];
 const KNOWN_OF_MACHINES: &[&str] = &["machine", "metric", "from", "to", "agg", "max_points", "tier"];
 const DEFAULT_SPAN: Duration = Duration::from_secs(3_600);
-const POINTS_DEFAULT: usize = 600;
-const POINTS_MAX: usize = 10_000;
+pub(crate) const POINTS_DEFAULT: usize = 600;
+pub(crate) const POINTS_MAX: usize = 10_000;
 /// Names in one query.
-const METRICS_MAX: usize = 64;
+pub(crate) const METRICS_MAX: usize = 64;
 /// Points that a store reads for one answer: 16 bytes each when raw, some 60 as windows.
 const STORE_POINTS_MAX: usize = 250_000;
 /// Minute rows are not thinned out, so they come beside raw samples of a day at most.
@@ -33,7 +34,7 @@ const MINUTE_ROWS_SPAN_MAX: Duration = Duration::from_secs(86_400);
 const INTERVAL_MS_DEFAULT: i64 = 5_000;
 
 /// Machines in one query.
-const MACHINES_MAX: usize = 24;
+pub(crate) const MACHINES_MAX: usize = 24;
 
 struct Asked {
     metrics: Vec<String>,
@@ -45,6 +46,17 @@ struct Asked {
     tier: Option<Tier>,
 }
 
+/// Series of a machine over a range.
+#[utoipa::path(
+    get,
+    path = "/api/v1/machines/{id}/history",
+    tag = "machines",
+    params(MachinePath, HistoryOf),
+    responses(
+        (status = 200, description = "As asked", body = HistoryShape<'static>),
+        Refused<400>, Refused<404>, Refused<500>, Refused<503>
+    )
+)]
 pub(super) async fn history(
     State(shared): State<Arc<Shared>>,
     OfMachine(machine): OfMachine,
@@ -75,7 +87,17 @@ pub(super) async fn history(
     }))
 }
 
-/// One metric of several machines, all from one tier, so that they can be laid over each other.
+/// One metric of several machines over a range, all from one tier, so that they can be laid over each other.
+#[utoipa::path(
+    get,
+    path = "/api/v1/history",
+    tag = "history",
+    params(HistoryOfMachines),
+    responses(
+        (status = 200, description = "As asked", body = MachinesShape<'static>),
+        Refused<400>, Refused<500>, Refused<503>
+    )
+)]
 pub(super) async fn of_machines(State(shared): State<Arc<Shared>>, uri: Uri) -> Result<Response, Problem> {
     let params = Params::read(&uri, KNOWN_OF_MACHINES)?;
     let (machines, asked) = (machines(&params)?, Asked::read(&params, shared.now())?);

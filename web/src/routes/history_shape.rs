@@ -7,7 +7,7 @@ use model::{SeriesKey, Timestamp};
 use serde::Serialize;
 
 use crate::downsample;
-use crate::shapes::SeriesShape;
+use crate::shapes::{SeriesShape, machine_id};
 use crate::tier;
 
 /// Which of a window's figures `v` is.
@@ -21,8 +21,10 @@ pub(super) enum Agg {
     Count,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = History)]
 pub(super) struct HistoryShape<'a> {
+    #[schema(schema_with = machine_id)]
     pub(super) machine: &'a str,
     pub(super) from: i64,
     pub(super) to: i64,
@@ -30,11 +32,13 @@ pub(super) struct HistoryShape<'a> {
     pub(super) step_ms: i64,
     pub(super) partial: bool,
     pub(super) series: Vec<Series>,
+    #[schema(required)]
     pub(super) minute: Option<Vec<MinuteRows>>,
 }
 
 /// One metric of several machines.
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = MachinesHistory)]
 pub(super) struct MachinesShape<'a> {
     pub(super) metric: &'a str,
     pub(super) unit: &'static str,
@@ -48,31 +52,47 @@ pub(super) struct MachinesShape<'a> {
     pub(super) unknown: Vec<&'a str>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = MachineHistory)]
 pub(super) struct MachineShape<'a> {
+    #[schema(schema_with = machine_id)]
     pub(super) machine: &'a str,
     pub(super) series: Vec<Series>,
 }
 
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = HistorySeries)]
 pub(super) struct Series {
+    #[serde(serialize_with = "series_fields", flatten)]
+    #[schema(value_type = SeriesShape<'static>)]
     key: Arc<SeriesKey>,
     pub(super) step_ms: i64,
     t: Vec<i64>,
+    #[schema(value_type = Vec<Option<f64>>)]
     v: Vec<f64>,
     /// The band of an aggregate; `None` in the raw tier.
-    band: Option<(Vec<f64>, Vec<f64>)>,
+    #[schema(value_type = Option<Vec<Option<f64>>>, required)]
+    min: Option<Vec<f64>>,
+    #[schema(value_type = Option<Vec<Option<f64>>>, required)]
+    max: Option<Vec<f64>>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
 pub(super) struct MinuteRows {
     #[serde(serialize_with = "series_fields", flatten)]
+    #[schema(value_type = SeriesShape<'static>)]
     key: Arc<SeriesKey>,
     t: Vec<i64>,
+    #[schema(value_type = Vec<Option<f64>>)]
     v: Vec<f64>,
+    #[schema(value_type = Vec<Option<f64>>)]
     min: Vec<f64>,
+    #[schema(value_type = Vec<Option<f64>>)]
     max: Vec<f64>,
     count: Vec<u64>,
+    #[schema(value_type = Vec<Option<f64>>)]
     sum: Vec<f64>,
+    #[schema(value_type = Vec<Option<f64>>)]
     last: Vec<f64>,
     r#final: Vec<bool>,
 }
@@ -101,7 +121,8 @@ impl Series {
                 step_ms: spacing_ms.max(bucket_ms),
                 t: column(&points.t),
                 v: points.v,
-                band: None,
+                min: None,
+                max: None,
             });
         };
         let window_us = i64::try_from(window.as_micros()).unwrap_or(i64::MAX);
@@ -111,33 +132,9 @@ impl Series {
             step_ms,
             t: column(&points.t),
             v: fit.agg.column(&points),
-            band: Some((points.min, points.max)),
+            min: Some(points.min),
+            max: Some(points.max),
         })
-    }
-}
-
-impl Serialize for Series {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        #[derive(Serialize)]
-        struct Fields<'a> {
-            #[serde(flatten)]
-            series: SeriesShape<'a>,
-            step_ms: i64,
-            t: &'a [i64],
-            v: &'a [f64],
-            min: Option<&'a [f64]>,
-            max: Option<&'a [f64]>,
-        }
-        let band = self.band.as_ref();
-        let fields = Fields {
-            series: SeriesShape::of(&self.key),
-            step_ms: self.step_ms,
-            t: &self.t,
-            v: &self.v,
-            min: band.map(|(min, _)| min.as_slice()),
-            max: band.map(|(_, max)| max.as_slice()),
-        };
-        fields.serialize(serializer)
     }
 }
 

@@ -9,8 +9,19 @@ use http::{HeaderMap, Uri};
 use crate::error::Problem;
 use crate::live::client;
 use crate::live::handshake::Opening;
+use crate::openapi::Refused;
 use crate::state::Shared;
 
+/// The live protocol over a WebSocket.
+#[utoipa::path(
+    get,
+    path = "/ws",
+    tag = "live",
+    responses(
+        (status = 101, description = "The conversation of docs/LIVE_PROTOCOL.md"),
+        Refused<403>, Refused<426>, Refused<503>
+    )
+)]
 pub(super) async fn upgrade(
     State(shared): State<Arc<Shared>>,
     uri: Uri,

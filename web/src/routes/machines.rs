@@ -11,45 +11,62 @@ use serde::Serialize;
 
 use super::{OfMachine, SYNTHETIC, json, unknown_machine};
 use crate::error::Problem;
+use crate::openapi::{MachinePath, Machines, Refused, Synthetic};
 use crate::params::{LIMIT_MAX, Params};
-use crate::shapes::machine::MachineShape;
-use crate::shapes::{SeriesShape, millis};
+use crate::shapes::machine::{FullMachineShape, MachineShape};
+use crate::shapes::{SeriesShape, machine_id, millis};
 use crate::state::Shared;
 
 const STATUSES: &[(&str, Option<Status>)] =
     &[("up", Some(Status::Up)), ("stale", Some(Status::Stale)), ("down", Some(Status::Down))];
 
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = MachinePage)]
 struct Page<'a> {
     machines: Vec<MachineShape<'a>>,
     /// Id of the last machine listed.
+    #[schema(required)]
     next: Option<&'a str>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
 struct Metrics<'a> {
+    #[schema(schema_with = machine_id)]
     machine: &'a str,
     /// Event time of the newest value.
+    #[schema(required)]
     time: Option<i64>,
-    metrics: Vec<Value<'a>>,
+    metrics: Vec<MetricValue<'a>>,
 }
 
-#[derive(Serialize)]
-struct Value<'a> {
+#[derive(Serialize, utoipa::ToSchema)]
+struct MetricValue<'a> {
     #[serde(flatten)]
     series: SeriesShape<'a>,
+    #[schema(value_type = Option<f64>, required)]
     value: f64,
+    #[schema(required)]
     time: Option<i64>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
 struct ProcessTable<'a> {
+    #[schema(schema_with = machine_id)]
     machine: &'a str,
+    #[schema(required)]
     time: Option<i64>,
     by_cpu: &'a [Process],
     by_memory: &'a [Process],
 }
 
+/// Machines, in id order.
+#[utoipa::path(
+    get,
+    path = "/api/v1/machines",
+    tag = "machines",
+    params(Machines, Synthetic),
+    responses((status = 200, description = "As asked", body = Page<'static>), Refused<400>)
+)]
 pub(super) async fn list(State(shared): State<Arc<Shared>>, uri: Uri) -> Result<Response, Problem> {
     let params = Params::read(&uri, &["limit", "cursor", "status", "q", "synthetic"])?;
     let limit = params.limit(LIMIT_MAX)?;
@@ -69,6 +86,14 @@ pub(super) async fn list(State(shared): State<Arc<Shared>>, uri: Uri) -> Result<
     Ok(json(&Page { machines: page.iter().map(|view| MachineShape::summary(view)).collect(), next }))
 }
 
+/// One machine with all its series.
+#[utoipa::path(
+    get,
+    path = "/api/v1/machines/{id}",
+    tag = "machines",
+    params(MachinePath),
+    responses((status = 200, description = "As asked", body = FullMachineShape<'static>), Refused<400>, Refused<404>)
+)]
 pub(super) async fn one(
     State(shared): State<Arc<Shared>>,
     OfMachine(id): OfMachine,
@@ -76,9 +101,17 @@ pub(super) async fn one(
 ) -> Result<Response, Problem> {
     Params::read(&uri, &[])?;
     let view = shared.app.hot.machine(&id).ok_or_else(|| unknown_machine(&id))?;
-    Ok(json(&MachineShape::full(&view)))
+    Ok(json(&FullMachineShape::of(&view)))
 }
 
+/// The newest value of each series.
+#[utoipa::path(
+    get,
+    path = "/api/v1/machines/{id}/metrics",
+    tag = "machines",
+    params(MachinePath),
+    responses((status = 200, description = "As asked", body = Metrics<'static>), Refused<400>, Refused<404>)
+)]
 pub(super) async fn metrics(
     State(shared): State<Arc<Shared>>,
     OfMachine(id): OfMachine,
@@ -93,11 +126,23 @@ pub(super) async fn metrics(
         machine: view.machine.as_str(),
         time: millis(newest),
         metrics: values
-            .map(|(key, (value, time))| Value { series: SeriesShape::of(key), value: *value, time: millis(*time) })
+            .map(|(key, (value, time))| MetricValue {
+                series: SeriesShape::of(key),
+                value: *value,
+                time: millis(*time),
+            })
             .collect(),
     }))
 }
 
+/// The busiest and largest processes.
+#[utoipa::path(
+    get,
+    path = "/api/v1/machines/{id}/processes",
+    tag = "machines",
+    params(MachinePath),
+    responses((status = 200, description = "As asked", body = ProcessTable<'static>), Refused<400>, Refused<404>)
+)]
 pub(super) async fn processes(
     State(shared): State<Arc<Shared>>,
     OfMachine(id): OfMachine,

@@ -3,13 +3,13 @@
 mod alerts;
 mod audit;
 mod catalogue;
-mod commands;
+pub(crate) mod commands;
 mod config;
 mod dead_letters;
 mod fleet;
 mod fragments;
 pub(crate) mod health;
-mod history;
+pub(crate) mod history;
 mod history_shape;
 mod live;
 mod machines;
@@ -27,13 +27,16 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::{FromRequestParts, Path};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::get;
 use http::request::Parts;
 use http::{HeaderValue, header};
 use model::MachineId;
+use utoipa::openapi::OpenApi;
+use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouterExt};
+use utoipa_axum::routes;
 
 use crate::assets;
-use crate::error::Problem;
+use crate::error::{Document, Problem};
 use crate::shapes::to_json;
 use crate::state::Shared;
 
@@ -44,55 +47,79 @@ const SYNTHETIC: &[(&str, bool)] = &[("hide", false), ("show", true)];
 pub(crate) const SCREENS: &[&str] =
     &["/", "/machines/{id}", "/alerts", "/rules", "/rules/{name}", "/pipeline", "/compare", "/audit", "/settings"];
 
+/// Older and other names of paths, which answer as the path does.
+pub(crate) const OLDER_NAMES: &[(&str, &str)] = &[
+    ("/api/machines", "/api/v1/machines"),
+    ("/api/machines/{id}", "/api/v1/machines/{id}"),
+    ("/api/machines/{id}/metrics", "/api/v1/machines/{id}/metrics"),
+    ("/api/machines/{id}/history", "/api/v1/machines/{id}/history"),
+    ("/healthz", "/health"),
+    ("/-/healthy", "/health"),
+    ("/readyz", "/ready"),
+    ("/-/ready", "/ready"),
+];
+
 pub(crate) fn all() -> Router<Arc<Shared>> {
-    let api = Router::new()
-        .route("/api/v1/machines", get(machines::list))
-        .route("/api/v1/machines/{id}", get(machines::one))
-        .route("/api/v1/machines/{id}/metrics", get(machines::metrics))
-        .route("/api/v1/machines/{id}/processes", get(machines::processes))
-        .route("/api/v1/machines/{id}/history", get(history::history))
-        .route("/api/v1/machines/{id}/commands/{command}", post(commands::send))
-        .route("/api/v1/history", get(history::of_machines))
-        .route("/api/v1/fleet/rollups", get(fleet::rollups))
-        .route("/api/v1/fleet/hottest", get(fleet::hottest))
-        .route("/api/v1/metrics", get(catalogue::list))
-        .route("/api/v1/alerts", get(alerts::active))
-        .route("/api/v1/alerts/groups", get(alerts::groups))
-        .route("/api/v1/alerts/history", get(alerts::history))
-        .route("/api/v1/rules", get(rules::list).post(rules::create))
-        .route(
-            "/api/v1/rules/{name}",
-            // A path of its own would hide a rule that is called `preview`.
-            get(rules::one).put(rules::update).delete(rules::delete).post(preview::preview),
-        )
-        .route("/api/v1/silences", get(silences::list).post(silences::create))
-        .route("/api/v1/silences/{silence}", get(silences::one).delete(silences::end))
-        .route("/api/v1/dead-letters", get(dead_letters::list))
-        .route("/api/v1/dead-letters/resend", post(dead_letters::resend_all))
-        .route("/api/v1/dead-letters/{letter}", get(dead_letters::one))
-        .route("/api/v1/dead-letters/{letter}/resend", post(dead_letters::resend))
-        .route("/api/v1/audit", get(audit::list))
-        .route("/api/v1/config", get(config::list))
-        .route("/api/v1/pipeline", get(pipeline::figures))
-        .route("/api/v1/synthetic", get(synthetic::figures))
-        .route("/api/v1/openapi.json", get(openapi::document));
-    let seeds = Router::new()
+    let older = Router::new()
         .route("/api/machines", get(machines::list))
         .route("/api/machines/{id}", get(machines::one))
         .route("/api/machines/{id}/metrics", get(machines::metrics))
-        .route("/api/machines/{id}/history", get(history::history));
-    let own = Router::new()
-        .route("/fragments/alerts", get(fragments::alerts))
-        .route("/ws", get(live::upgrade))
-        .route("/metrics", get(metrics::text))
-        .route("/health", get(health::alive))
+        .route("/api/machines/{id}/history", get(history::history))
         .route("/healthz", get(health::alive))
         .route("/-/healthy", get(health::alive))
-        .route("/ready", get(health::ready))
         .route("/readyz", get(health::ready))
         .route("/-/ready", get(health::ready));
     let screens = SCREENS.iter().fold(Router::new(), |router, path| router.route(path, get(assets::page)));
-    api.merge(seeds).merge(own).merge(screens)
+    Router::from(api()).merge(older).merge(screens)
+}
+
+/// What the handlers say of themselves.
+pub(crate) fn described() -> OpenApi {
+    api().into_openapi()
+}
+
+/// Of what is no route: the body of every refusal.
+#[derive(utoipa::OpenApi)]
+#[openapi(components(schemas(Document<'static>)))]
+struct Beside;
+
+fn api() -> OpenApiRouter<Arc<Shared>> {
+    // A rule may be called `preview`, too.
+    let preview =
+        routes!(preview::preview).map(|methods| methods.get(rules::one).put(rules::update).delete(rules::delete));
+    OpenApiRouter::with_openapi(<Beside as utoipa::OpenApi>::openapi())
+        .routes(routes!(machines::list))
+        .routes(routes!(machines::one))
+        .routes(routes!(machines::metrics))
+        .routes(routes!(machines::processes))
+        .routes(routes!(history::history))
+        .routes(routes!(commands::send))
+        .routes(routes!(history::of_machines))
+        .routes(routes!(fleet::rollups))
+        .routes(routes!(fleet::hottest))
+        .routes(routes!(catalogue::list))
+        .routes(routes!(alerts::active))
+        .routes(routes!(alerts::groups))
+        .routes(routes!(alerts::history))
+        .routes(routes!(rules::list, rules::create))
+        .routes(routes!(rules::one, rules::update, rules::delete))
+        .routes(preview)
+        .routes(routes!(silences::list, silences::create))
+        .routes(routes!(silences::one, silences::end))
+        .routes(routes!(dead_letters::list))
+        .routes(routes!(dead_letters::resend_all))
+        .routes(routes!(dead_letters::one))
+        .routes(routes!(dead_letters::resend))
+        .routes(routes!(audit::list))
+        .routes(routes!(config::list))
+        .routes(routes!(pipeline::figures))
+        .routes(routes!(synthetic::figures))
+        .routes(routes!(openapi::document))
+        .routes(routes!(fragments::alerts))
+        .routes(routes!(live::upgrade))
+        .routes(routes!(metrics::text))
+        .routes(routes!(health::alive))
+        .routes(routes!(health::ready))
 }
 
 /// The machine that a path names.
@@ -113,15 +140,19 @@ impl<S: Send + Sync> FromRequestParts<S> for OfMachine {
     }
 }
 
-/// What else a path names: a rule, a silence.
+/// Of the one path that names something without a parameter.
+const PREVIEW: &str = "preview";
+
+/// What else a path names: a rule, a silence, a dead letter.
 struct Named(String);
 
 impl<S: Send + Sync> FromRequestParts<S> for Named {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        match Path::<String>::from_request_parts(parts, state).await {
-            Ok(Path(name)) => Ok(Self(name)),
+        match Option::<Path<String>>::from_request_parts(parts, state).await {
+            Ok(Some(Path(name))) => Ok(Self(name)),
+            Ok(None) => Ok(Self(PREVIEW.to_owned())),
             Err(_not_text) => Err(Problem::bad_query("the path is not valid UTF-8")),
         }
     }

@@ -10,10 +10,12 @@ use serde::Serialize;
 use super::health::Dependency;
 use super::json;
 use crate::error::Problem;
+use crate::openapi::Refused;
 use crate::params::Params;
 use crate::state::{PipelineView, Shared};
 
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = Pipeline)]
 struct Figures {
     time: i64,
     #[serde(flatten)]
@@ -22,6 +24,13 @@ struct Figures {
     sinks: Vec<Dependency>,
 }
 
+/// The hub's rates, lag, queues and sinks.
+#[utoipa::path(
+    get,
+    path = "/api/v1/pipeline",
+    tag = "hub",
+    responses((status = 200, description = "As asked", body = Figures), Refused<400>)
+)]
 pub(super) async fn figures(State(shared): State<Arc<Shared>>, uri: Uri) -> Result<Response, Problem> {
     Params::read(&uri, &[])?;
     let health = shared.app.readiness.health();

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use axum::extract::State;
 use axum::response::Response;
-use http::{Method, Uri};
+use http::Uri;
 use model::query::{MachineView, RangeAnswer, RangeQuery, SeriesPoints, Tier};
 use model::rule::Input;
 use model::{Cause, MachineId, Rule, SeriesKey, Timestamp};
@@ -16,10 +16,12 @@ use serde::Serialize;
 use tokio::time::{Instant, timeout_at};
 
 use super::history_shape::{Agg, Fit, Series};
-use super::rule_body::{Sent, checked};
-use super::{Named, json};
-use crate::error::{Problem, method_not_allowed};
+use super::json;
+use super::rule_body::{NewRule, Sent, checked};
+use crate::error::Problem;
+use crate::openapi::Refused;
 use crate::params::Params;
+use crate::shapes::machine_id;
 use crate::state::Shared;
 use crate::trial::{self, Trial};
 
@@ -37,8 +39,9 @@ const CHART_POINTS: usize = 600;
 const INTERVAL_MS_DEFAULT: i64 = 5_000;
 
 /// Why the answer is not of everything.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[schema(as = PreviewPartial)]
 enum Partial {
     /// There was no time for more.
     Deadline,
@@ -48,7 +51,8 @@ enum Partial {
     History,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = RulePreview)]
 struct Preview<'a> {
     rule: &'a str,
     from: i64,
@@ -56,40 +60,50 @@ struct Preview<'a> {
     /// The coarsest tier that was judged.
     tier: Tier,
     /// The oldest point that was judged.
+    #[schema(required)]
     oldest: Option<i64>,
     fired: usize,
     machines: Machines,
     partial: Vec<Partial>,
     listed: Vec<Listed<'a>>,
+    #[schema(required)]
     worst: Option<WorstShape<'a>>,
 }
 
-#[derive(Default, Serialize)]
+#[derive(Default, Serialize, utoipa::ToSchema)]
+#[schema(as = PreviewMachines)]
 struct Machines {
     matching: usize,
     examined: usize,
     fired: usize,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = PreviewMachine)]
 struct Listed<'a> {
+    #[schema(schema_with = machine_id)]
     id: &'a str,
     fired: usize,
     firing_s: i64,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = PreviewWorst)]
 struct WorstShape<'a> {
+    #[schema(schema_with = machine_id)]
     machine: &'a str,
     #[serde(flatten)]
     series: Series,
     alerts: Vec<EpisodeShape>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = PreviewAlert)]
 struct EpisodeShape {
     since: i64,
+    #[schema(required)]
     resolved: Option<i64>,
+    #[schema(value_type = Option<f64>, required)]
     value: f64,
     cause: Cause,
 }
@@ -120,16 +134,19 @@ struct Found {
     worst: Option<Worst>,
 }
 
-pub(super) async fn preview(
-    State(shared): State<Arc<Shared>>,
-    Named(name): Named,
-    uri: Uri,
-    sent: Sent,
-) -> Result<Response, Problem> {
+/// What a rule would have done in the last 24 hours; changes nothing.
+#[utoipa::path(
+    post,
+    path = "/api/v1/rules/preview",
+    tag = "rules",
+    request_body = NewRule,
+    responses(
+        (status = 200, description = "As asked", body = Preview<'static>),
+        Refused<400>, Refused<403>, Refused<415>, Refused<422>, Refused<500>, Refused<503>
+    )
+)]
+pub(super) async fn preview(State(shared): State<Arc<Shared>>, uri: Uri, sent: Sent) -> Result<Response, Problem> {
     Params::read(&uri, &[])?;
-    if name != "preview" {
-        return Err(method_not_allowed(Method::POST).await);
-    }
     let rule = checked(sent.unnamed_rule()?)?;
     // Half of the request's time: what is found must still be told.
     let deadline = Instant::now() + shared.app.settings.request_timeout / 2;

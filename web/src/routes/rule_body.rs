@@ -9,7 +9,10 @@ use axum::body::to_bytes;
 use axum::extract::{FromRequest, Request};
 use http::{HeaderMap, StatusCode, header};
 use model::Rule;
+use model::command::RuleSource;
 use serde_json::{Map, Value};
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
 
 use crate::error::Problem;
 use crate::guard::BODY_BYTES_MAX;
@@ -42,6 +45,24 @@ impl FromRequest<Arc<Shared>> for Sent {
     }
 }
 
+/// How the body of a rule is described: a rule that may have its name in the path, and may say who kept it.
+pub(super) struct NewRule;
+
+impl PartialSchema for NewRule {
+    fn schema() -> RefOr<Schema> {
+        let RefOr::T(Schema::Object(mut rule)) = Rule::schema() else { unreachable!("a struct is an object") };
+        rule.required.retain(|field| field != "name");
+        rule.properties.insert("source".to_owned(), RuleSource::schema());
+        Schema::Object(rule).into()
+    }
+}
+
+impl ToSchema for NewRule {
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        Rule::schemas(schemas);
+    }
+}
+
 impl Sent {
     /// What else a client may send, by its name for a person.
     pub(super) fn read<T: serde::de::DeserializeOwned>(self, what: &str) -> Result<T, Problem> {
@@ -52,7 +73,10 @@ impl Sent {
     /// The rule; under the path's name where there is one.
     pub(super) fn rule(mut self, name: Option<&str>) -> Result<Rule, Problem> {
         // A rule that was read and is sent back says who keeps it, which is not the sender's to say.
-        self.0.remove("source");
+        if let Some(source) = self.0.remove("source") {
+            serde_json::from_value::<RuleSource>(source)
+                .map_err(|error| bad_body(format!("`source` is not the sender's to say; leave it out ({error})")))?;
+        }
         if let Some(name) = name {
             let given = self.0.insert("name".to_owned(), name.into());
             if given.is_some_and(|given| given != name) {

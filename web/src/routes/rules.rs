@@ -9,21 +9,32 @@ use model::RuleSet;
 use model::command::{RuleChange, RuleError, RuleSource};
 use serde::Serialize;
 
-use super::rule_body::{Sent, checked};
+use super::rule_body::{NewRule, Sent, checked};
 use super::{Named, json};
 use crate::asker::Asker;
 use crate::error::Problem;
+use crate::openapi::{Paging, Refused, RulePath};
 use crate::params::{LIMIT_MAX, Params, next_offset};
 use crate::shapes::rule::RuleShape;
 use crate::state::Shared;
 
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = RulePage)]
 struct Page<'a> {
     rules: Vec<RuleShape<'a>>,
+    #[schema(required)]
     next: Option<String>,
     version: u64,
 }
 
+/// Threshold rules in force, in name order.
+#[utoipa::path(
+    get,
+    path = "/api/v1/rules",
+    tag = "rules",
+    params(Paging),
+    responses((status = 200, description = "As asked", body = Page<'static>), Refused<400>)
+)]
 pub(super) async fn list(State(shared): State<Arc<Shared>>, uri: Uri) -> Result<Response, Problem> {
     let params = Params::read(&uri, &["limit", "cursor"])?;
     let (limit, offset) = (params.limit(LIMIT_MAX)?, params.offset()?);
@@ -37,12 +48,31 @@ pub(super) async fn list(State(shared): State<Arc<Shared>>, uri: Uri) -> Result<
     }))
 }
 
+/// One rule in force.
+#[utoipa::path(
+    get,
+    path = "/api/v1/rules/{name}",
+    tag = "rules",
+    params(RulePath),
+    responses((status = 200, description = "As asked", body = RuleShape<'static>), Refused<400>, Refused<404>)
+)]
 pub(super) async fn one(State(shared): State<Arc<Shared>>, Named(name): Named, uri: Uri) -> Result<Response, Problem> {
     Params::read(&uri, &[])?;
     let listing = shared.app.rules.listing();
     answer(&listing.set, &name, listing.source(&name))
 }
 
+/// Make a rule of the hub's own.
+#[utoipa::path(
+    post,
+    path = "/api/v1/rules",
+    tag = "rules",
+    request_body = NewRule,
+    responses(
+        (status = 201, description = "As asked", body = RuleShape<'static>),
+        Refused<400>, Refused<403>, Refused<409>, Refused<415>, Refused<422>, Refused<500>, Refused<503>
+    )
+)]
 pub(super) async fn create(
     State(shared): State<Arc<Shared>>,
     Asker(by): Asker,
@@ -56,6 +86,18 @@ pub(super) async fn create(
     Ok((StatusCode::CREATED, answer(&set, &name, RuleSource::Own)?).into_response())
 }
 
+/// Replace a rule of the hub's own whole.
+#[utoipa::path(
+    put,
+    path = "/api/v1/rules/{name}",
+    tag = "rules",
+    params(RulePath),
+    request_body = NewRule,
+    responses(
+        (status = 200, description = "As asked", body = RuleShape<'static>),
+        Refused<400>, Refused<403>, Refused<404>, Refused<409>, Refused<415>, Refused<422>, Refused<500>, Refused<503>
+    )
+)]
 pub(super) async fn update(
     State(shared): State<Arc<Shared>>,
     Named(name): Named,
@@ -69,6 +111,17 @@ pub(super) async fn update(
     answer(&set, &name, RuleSource::Own)
 }
 
+/// Delete a rule of the hub's own; its alerts resolve.
+#[utoipa::path(
+    delete,
+    path = "/api/v1/rules/{name}",
+    tag = "rules",
+    params(RulePath),
+    responses(
+        (status = 204, description = "Done"),
+        Refused<400>, Refused<403>, Refused<404>, Refused<409>, Refused<500>, Refused<503>
+    )
+)]
 pub(super) async fn delete(
     State(shared): State<Arc<Shared>>,
     Named(name): Named,

@@ -15,19 +15,23 @@ use super::rule_body::{Sent, bad_body};
 use super::{Named, json};
 use crate::asker::Asker;
 use crate::error::Problem;
+use crate::openapi::{Paging, Refused, SilencePath, SilencesOf};
 use crate::params::{LIMIT_MAX, Params, next_offset};
 use crate::shapes::silence::SilenceShape;
 use crate::state::Shared;
 
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = SilencePage)]
 struct Page<'a> {
     silences: Vec<SilenceShape<'a>>,
+    #[schema(required)]
     next: Option<String>,
 }
 
 /// A silence as a client asks for it: an end, or how long from its start.
-#[derive(Deserialize)]
+#[derive(Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = NewSilence)]
 struct Asked {
     matchers: Matchers,
     /// Milliseconds since the epoch, as all times here; now where absent.
@@ -51,6 +55,14 @@ impl Asked {
     }
 }
 
+/// Silences, the one that ends last first.
+#[utoipa::path(
+    get,
+    path = "/api/v1/silences",
+    tag = "silences",
+    params(Paging, SilencesOf),
+    responses((status = 200, description = "As asked", body = Page<'static>), Refused<400>)
+)]
 pub(super) async fn list(State(shared): State<Arc<Shared>>, uri: Uri) -> Result<Response, Problem> {
     let params = Params::read(&uri, &["limit", "cursor", "state"])?;
     let (limit, offset) = (params.limit(LIMIT_MAX)?, params.offset()?);
@@ -67,6 +79,14 @@ pub(super) async fn list(State(shared): State<Arc<Shared>>, uri: Uri) -> Result<
     Ok(json(&Page { silences: found.into_iter().take(limit).collect(), next }))
 }
 
+/// One silence.
+#[utoipa::path(
+    get,
+    path = "/api/v1/silences/{silence}",
+    tag = "silences",
+    params(SilencePath),
+    responses((status = 200, description = "As asked", body = SilenceShape<'static>), Refused<400>, Refused<404>)
+)]
 pub(super) async fn one(State(shared): State<Arc<Shared>>, Named(id): Named, uri: Uri) -> Result<Response, Problem> {
     Params::read(&uri, &[])?;
     let kept = shared.app.silences.silences();
@@ -76,6 +96,17 @@ pub(super) async fn one(State(shared): State<Arc<Shared>>, Named(id): Named, uri
     }
 }
 
+/// Make a silence: alerts go on, nobody is told.
+#[utoipa::path(
+    post,
+    path = "/api/v1/silences",
+    tag = "silences",
+    request_body = Asked,
+    responses(
+        (status = 201, description = "As asked", body = SilenceShape<'static>),
+        Refused<400>, Refused<403>, Refused<409>, Refused<415>, Refused<422>, Refused<500>, Refused<503>
+    )
+)]
 pub(super) async fn create(
     State(shared): State<Arc<Shared>>,
     Asker(by): Asker,
@@ -89,6 +120,17 @@ pub(super) async fn create(
     Ok((StatusCode::CREATED, json(&SilenceShape::of(&made, shared.now()))).into_response())
 }
 
+/// End a silence now; one that has not begun never will.
+#[utoipa::path(
+    delete,
+    path = "/api/v1/silences/{silence}",
+    tag = "silences",
+    params(SilencePath),
+    responses(
+        (status = 204, description = "Done"),
+        Refused<400>, Refused<403>, Refused<404>, Refused<500>, Refused<503>
+    )
+)]
 pub(super) async fn end(
     State(shared): State<Arc<Shared>>,
     Named(id): Named,

@@ -5,10 +5,14 @@ use model::dead_letter::KeptSample;
 use model::{DeadLetter, Labels, RejectReason, Source};
 use serde::Serialize;
 
+use super::machine_id;
+
 /// As the list has it.
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = DeadLetter)]
 pub(crate) struct DeadLetterShape<'a> {
     id: &'a str,
+    #[schema(schema_with = machine_id)]
     machine: &'a str,
     reason: RejectReason,
     source: Source,
@@ -19,31 +23,39 @@ pub(crate) struct DeadLetterShape<'a> {
     /// Arrival.
     time: i64,
     detail: &'a str,
+    #[schema(required)]
     resent: Option<i64>,
     /// Why it cannot be sent again.
+    #[schema(required)]
     obstacle: Option<&'static str>,
 }
 
 /// One letter whole.
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = DeadLetterFull)]
 pub(crate) struct FullShape<'a> {
     #[serde(flatten)]
     letter: DeadLetterShape<'a>,
     samples: Vec<SampleShape<'a>>,
     /// A row that the history's server refused.
+    #[schema(required)]
     row: Option<&'a str>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = KeptSample)]
 struct SampleShape<'a> {
     metric: &'a str,
+    #[schema(value_type = BTreeMap<String, String>)]
     labels: &'a Labels,
     time: i64,
     /// Null of what is no number.
+    #[schema(value_type = Option<f64>, required)]
     value: f64,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = ResendReport)]
 pub(crate) struct ReportShape<'a> {
     letters: usize,
     samples: usize,
@@ -52,7 +64,8 @@ pub(crate) struct ReportShape<'a> {
     more: bool,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = ResendRefusal)]
 struct RefusalShape<'a> {
     id: &'a str,
     detail: &'a str,

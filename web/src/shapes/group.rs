@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 
 use model::{AlertGroup, GroupKey, GroupMember, Labels, Severity};
 
-#[derive(serde::Serialize)]
+use super::machine_id;
+
+#[derive(serde::Serialize, utoipa::ToSchema)]
+#[schema(as = AlertGroup)]
 pub(crate) struct GroupShape<'a> {
     /// What its alerts share: `rule`, `machine`, `tag:NAME`, `label:NAME`; empty where they have none.
     key: BTreeMap<String, &'a str>,
@@ -14,22 +17,27 @@ pub(crate) struct GroupShape<'a> {
     inhibited: u32,
     severity: Severity,
     /// Of the active ones; `null` where there is none.
+    #[schema(required)]
     severity_active: Option<Severity>,
     since: i64,
     /// The first of them; `count` says how many there are.
     members: Vec<MemberShape<'a>>,
 }
 
-#[derive(serde::Serialize)]
+#[derive(serde::Serialize, utoipa::ToSchema)]
+#[schema(as = GroupMember)]
 struct MemberShape<'a> {
     id: String,
     rule: &'a str,
+    #[schema(schema_with = machine_id)]
     machine: &'a str,
     metric: &'a str,
+    #[schema(value_type = BTreeMap<String, String>)]
     labels: &'a Labels,
     severity: Severity,
     since: i64,
     standing: &'static str,
+    #[schema(required)]
     silence: Option<&'a str>,
 }
 

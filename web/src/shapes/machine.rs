@@ -6,48 +6,74 @@ use model::query::MachineView;
 use model::{MachineInfo, Process, Processes, Status};
 
 use super::summary::Summary;
-use super::{SeriesShape, millis};
+use super::{SeriesShape, machine_id, millis};
 
-#[derive(serde::Serialize)]
+#[derive(serde::Serialize, utoipa::ToSchema)]
+#[schema(as = Machine)]
 pub(crate) struct MachineShape<'a> {
+    #[schema(schema_with = machine_id)]
     id: &'a str,
     status: Status,
+    #[schema(required)]
     last_seen: Option<i64>,
+    #[schema(required)]
     interval_ms: Option<u32>,
     tags: &'a BTreeMap<String, String>,
+    #[schema(required)]
     host: Option<HostShape<'a>>,
     summary: Summary<'a>,
     alerts: AlertCounts,
-    #[serde(flatten)]
-    detail: Option<DetailShape<'a>>,
 }
 
-#[derive(serde::Serialize)]
+/// A machine with every series.
+#[derive(serde::Serialize, utoipa::ToSchema)]
+#[schema(as = MachineFull)]
+pub(crate) struct FullMachineShape<'a> {
+    #[serde(flatten)]
+    machine: MachineShape<'a>,
+    #[serde(flatten)]
+    detail: DetailShape<'a>,
+}
+
+#[derive(serde::Serialize, utoipa::ToSchema)]
+#[schema(as = Host)]
 struct HostShape<'a> {
+    #[schema(required)]
     os: Option<&'a str>,
+    #[schema(required)]
     kernel: Option<&'a str>,
+    #[schema(required)]
     arch: Option<&'a str>,
+    #[schema(required)]
     cpu_model: Option<&'a str>,
+    #[schema(required)]
     cores: Option<u32>,
+    #[schema(required)]
     memory_bytes: Option<u64>,
+    #[schema(required)]
     agent_version: Option<&'a str>,
+    #[schema(required)]
     boot_time: Option<i64>,
 }
 
-#[derive(serde::Serialize)]
+#[derive(serde::Serialize, utoipa::ToSchema)]
 struct AlertCounts {
     warning: u32,
     critical: u32,
 }
 
-#[derive(serde::Serialize)]
+#[derive(serde::Serialize, utoipa::ToSchema)]
+#[schema(as = MachineDetail)]
 struct DetailShape<'a> {
     series: Vec<SeriesShape<'a>>,
+    #[schema(value_type = Vec<Option<f64>>)]
     values: &'a [f64],
+    #[schema(required)]
     processes: Option<ProcessesShape<'a>>,
 }
 
-#[derive(serde::Serialize)]
+#[derive(serde::Serialize, utoipa::ToSchema)]
+#[schema(as = Processes)]
 struct ProcessesShape<'a> {
     time: i64,
     by_cpu: &'a [Process],
@@ -69,11 +95,12 @@ impl<'a> MachineShape<'a> {
             host: info.and_then(HostShape::of),
             summary: Summary::of(view),
             alerts: AlertCounts { warning, critical },
-            detail: None,
         }
     }
+}
 
-    pub(crate) fn full(view: &'a MachineView) -> Self {
+impl<'a> FullMachineShape<'a> {
+    pub(crate) fn of(view: &'a MachineView) -> Self {
         let keys = view.roster.iter().flat_map(|roster| roster.series.iter());
         let series: Vec<_> = keys.map(|key| SeriesShape::of(key)).take(view.values.len()).collect();
         let detail = DetailShape {
@@ -81,7 +108,7 @@ impl<'a> MachineShape<'a> {
             series,
             processes: view.processes.as_deref().map(ProcessesShape::of),
         };
-        Self { detail: Some(detail), ..Self::summary(view) }
+        Self { machine: MachineShape::summary(view), detail }
     }
 }
 

@@ -12,12 +12,16 @@ pub(crate) mod silence;
 pub(crate) mod summary;
 
 use model::catalogue::unit_of;
+use model::ids::MACHINE_ID_BYTES_MAX;
 use model::{Labels, SeriesKey, Timestamp};
+use utoipa::openapi::schema::{Object, ObjectBuilder, SchemaType, Type};
 
 /// What names a series, beside its values.
-#[derive(serde::Serialize)]
+#[derive(serde::Serialize, utoipa::ToSchema)]
+#[schema(as = Series)]
 pub(crate) struct SeriesShape<'a> {
     metric: &'a str,
+    #[schema(value_type = BTreeMap<String, String>)]
     labels: &'a Labels,
     unit: &'static str,
 }
@@ -31,6 +35,15 @@ impl<'a> SeriesShape<'a> {
 /// Milliseconds; `None` for the time that stands for "never".
 pub(crate) fn millis(time: Timestamp) -> Option<i64> {
     (time != Timestamp::MIN).then(|| time.millis())
+}
+
+/// How a machine's id is described: as `MachineId::parse` takes it.
+pub(crate) fn machine_id() -> Object {
+    let text = ObjectBuilder::new().schema_type(SchemaType::new(Type::String));
+    text.pattern(Some("^[A-Za-z0-9][A-Za-z0-9._:-]*$"))
+        .min_length(Some(1))
+        .max_length(Some(MACHINE_ID_BYTES_MAX))
+        .build()
 }
 
 /// JSON text of one of our own shapes.

@@ -6,15 +6,18 @@ use model::command::RuleSource;
 use model::rule::{Input, Operator};
 use model::{GroupBy, Rule, Severity};
 
-#[derive(serde::Serialize)]
+#[derive(serde::Serialize, utoipa::ToSchema)]
+#[schema(as = Rule)]
 pub(crate) struct RuleShape<'a> {
     name: &'a str,
     metric: &'a str,
     input: Input,
     operator: Operator,
     threshold: f64,
+    #[schema(required)]
     clear: Option<f64>,
     for_s: u32,
+    #[schema(required)]
     no_data_s: Option<u32>,
     severity: Severity,
     enabled: bool,
@@ -24,6 +27,7 @@ pub(crate) struct RuleShape<'a> {
     machines: &'a [String],
     tags: &'a BTreeMap<String, String>,
     labels: &'a BTreeMap<String, String>,
+    #[schema(value_type = Vec<String>)]
     group_by: &'a [GroupBy],
 }
 

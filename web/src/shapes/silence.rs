@@ -3,7 +3,8 @@
 use model::Timestamp;
 use model::silence::{Matchers, Silence, SilenceState};
 
-#[derive(serde::Serialize)]
+#[derive(serde::Serialize, utoipa::ToSchema)]
+#[schema(as = Silence)]
 pub(crate) struct SilenceShape<'a> {
     id: &'a str,
     state: SilenceState,

@@ -3,22 +3,33 @@
 use model::query::MachineView;
 
 /// Each is `None` where the machine has no such series.
-#[derive(Debug, Clone, Default, PartialEq, serde::Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, serde::Serialize, utoipa::ToSchema)]
 pub(crate) struct Summary<'a> {
+    #[schema(required)]
     pub(crate) cpu: Option<f64>,
+    #[schema(required)]
     pub(crate) memory: Option<f64>,
+    #[schema(required)]
     pub(crate) swap: Option<f64>,
     /// Of the fullest file system.
+    #[schema(required)]
     pub(crate) disk: Option<f64>,
+    #[schema(required)]
     pub(crate) disk_mount: Option<&'a str>,
     /// Of all interfaces together.
+    #[schema(required)]
     pub(crate) net_rx: Option<f64>,
+    #[schema(required)]
     pub(crate) net_tx: Option<f64>,
+    #[schema(required)]
     pub(crate) load1: Option<f64>,
     /// The worst of CPU, memory and I/O.
+    #[schema(required)]
     pub(crate) pressure: Option<f64>,
     /// The hottest sensor.
+    #[schema(required)]
     pub(crate) temperature: Option<f64>,
+    #[schema(required)]
     pub(crate) uptime: Option<f64>,
 }
 

@@ -23,6 +23,8 @@ mod preview;
 #[cfg(test)]
 mod rest;
 #[cfg(test)]
+mod resume;
+#[cfg(test)]
 mod rules;
 #[cfg(test)]
 mod service;

@@ -42,6 +42,21 @@ async fn a_rule_is_made_read_replaced_and_deleted() {
     assert!(gone.starts_with("404 unknown_rule: no rule is called hot"), "{gone}");
 }
 
+/// Its path is the preview's, too.
+#[tokio::test]
+async fn a_rule_may_be_called_preview() {
+    let hub = Hub::new();
+    let mut rule = rule();
+    rule["name"] = json!("preview");
+    assert_eq!(send(&hub, "POST", "/api/v1/rules", &rule).await.status, StatusCode::CREATED);
+    assert_eq!(hub.json("/api/v1/rules/preview").await["name"], "preview");
+    assert_eq!(send(&hub, "PUT", "/api/v1/rules/preview", &rule).await.status, StatusCode::OK);
+    let tried = send(&hub, "POST", "/api/v1/rules/preview", &rule).await;
+    assert!(tried.json()["fired"].is_u64(), "{}", tried.text);
+    let deleted = send(&hub, "DELETE", "/api/v1/rules/preview", &Value::Null).await;
+    assert_eq!(deleted.status, StatusCode::NO_CONTENT, "{}", deleted.text);
+}
+
 #[tokio::test]
 async fn each_refusal_has_its_code() {
     let hub = Hub::new();

@@ -141,6 +141,8 @@ export interface Hello {
   type: 'hello';
   protocol: number;
   server_time: number;
+  /** Of the hub's run: what `at` belongs to. */
+  instance?: string;
   session: string;
   version: string;
   seq: number;
@@ -150,6 +152,8 @@ export interface Update {
   type: 'snapshot' | 'delta';
   seq: number;
   time: number;
+  /** How far the hub's picture is told with this; 0 inside a snapshot that goes on. */
+  at?: number;
   hub: Hub;
   machines: Machine[];
   alerts: Alert[];
@@ -163,6 +167,12 @@ export interface ServerError {
 }
 
 export type ServerMessage = Hello | Update | ServerError;
+
+/** What a new connection goes on from. */
+export interface Resume {
+  instance: string;
+  at: number;
+}
 
 export interface Subscription {
   machines: string[];

@@ -37,11 +37,15 @@ impl Hub {
 impl Served {
     /// Connected, with the `hello` already read.
     pub(crate) async fn client(&self) -> Client {
+        self.client_and_hello().await.0
+    }
+
+    pub(crate) async fn client_and_hello(&self) -> (Client, Value) {
         let (stream, _) = connect_async(format!("ws://{}/ws", self.address)).await.unwrap();
         let mut client = Client { stream };
         let hello = client.next().await;
         assert_eq!((&hello["type"], &hello["protocol"], &hello["seq"]), (&"hello".into(), &1.into(), &0.into()));
-        client
+        (client, hello)
     }
 }
 

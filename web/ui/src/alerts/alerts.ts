@@ -100,15 +100,11 @@ function noteOf(body: Element): HTMLElement | null {
   return body.closest('section')?.querySelector<HTMLElement>('[data-note]') ?? null;
 }
 
-/** The lists that the hub has answered for: an empty one before that is not yet all clear. */
-const answered = new WeakSet<Element>();
-
 /** What the hub sent for each row that stands. */
 const sent = new WeakMap<Element, string>();
 
 /** Only what changed is replaced: a button must not go from under the finger, nor the focus from a link, because another alert came. */
 function renew(body: HTMLTableSectionElement, html: string, now: number): void {
-  answered.add(body);
   const template = element('template');
   template.innerHTML = html;
   const standing = new Map([...body.rows].map((row) => [sent.get(row), row]));
@@ -166,7 +162,8 @@ function sift(body: HTMLTableSectionElement, filter: AlertFilter): void {
   const { shown, all } = filterRows(body.rows, filter);
   const counted = body.closest('section')?.querySelector('[data-counted]');
   if (counted !== null && counted !== undefined) setText(counted, all === 0 ? '' : shown === all ? String(all) : `${shown} of ${all}`);
-  noteOf(body)?.replaceChildren(...(shown > 0 || !answered.has(body) ? [] : [all === 0 ? (body.dataset.empty ?? '') : 'No row is like that.']));
+  const isLoading = all === 0 && body.closest('section')?.querySelector('.htmx-request') !== null;
+  noteOf(body)?.replaceChildren(...(shown > 0 || isLoading ? [] : [all === 0 ? (body.dataset.empty ?? '') : 'No row is like that.']));
 }
 
 /** All pages of the last thirty days, as far as one file may go; it says when there were more. */

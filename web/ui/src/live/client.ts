@@ -1,7 +1,7 @@
 // The live connection's hands: owns the WebSocket and the timers, and lets connection.ts decide.
 // One client for the whole page; each screen replaces the subscription when it is shown.
 
-import type { ServerMessage, Subscription, Update } from '../protocol.ts';
+import type { Resume, ServerMessage, Subscription, Update } from '../protocol.ts';
 import { initial, step, type Connection, type Effect, type Event, type Phase } from './connection.ts';
 
 export interface LiveHandlers {
@@ -36,6 +36,8 @@ export class LiveClient {
 
   subscribe(subscription: Subscription): void {
     this.wanted = subscription;
+    // Also while there is no connection: what we have is of another subscription then.
+    this.feed({ kind: 'subscribed', resumes: false });
     this.sendSubscription();
   }
 
@@ -87,7 +89,7 @@ export class LiveClient {
   private perform(effect: Effect, event: Event): void {
     switch (effect.do) {
       case 'subscribe':
-        this.sendSubscription();
+        this.sendSubscription(effect.resume);
         break;
       case 'apply':
         if (event.kind === 'message' && (event.message.type === 'snapshot' || event.message.type === 'delta')) {
@@ -112,10 +114,10 @@ export class LiveClient {
     this.feed({ kind: 'closed', now: Date.now(), random: Math.random() });
   }
 
-  private sendSubscription(): void {
+  private sendSubscription(resume: Resume | null = null): void {
     if (this.socket?.readyState !== WebSocket.OPEN) return;
     const rate_ms = document.hidden ? HIDDEN_RATE_MS : this.wanted.rate_ms;
-    this.socket.send(JSON.stringify({ type: 'subscribe', ...this.wanted, rate_ms }));
-    this.feed({ kind: 'subscribed' });
+    this.socket.send(JSON.stringify({ type: 'subscribe', ...this.wanted, rate_ms, resume }));
+    this.feed({ kind: 'subscribed', resumes: resume !== null });
   }
 }

@@ -16,10 +16,10 @@ function run(...events: Event[]): [Connection, Effect[]] {
   return [state, effects];
 }
 
-const opening: Event[] = [{ kind: 'opened', now: 0 }, message(hello), { kind: 'subscribed' }];
+const opening: Event[] = [{ kind: 'opened', now: 0 }, message(hello), { kind: 'subscribed', resumes: false }];
 
 test('a hello is answered with a subscription, and a snapshot makes the connection live', () => {
-  assert.deepEqual(run({ kind: 'opened', now: 0 }, message(hello))[1], [{ do: 'subscribe' }]);
+  assert.deepEqual(run({ kind: 'opened', now: 0 }, message(hello))[1], [{ do: 'subscribe', resume: null }]);
   const [state, effects] = run(...opening, message(update('snapshot', 1)));
   assert.equal(state.phase, 'live');
   assert.deepEqual(effects, [{ do: 'apply' }]);
@@ -27,12 +27,12 @@ test('a hello is answered with a subscription, and a snapshot makes the connecti
 
 test('nothing is applied between a subscription and its snapshot', () => {
   assert.deepEqual(run(...opening, message(update('delta', 1)))[1], []);
-  assert.deepEqual(run(...opening, message(update('snapshot', 1)), { kind: 'subscribed' }, message(update('delta', 2)))[1], []);
+  assert.deepEqual(run(...opening, message(update('snapshot', 1)), { kind: 'subscribed', resumes: false }, message(update('delta', 2)))[1], []);
 });
 
 test('a missing sequence number asks for everything anew and applies nothing', () => {
   const [state, effects] = run(...opening, message(update('snapshot', 1)), message(update('delta', 3)));
-  assert.deepEqual(effects, [{ do: 'subscribe' }]);
+  assert.deepEqual(effects, [{ do: 'subscribe', resume: null }]);
   assert.equal(state.awaitsSnapshot, true);
 });
 
@@ -57,7 +57,28 @@ test('a loss keeps the time of the first failure until a snapshot comes', () => 
 
 test('silence is probed once, and an unanswered probe closes the socket', () => {
   const [probing, asked] = run(...opening, message(update('snapshot', 1)), { kind: 'tick', now: 60_000 });
-  assert.deepEqual(asked, [{ do: 'subscribe' }]);
+  assert.deepEqual(asked, [{ do: 'subscribe', resume: null }]);
   assert.deepEqual(step(probing, { kind: 'tick', now: 65_000 })[1], []);
   assert.deepEqual(step(probing, { kind: 'tick', now: 70_000 })[1], [{ do: 'close' }]);
+});
+
+test('a connection to the same hub goes on from what the one before had told, another one starts anew', () => {
+  const from = (instance: string): ServerMessage => ({ ...hello, instance }) as ServerMessage;
+  const at = (one: ServerMessage, version: number): ServerMessage => ({ ...one, at: version }) as ServerMessage;
+  const told: Event[] = [
+    { kind: 'opened', now: 0 }, message(from('a')), { kind: 'subscribed', resumes: false },
+    message(at(update('snapshot', 1), 0)), message(at(update('delta', 2), 7)), message(at(update('delta', 3), 9)),
+  ];
+  const again: Event[] = [{ kind: 'closed', now: 5, random: 1 }, { kind: 'opened', now: 6 }];
+  const [back, effects] = run(...told, ...again, message(from('a')));
+  assert.deepEqual(effects, [{ do: 'subscribe', resume: { instance: 'a', at: 9 } }]);
+  assert.deepEqual([back.phase, back.lostAt], ['live', null]);
+  const [resumed] = step(back, { kind: 'subscribed', resumes: true });
+  assert.deepEqual(step(resumed, message(at(update('delta', 1), 12)))[1], [{ do: 'apply' }]);
+  assert.deepEqual(step(resumed, message(at(update('snapshot', 1), 12)))[1], [{ do: 'apply' }]);
+  assert.deepEqual(run(...told, ...again, message(from('b')))[1], [{ do: 'subscribe', resume: null }]);
+  // Neither from the middle of a snapshot, nor when another screen asks for something else meanwhile.
+  assert.deepEqual(run(...told.slice(0, 4), ...again, message(from('a')))[1], [{ do: 'subscribe', resume: null }]);
+  const [, other] = run(...told, { kind: 'closed', now: 5, random: 1 }, { kind: 'subscribed', resumes: false }, ...again.slice(1), message(from('a')));
+  assert.deepEqual(other, [{ do: 'subscribe', resume: null }]);
 });
