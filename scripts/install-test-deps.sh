@@ -1,11 +1,14 @@
 #!/usr/bin/env bash
-# Installs what `make test` needs beyond Rust, Node and a C compiler: PostgreSQL 15, Redis, openssl, chromium, cargo-nextest.
+# Installs what `make test` needs beyond Rust, Node and a C compiler: PostgreSQL 15, Redis, openssl, Python, chromium, cargo-nextest, and
+# schemathesis in `.venv`.
 # Skips what is present, so the second run takes no time and asks for no rights.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 # The version this project is developed with; a newer one that is already installed is used as it is.
 nextest_version=0.9.143
+# Another version asks other questions, so this one is used and no other.
+schemathesis_version=4.32.5
 
 wanted=()
 have_postgres() { command -v pg_ctl >/dev/null || compgen -G "/usr/lib/postgresql/*/bin/pg_ctl" >/dev/null; }
@@ -15,6 +18,8 @@ command -v redis-server >/dev/null || wanted+=(redis-server)
 command -v openssl >/dev/null || wanted+=(openssl)
 # `make test-long` builds librdkafka from its sources by configure and make.
 command -v make >/dev/null || wanted+=(make)
+# Runs schemathesis and the example in docs/LIVE_PROTOCOL.md. Debian's Python comes without the module that makes environments.
+python3 -c 'import ensurepip, venv' 2>/dev/null || wanted+=(python3 python3-venv)
 # Only the browser tests need it, and it is by far the largest.
 if grep -qs '"test:browser"' web/ui/package.json; then
     command -v chromium >/dev/null || wanted+=(chromium fonts-dejavu-core)
@@ -39,4 +44,9 @@ if ! cargo nextest --version >/dev/null 2>&1; then
     echo "install-test-deps: building cargo-nextest $nextest_version (once, some minutes)"
     # Unoptimised on purpose: a runner spends its time waiting, and this builds in a fraction of the time.
     CARGO_PROFILE_DEV_DEBUG=0 cargo install --locked --debug --quiet cargo-nextest --version "$nextest_version"
+fi
+
+if [[ $(.venv/bin/python -c 'import importlib.metadata as m; print(m.version("schemathesis"))' 2>/dev/null) != "$schemathesis_version" ]]; then
+    python3 -m venv .venv
+    .venv/bin/pip install --quiet --disable-pip-version-check "schemathesis==$schemathesis_version" </dev/null
 fi

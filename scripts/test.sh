@@ -16,6 +16,7 @@ scripts/with-servers.sh scripts/test-rust.sh all
 # edge's tests would be skipped.
 programs="$(cd "${CARGO_TARGET_DIR:-target}" && pwd)/debug"
 export HUB_PROGRAM="$programs/sysmonstm" EDGE_PROGRAM="$programs/sysmonstm-edge"
+scripts/quiet.sh "API contract" scripts/test-contract.sh "$HUB_PROGRAM"
 if has_script test:browser; then scripts/quiet.sh "browser tests" npm --prefix web/ui run --silent test:browser </dev/null; fi
 # Last, so that a run ends in lines that tell how many tests passed.
 exec scripts/test-rust.sh doc
