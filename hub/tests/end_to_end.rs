@@ -4,7 +4,11 @@
 
 mod common;
 
-use common::{Machine, Program, now_ms};
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
+
+use common::{Machine, Program, SOON, now_ms};
 use serde_json::Value;
 use testkit::servers::private_dir;
 
@@ -101,6 +105,57 @@ async fn a_breach_fires_once_and_resolves_once_also_over_a_restart() {
     assert_eq!(past["alerts"][0]["id"], active["alerts"][0]["id"]);
     assert_eq!(hub.terminate().code(), Some(0));
     assert_eq!(hub.errors(), Vec::<Value>::new());
+}
+
+/// The client of docs/LIVE_PROTOCOL.md, and the lines that it prints.
+struct Watching {
+    client: Child,
+    lines: mpsc::Receiver<String>,
+}
+
+impl Watching {
+    fn start(url: &str) -> Self {
+        let page = include_str!("../../docs/LIVE_PROTOCOL.md");
+        let (_, program) = page.split_once("```js\n").unwrap();
+        let (program, _) = program.split_once("```").unwrap();
+        let mut node = Command::new("node");
+        node.args(["--experimental-websocket", "--input-type=module", "-e", program, "--", "watch.mjs", url]);
+        let mut client = node.stdout(Stdio::piped()).spawn().unwrap();
+        let printed = BufReader::new(client.stdout.take().unwrap());
+        let (lines, waiting) = mpsc::sync_channel(64);
+        std::thread::spawn(move || printed.lines().map_while(Result::ok).try_for_each(|line| lines.send(line)));
+        Self { client, lines: waiting }
+    }
+
+    fn next(&self) -> String {
+        self.lines.recv_timeout(SOON).unwrap()
+    }
+}
+
+impl Drop for Watching {
+    fn drop(&mut self) {
+        self.client.kill().unwrap();
+        self.client.wait().unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_documented_client_sees_the_fleet_change() {
+    let dir = private_dir().unwrap();
+    let mut hub = Program::hub(dir.path());
+    let mut machine = Machine::new("db-1", &[CPU]);
+    let start = now_ms() - 10_000;
+    machine.measure(start, &[0.25]);
+    let mut push = machine.connect(&hub.grpc).await.unwrap();
+    machine.deliver(&mut push).await.unwrap();
+    hub.eventually("/api/machines", |body| body["machines"][0]["summary"]["cpu"] == 0.25);
+    let watching = Watching::start(&format!("ws://{}/ws", hub.http().trim_start_matches("http://")));
+    assert_eq!(watching.next(), "snapshot db-1 up 0.25");
+    machine.measure(start + 5_000, &[0.5]);
+    machine.deliver(&mut push).await.unwrap();
+    assert_eq!(watching.next(), "delta db-1 up 0.5");
+    drop((watching, push));
+    assert_eq!(hub.terminate().code(), Some(0), "{:#?}", hub.errors());
 }
 
 #[test]
