@@ -30,12 +30,16 @@ COLLECTOR_MACHINE_ID=db-1 COLLECTOR_TAGS=role=db COLLECTOR_COLLECTION_INTERVAL=1
     "$program" up --data-dir "$home/data" --http-address 127.0.0.1:0 --grpc-address 127.0.0.1:0 --log-format json >"$home/log" 2>&1 &
 hub_pid=$!
 
+has_data() {
+    .venv/bin/python -c 'import sys, urllib.request as web; sys.exit(b"\"value\"" not in web.urlopen(sys.argv[1], timeout=5).read())' "$1" 2>/dev/null
+}
+
 url=''
 for ((poll = 0; poll < 600; poll++)); do
     kill -0 "$hub_pid" 2>/dev/null || break
     url=$(sed -n 's/.*"hub_is_up".*"dashboard":"\([^"]*\)".*/\1/p;s/.*"dashboard":"\([^"]*\)".*"hub_is_up".*/\1/p' "$home/log" | head -n 1)
     # With a machine that has sent something.
-    [[ -n $url ]] && curl -sf "${url%/}/api/v1/machines/db-1/metrics" 2>/dev/null | grep -q '"value"' && break
+    [[ -n $url ]] && has_data "${url%/}/api/v1/machines/db-1/metrics" && break
     url=''
     sleep 0.1
 done
@@ -52,10 +56,10 @@ cat >schemathesis.toml <<'TOML'
 [checks]
 negative_data_rejection.expected-statuses = ["400", "401", "403", "404", "405", "406", "409", "413", "414", "415", "422", "428", "429", "5xx"]
 TOML
-# Its own limit of time would end it early and call that a success, so the deadline is around it.
+# One worker: Python 3.11 trips over its own parser in threads. Its own limit of time would end it early and call that a success, so the deadline is around it.
 code=0
 timeout "${CONTRACT_SECONDS:-600}" "$repository/.venv/bin/st" run "${url%/}/api/v1/openapi.json" --url "${url%/}" \
-    --phases examples,coverage,fuzzing --max-examples "${CONTRACT_EXAMPLES:-10}" --seed "${CONTRACT_SEED:-20251121}" --workers 2 \
+    --phases examples,coverage,fuzzing --max-examples "${CONTRACT_EXAMPLES:-10}" --seed "${CONTRACT_SEED:-20251121}" --workers 1 \
     --exclude-checks positive_data_acceptance --request-timeout 20 --no-shrink --warnings off --no-color </dev/null >report 2>&1 || code=$?
 cat report
 if ((code == 124)); then echo "test-contract: not done in ${CONTRACT_SECONDS:-600} s" >&2; fi
