@@ -18,7 +18,7 @@ command -v redis-server >/dev/null || wanted+=(redis-server)
 command -v openssl >/dev/null || wanted+=(openssl)
 # `make test-long` builds librdkafka from its sources by configure and make.
 command -v make >/dev/null || wanted+=(make)
-# Runs schemathesis and the example in docs/LIVE_PROTOCOL.md. Debian's Python comes without the module that makes environments.
+# Runs schemathesis. Debian's Python comes without the module that makes environments.
 python3 -c 'import ensurepip, venv' 2>/dev/null || wanted+=(python3 python3-venv)
 # Only the browser tests need it, and it is by far the largest.
 if grep -qs '"test:browser"' web/ui/package.json; then

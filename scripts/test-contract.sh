@@ -56,7 +56,8 @@ cat >schemathesis.toml <<'TOML'
 [checks]
 negative_data_rejection.expected-statuses = ["400", "401", "403", "404", "405", "406", "409", "413", "414", "415", "422", "428", "429", "5xx"]
 TOML
-# One worker: Python 3.11 trips over its own parser in threads. Its own limit of time would end it early and call that a success, so the deadline is around it.
+# One worker, as Python 3.11 trips over its own parser in threads. The program's own limit of time would end it early and call that a success,
+# so the deadline is around it.
 code=0
 timeout "${CONTRACT_SECONDS:-600}" "$repository/.venv/bin/st" run "${url%/}/api/v1/openapi.json" --url "${url%/}" \
     --phases examples,coverage,fuzzing --max-examples "${CONTRACT_EXAMPLES:-10}" --seed "${CONTRACT_SEED:-20251121}" --workers 1 \

@@ -16,6 +16,7 @@ use proto::sample::Sample;
 
 use crate::admission::Refusal;
 use crate::context::Moment;
+use crate::door::TooManySeries;
 use crate::machines::Machine;
 use crate::samples::check;
 use crate::settings::Limits;
@@ -143,9 +144,11 @@ impl Gather {
         if LAYOUT_SERIES_MAX <= self.series.len() {
             return Err(too_many(&format_args!("a stream names at most {LAYOUT_SERIES_MAX} series of a machine")));
         }
-        let admitted = self.machine.with_door(|door| door.admit_series(&key, monotonic_us, series_max));
-        admitted.map_err(|full| too_many(&full))?;
-        let key = self.machine.with_door(|door| door.own(key));
+        let admitted = self.machine.with_door(|door| {
+            door.admit_series(&key, monotonic_us, series_max)?;
+            Ok(door.own(key.clone()))
+        });
+        let key = admitted.map_err(|full: TooManySeries| too_many(&full))?;
         let position = u16::try_from(self.series.len()).expect("a layout has at most 4096 series");
         let hash = self.hash(name, labels);
         self.series.push(key);

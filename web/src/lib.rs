@@ -2,7 +2,7 @@
 //!
 //! In: `AppState`, traits of `model` and figures of the hub. Out: HTTP, as docs/API.md and docs/LIVE_PROTOCOL.md promise it.
 //! It writes nothing, waits on nothing but history, and knows no sink. Bounds: connections, clients, queries under way, time and size of
-//! each request; a live client's memory is a cursor and the one message on its way.
+//! each request; a live client's memory is a cursor and what is left of the one update on its way.
 
 mod asker;
 mod assets;

@@ -6,10 +6,7 @@ use std::sync::Arc;
 use runtime::config::Settings;
 use sinks::bus::kafka::{KafkaAddress, KafkaSettings, parse_prefix};
 
-use super::sections::{KafkaConfig, OutboxConfig};
-
-const MIB: u64 = 1 << 20;
-const TIB: u64 = 1 << 40;
+use super::sections::{KafkaConfig, MIB, OutboxConfig, TIB};
 
 pub(super) fn kafka(settings: &mut Settings, data_dir: &Path) -> Option<KafkaConfig> {
     let prefix = match settings.optional_text("kafka.prefix") {

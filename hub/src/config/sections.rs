@@ -24,8 +24,8 @@ const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(3_600);
 const DAY: Duration = Duration::from_secs(86_400);
 const YEAR: Duration = Duration::from_secs(365 * 86_400);
-const MIB: u64 = 1 << 20;
-const TIB: u64 = 1 << 40;
+pub(super) const MIB: u64 = 1 << 20;
+pub(super) const TIB: u64 = 1 << 40;
 
 /// Everything a hub is built from.
 #[derive(Debug, Clone)]

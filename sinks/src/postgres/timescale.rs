@@ -74,32 +74,30 @@ enum Names {
 /// `order`: what chunks are grouped and ordered by, while that is not set.
 fn compress(table: &str, order: Option<(&str, &str)>, after: Duration, names: Names) -> String {
     let after = interval(after);
-    let (set, policy) = match names {
+    let (switch, prefix, policy) = match names {
         Names::Compression => (
-            order.map(|(segment, order)| {
-                format!(
-                    "ALTER TABLE {table} SET (timescaledb.compress, timescaledb.compress_segmentby = '{segment}', \
-                     timescaledb.compress_orderby = '{order}'); "
-                )
-            }),
+            "compress",
+            "compress_",
             format!(
                 "SELECT remove_compression_policy('{table}', if_exists => true); \
                  SELECT add_compression_policy('{table}', {after})"
             ),
         ),
         Names::Columnstore => (
-            order.map(|(segment, order)| {
-                format!(
-                    "ALTER TABLE {table} SET (timescaledb.enable_columnstore, timescaledb.segmentby = '{segment}', \
-                     timescaledb.orderby = '{order}'); "
-                )
-            }),
+            "enable_columnstore",
+            "",
             format!(
                 "CALL remove_columnstore_policy('{table}', if_exists => true); \
                  CALL add_columnstore_policy('{table}', after => {after})"
             ),
         ),
     };
+    let set = order.map(|(segment, order)| {
+        format!(
+            "ALTER TABLE {table} SET (timescaledb.{switch}, timescaledb.{prefix}segmentby = '{segment}', \
+             timescaledb.{prefix}orderby = '{order}'); "
+        )
+    });
     set.unwrap_or_default() + &policy
 }
 

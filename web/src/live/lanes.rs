@@ -8,9 +8,9 @@ use std::ops::Bound::{Excluded, Unbounded};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::viewer::{Hand, Viewer};
 use tokio::time::Instant;
 
+use super::viewer::{Hand, Viewer};
 use crate::state::Shared;
 
 /// Clients told in a row, before others have their turn on the core: some 300 us.
