@@ -5,4 +5,4 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 cargo build --release --locked -p hub -p benches --bins
-exec "${CARGO_TARGET_DIR:-target}/release/quick" "${1:-${CARGO_TARGET_DIR:-target}/bench.json}"
+exec "${CARGO_TARGET_DIR:-target}/release/measure" all "${1:-${CARGO_TARGET_DIR:-target}/bench.json}"

@@ -2,7 +2,6 @@
 //!
 //! CPU of the workers' threads, so the making of the frames is not in it. What a series costs when it is first heard of is told apart. `growth [SERIES_MAX] [ROUNDS]`.
 
-use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,20 +9,16 @@ use benches::fleet::{self, Rules};
 use benches::load::Load;
 use benches::process;
 use benches::report::{Figure, median};
-use cap::Cap;
-use mimalloc::MiMalloc;
 use model::Layout;
 
-#[global_allocator]
-static ALLOCATOR: Cap<MiMalloc> = Cap::new(MiMalloc, usize::MAX);
+use crate::{ALLOCATOR, Arguments, Result};
 
 /// Samples of a size's run, about: enough for a stable figure, so that the small sizes run for longer time.
 const SAMPLES: u64 = 20_000_000;
 const INTERVAL_S: u64 = 5;
 const HEARTBEATS: u32 = 100;
 
-fn main() -> Result<(), Box<dyn Error>> {
-    let mut args = std::env::args().skip(1);
+pub(crate) fn run(mut args: Arguments) -> Result<()> {
     let mut number = |default| args.next().map_or(Ok(default), |text| text.parse::<u64>());
     let (series_max, rounds) = (number(1_000_000)?, number(3)?);
     for series in [1_000_u64, 10_000, 100_000, 1_000_000].into_iter().filter(|series| *series <= series_max) {
@@ -59,7 +54,7 @@ struct Cost {
     idle_us: f64,
 }
 
-fn measure(machines: u32, layouts: &[Arc<Layout>]) -> Result<Cost, Box<dyn Error>> {
+fn measure(machines: u32, layouts: &[Arc<Layout>]) -> Result<Cost> {
     let per_tick = u64::from(machines) * 60;
     // At least a minute and its lateness, so that windows close at every size.
     let seconds = (SAMPLES / per_tick * INTERVAL_S).clamp(100, 24 * 3_600);

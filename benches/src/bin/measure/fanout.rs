@@ -3,7 +3,6 @@
 //!
 //! `fanout [SECONDS] [CLIENTS] [PYTHON] [PROGRAM]`; PROGRAM is `sysmonstm` beside this program by default.
 
-use std::error::Error;
 use std::io;
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
@@ -21,10 +20,7 @@ use runtime::clock::{Clock, SystemClock};
 use rustix::thread::{CpuSet, sched_setaffinity};
 use tokio::runtime::Runtime;
 
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
-type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
+use crate::{Arguments, Result};
 
 const SERVER_CORE: usize = 0;
 const CLIENT_CORE: usize = 1;
@@ -44,8 +40,7 @@ trait Server {
     fn publish(&mut self, messages: u64) -> io::Result<()>;
 }
 
-fn main() -> Result<()> {
-    let mut args = std::env::args().skip(1);
+pub(crate) fn run(mut args: Arguments) -> Result<()> {
     let seconds = Duration::from_secs(args.next().map_or(Ok(5), |text| text.parse())?);
     let clients = args.next().map_or(Ok(1_000), |text| text.parse())?;
     let rival = args.next().filter(|path| !path.is_empty());

@@ -3,7 +3,6 @@
 //! As in the hub: one thread appends and flushes groups, another syncs what was flushed meanwhile. Baseline: the same two threads with a plain
 //! file. Beside it, what one fsync per batch gives. `journal [BATCHES] [ROUNDS]`, in the folder of temporary files or `TMPDIR`.
 
-use std::error::Error;
 use std::fs::File;
 use std::io::Write;
 use std::path::Path;
@@ -14,10 +13,7 @@ use std::time::{Duration, Instant};
 use benches::report::{Figure, Spread, median};
 use journal::{Journal, JournalError, Options};
 
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
-type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
+use crate::{Arguments, Result};
 
 const BATCH_BYTES: usize = 1_400;
 /// Batches appended under one T; what waits while an fsync takes a few milliseconds.
@@ -28,8 +24,7 @@ const NAIVE_BATCHES: usize = 300;
 /// The pace of the acknowledgement's baseline.
 const PACE: Duration = Duration::from_millis(1);
 
-fn main() -> Result<()> {
-    let mut args = std::env::args().skip(1);
+pub(crate) fn run(mut args: Arguments) -> Result<()> {
     let mut number = |default| args.next().map_or(Ok(default), |text| text.parse::<usize>());
     let (batches, rounds) = (number(300_000)?, number(3)?);
     let folder = tempfile::tempdir()?;

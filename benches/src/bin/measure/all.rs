@@ -1,34 +1,29 @@
-//! Quick: every measuring program for a short time, one table on the screen and the same as JSON in a file. What `make bench` runs.
+//! Every measurement for a short time, one table on the screen and the same as JSON in a file. What `make bench` runs.
 //!
-//! The programs are those beside this one, each a process of its own, so that none measures what another left. `quick [FILE]`.
+//! Each is a process of its own, so that none measures what another left.
 
-use std::error::Error;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
-use benches::report::{self, Figure, median};
-use benches::{baseline, replay, workload};
+use benches::report::{self, Figure};
 use model::Timestamp;
 use runtime::clock::{Clock, SystemClock};
 use serde::Serialize;
 
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+use crate::{Arguments, Result};
 
-type Result<T> = std::result::Result<T, Box<dyn Error>>;
-
-/// Program and arguments, sized so that all take less than five minutes.
+/// Program, and its arguments: sized so that all take some five minutes.
 const PROGRAMS: &[(&str, &[&str])] = &[
-    ("latency", &["8", "2"]),
-    ("hub", &["idle", "20"]),
-    ("hub", &["ack", "8"]),
-    ("fanout", &["2"]),
-    ("journal", &["150000", "2"]),
-    ("memory", &["1000"]),
-    ("growth", &["100000", "1"]),
+    ("measure", &["graph"]),
+    ("measure", &["latency", "8", "2"]),
+    ("measure", &["hub", "idle", "20"]),
+    ("measure", &["hub", "ack", "8"]),
+    ("measure", &["fanout", "2"]),
+    ("measure", &["journal", "150000", "2"]),
+    ("weigh", &["memory", "1000"]),
+    ("weigh", &["growth", "100000", "1"]),
 ];
-const RUNS: usize = 5;
 /// A program that takes longer hangs.
 const PROGRAM_SECONDS_MAX: &str = "120";
 /// What coreutils' `timeout` ends with then.
@@ -45,14 +40,13 @@ struct Report {
     figures: Vec<Figure>,
 }
 
-fn main() -> Result<()> {
-    let file = std::env::args().nth(1).map_or_else(|| PathBuf::from("bench.json"), PathBuf::from);
+pub(crate) fn run(mut args: Arguments) -> Result<()> {
+    let file = args.next().map_or_else(|| PathBuf::from("bench.json"), PathBuf::from);
     let started = Instant::now();
-    let mut figures = graph()?;
+    let mut figures = Vec::new();
     say(&report::head());
-    figures.iter().for_each(|figure| say(&figure.row()));
     for (program, arguments) in PROGRAMS {
-        for figure in run(program, arguments)? {
+        for figure in figures_of(program, arguments)? {
             say(&figure.row());
             figures.push(figure);
         }
@@ -71,22 +65,7 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-/// The graph on a generated workload against a loop over arrays.
-fn graph() -> Result<Vec<Figure>> {
-    let workload = workload::generate(500, 30, 7)?;
-    #[expect(clippy::cast_precision_loss, reason = "far below 2^53")]
-    let millions = workload.samples as f64 / 1e6;
-    let plain = millions / median((0..RUNS).map(|_| baseline::run(&workload).0).collect());
-    let mut figures = Vec::new();
-    for workers in [1, 2] {
-        let walls = replay::measure(&workload, workers, RUNS, 0.0)?.walls;
-        let name = format!("graph: 500 machines x 30 min, {workers} worker(s)");
-        figures.push(Figure::new(name, millions / median(walls), "M samples/s").against(plain));
-    }
-    Ok(figures)
-}
-
-fn run(program: &str, arguments: &[&str]) -> Result<Vec<Figure>> {
+fn figures_of(program: &str, arguments: &[&str]) -> Result<Vec<Figure>> {
     let path = std::env::current_exe()?.with_file_name(program);
     let mut command = Command::new("timeout");
     command.args(["--kill-after=5", PROGRAM_SECONDS_MAX]).arg(&path).args(arguments);

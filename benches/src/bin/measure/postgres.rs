@@ -3,12 +3,10 @@
 //!
 //! Usage: `postgres postgres://user@host:5432/database`; the database is empty, and its tables are left for a look.
 
-#![allow(clippy::print_stdout, reason = "a measurement is printed")]
-
-use std::error::Error;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use benches::report::{Figure, median};
 use futures_util::{SinkExt, TryStreamExt};
 use model::batch::{Batch, Layout, Positions, Times};
 use model::bound::{Bound, BoundLayout, Roster, Slots};
@@ -19,6 +17,8 @@ use runtime::metrics::Registry;
 use sinks::postgres::{PostgresHistory, PostgresSettings, PostgresSink, PostgresUrl, open};
 use sinks::sink::{Group, Sink, WriteBatch};
 use tokio_postgres::{Client, NoTls};
+
+use crate::{Arguments, Result};
 
 const MACHINES: usize = 1_000;
 const SERIES: usize = 60;
@@ -31,11 +31,6 @@ const BATCHES: u64 = 20;
 const FLEET_MINUTES: i64 = 10;
 const RUNS: usize = 21;
 
-type Anything<T> = Result<T, Box<dyn Error + Send + Sync>>;
-
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 struct Fleet {
     machines: Vec<(Arc<Layout>, Arc<BoundLayout>)>,
     now: Timestamp,
@@ -43,13 +38,13 @@ struct Fleet {
 }
 
 impl Fleet {
-    fn new(now: Timestamp) -> Anything<Self> {
+    fn new(now: Timestamp) -> Result<Self> {
         let mut machines = Vec::with_capacity(MACHINES);
         for number in 0..MACHINES {
             let machine = MachineId::parse(&format!("machine-{number:04}"))?;
             let keys: Vec<SeriesKey> = (0..SERIES)
                 .map(|n| SeriesKey::parse(&format!("bench.m{n}"), Labels::none()))
-                .collect::<Result<_, _>>()?;
+                .collect::<std::result::Result<_, _>>()?;
             let series = keys.iter().cloned().map(Arc::new).collect();
             let roster = Arc::new(Roster { machine: machine.clone(), index: u32::try_from(number)?, series });
             let bound = Arc::new(BoundLayout::new(roster, Slots::Identity));
@@ -110,27 +105,21 @@ impl Fleet {
     }
 }
 
-/// Prints a figure with its unit and, where there is one, its goal.
-fn told(what: &str, value: f64, unit: &str, goal: &str) {
-    println!("{what:<58} {value:>14.2} {unit:<12} {goal}");
-}
-
 fn rate(count: usize, took: Duration) -> f64 {
     count as f64 / took.as_secs_f64()
 }
 
 #[tokio::main]
-async fn main() -> Anything<()> {
-    let url = std::env::args().nth(1).ok_or("usage: postgres postgres://user@host:5432/database")?;
+pub(crate) async fn run(mut args: Arguments) -> Result<()> {
+    let url = args.next().ok_or("usage: postgres postgres://user@host:5432/database")?;
     let clock = SystemClock::shared();
     let settings = PostgresSettings::new(PostgresUrl::parse(&url)?, "bench");
     let (mut sink, history) = open(settings, Arc::clone(&clock), &Registry::new());
     sink.connect().await?;
-    println!("{}", history.server().unwrap_or_default());
     let (client, connection) = tokio_postgres::connect(&url, NoTls).await?;
     let connection = tokio::spawn(connection);
     let mut fleet = Fleet::new(Timestamp::from_micros(clock.now_us()))?;
-    raw(&mut fleet, &mut sink, &client).await?;
+    raw(&mut fleet, &mut sink, &client, &history).await?;
     windows(&mut fleet, &mut sink).await?;
     client.batch_execute("VACUUM (ANALYZE) raw_frames, minute_aggregates, series, layouts, machines").await?;
     queries(&fleet, &history, &client).await?;
@@ -139,7 +128,7 @@ async fn main() -> Anything<()> {
     Ok(())
 }
 
-async fn raw(fleet: &mut Fleet, sink: &mut PostgresSink, client: &Client) -> Anything<()> {
+async fn raw(fleet: &mut Fleet, sink: &mut PostgresSink, client: &Client, history: &PostgresHistory) -> Result<()> {
     let mut rng = fastrand::Rng::with_seed(7);
     // Names first, which a hub learns once, and the minute before those that are measured.
     let warm = fleet.minutes(MACHINES, FLEET_MINUTES..FLEET_MINUTES + 1, 1);
@@ -154,19 +143,20 @@ async fn raw(fleet: &mut Fleet, sink: &mut PostgresSink, client: &Client) -> Any
     }
     let samples = usize::try_from(BATCHES)? * TICKS * MACHINES * SERIES;
     let through = rate(samples, took);
-    told("raw frames through the sink", through / 1e6, "M samples/s", ">= 5");
-    let bare = bare_copy(client, first_t).await?;
-    let bare = rate(samples, bare);
-    told("bare COPY of the same rows, a transaction each batch", bare / 1e6, "M samples/s", "");
-    told("the sink against it", through / bare * 100.0, "%", ">= 80");
+    let bare = rate(samples, bare_copy(client, first_t).await?);
+    // The baseline: a bare COPY of the same rows, a transaction each batch.
+    let name = format!("postgres: raw frames, {}", history.server().unwrap_or_default());
+    Figure::new(name, through / 1e6, "M samples/s").at_least(5.0).against(bare / 1e6).print();
     let size = "SELECT sum(pg_total_relation_size(relid))::bigint FROM pg_partition_tree('raw_frames')";
     let bytes: i64 = client.query_one(size, &[]).await?.get(0);
-    told("on disk with index", bytes as f64 / samples as f64, "B/sample", "<= 12");
+    Figure::new("postgres: raw frames on disk with index", bytes as f64 / samples as f64, "B/sample")
+        .at_most(12.0)
+        .print();
     Ok(())
 }
 
 /// What the server gives back of each batch, into a table of the same shape.
-async fn bare_copy(client: &Client, first_t: u64) -> Anything<Duration> {
+async fn bare_copy(client: &Client, first_t: u64) -> Result<Duration> {
     client.batch_execute("DROP TABLE IF EXISTS bare; CREATE TABLE bare (LIKE raw_frames INCLUDING ALL)").await?;
     let mut took = Duration::ZERO;
     for t in first_t..first_t + BATCHES {
@@ -187,7 +177,7 @@ async fn bare_copy(client: &Client, first_t: u64) -> Anything<Duration> {
     Ok(took)
 }
 
-async fn windows(fleet: &mut Fleet, sink: &mut PostgresSink) -> Anything<()> {
+async fn windows(fleet: &mut Fleet, sink: &mut PostgresSink) -> Result<()> {
     for (revision, what) in [(2, "new"), (3, "corrected")] {
         let mut took = Duration::ZERO;
         for minute in (0..FLEET_MINUTES).rev() {
@@ -197,8 +187,8 @@ async fn windows(fleet: &mut Fleet, sink: &mut PostgresSink) -> Anything<()> {
             took += since.elapsed();
         }
         let rows = usize::try_from(FLEET_MINUTES)? * MACHINES * SERIES;
-        let goal = if revision == 2 { ">= 150" } else { "" };
-        told(&format!("minute rows through the sink, {what}"), rate(rows, took) / 1e3, "k rows/s", goal);
+        let figure = Figure::new(format!("postgres: minute rows, {what}"), rate(rows, took) / 1e3, "k rows/s");
+        if revision == 2 { figure.at_least(150.0) } else { figure }.print();
     }
     // The oldest first, as time goes.
     let firsts: Vec<i64> = (0..WEEK_MINUTES - 120).step_by(100).collect();
@@ -209,7 +199,7 @@ async fn windows(fleet: &mut Fleet, sink: &mut PostgresSink) -> Anything<()> {
     Ok(())
 }
 
-async fn queries(fleet: &Fleet, history: &PostgresHistory, client: &Client) -> Anything<()> {
+async fn queries(fleet: &Fleet, history: &PostgresHistory, client: &Client) -> Result<()> {
     let mut range = Vec::new();
     let mut points = 0;
     for run in 0..RUNS {
@@ -223,9 +213,10 @@ async fn queries(fleet: &Fleet, history: &PostgresHistory, client: &Client) -> A
         };
         let since = Instant::now();
         points = history.range(query).await?.series.iter().map(|series| series.t.len()).sum();
-        range.push(since.elapsed());
+        range.push(since.elapsed().as_secs_f64() * 1e3);
     }
-    told(&format!("a week of minutes of one series ({points} points), median"), median(&mut range), "ms", "<= 20");
+    let name = format!("postgres: a week of minutes of one series ({points} points)");
+    Figure::new(name, median(range), "ms").at_most(20.0).print();
     let start = Window::containing(fleet.now, Width::Minute).start.micros() - Width::Minute.micros();
     let latest = format!(
         "SELECT machine, avg, max FROM minute WHERE metric = 'bench.m1' AND time = to_timestamp({})",
@@ -236,13 +227,9 @@ async fn queries(fleet: &Fleet, history: &PostgresHistory, client: &Client) -> A
     for _ in 0..RUNS {
         let since = Instant::now();
         rows = client.query(&statement, &[]).await?.len();
-        times.push(since.elapsed());
+        times.push(since.elapsed().as_secs_f64() * 1e3);
     }
-    told(&format!("the fleet's latest minute of one metric ({rows} rows), median"), median(&mut times), "ms", "<= 50");
+    let name = format!("postgres: the fleet's latest minute of one metric ({rows} rows)");
+    Figure::new(name, median(times), "ms").at_most(50.0).print();
     Ok(())
-}
-
-fn median(times: &mut [Duration]) -> f64 {
-    times.sort_unstable();
-    times[times.len() / 2].as_secs_f64() * 1e3
 }

@@ -6,12 +6,11 @@ use std::path::PathBuf;
 use model::Catalogue;
 use pipeline::{Detail, Settings};
 
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+use crate::{Arguments, Result};
 
 #[expect(clippy::print_stdout, reason = "a program's output")]
-fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let (options, args): (Vec<String>, Vec<String>) = std::env::args().skip(1).partition(|arg| arg.starts_with("--"));
+pub(crate) fn run(args: Arguments) -> Result<()> {
+    let (options, args): (Vec<String>, Vec<String>) = args.partition(|arg| arg.starts_with("--"));
     let mut args = args.into_iter();
     let file = args.next().ok_or("usage: replay FILE [WORKERS] [RUNS] [--unwatched|--events]")?;
     let mut number = |default| args.next().map_or(Ok(default), |text| text.parse::<usize>());

@@ -4,7 +4,6 @@
 //! sending task hands a batch in, and from the moment it was due, which also counts what a late sender hides (coordinated omission).
 //! Baseline of the same run: tokio channel, thread, tokio channel. `latency [SECONDS] [ROUNDS] [WORKERS]`.
 
-use std::error::Error;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -23,10 +22,7 @@ use runtime::metrics::Registry;
 use runtime::queue::Receiver;
 use tokio::sync::mpsc;
 
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
-type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
+use crate::{Arguments, Result};
 
 const BATCHES_PER_SECOND: u32 = 1_000;
 /// Each sends once a second.
@@ -38,8 +34,7 @@ const WARM_UP: usize = 2_000;
 /// An answer that takes longer is lost.
 const ANSWER_MAX: Duration = Duration::from_secs(10);
 
-fn main() -> Result<()> {
-    let mut args = std::env::args().skip(1);
+pub(crate) fn run(mut args: Arguments) -> Result<()> {
     let mut number = |default| args.next().map_or(Ok(default), |text| text.parse::<usize>());
     let (seconds, rounds, workers) = (number(20)?, number(3)?, number(1)?);
     let layouts = fleet::layouts(MACHINES)?;

@@ -2,7 +2,6 @@
 //!
 //! The parts come from runs that differ in one thing: the rules, the horizon, the number of times, the hot store. `memory [MACHINES]`.
 
-use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,21 +9,17 @@ use benches::fleet::{self, Rules};
 use benches::load::Load;
 use benches::process::Process;
 use benches::report::Figure;
-use cap::Cap;
-use mimalloc::MiMalloc;
 use runtime::clock::SystemClock;
 use sinks::memory::{HotSettings, HotStore};
 
-/// Counts what is asked for, not what the allocator's size classes make of it.
-#[global_allocator]
-static ALLOCATOR: Cap<MiMalloc> = Cap::new(MiMalloc, usize::MAX);
+use crate::{ALLOCATOR, Arguments, Result};
 
 /// Eleven minutes behind the newest one are closed and inside the horizon by then.
 const SECONDS: u64 = 14 * 60;
 const HORIZON: Duration = Duration::from_secs(600);
 
-fn main() -> Result<(), Box<dyn Error>> {
-    let machines = std::env::args().nth(1).map_or(Ok(10_000), |text| text.parse::<u32>())?;
+pub(crate) fn run(mut args: Arguments) -> Result<()> {
+    let machines = args.next().map_or(Ok(10_000), |text| text.parse::<u32>())?;
     let series = f64::from(machines) * 60.0;
     let before = ALLOCATOR.allocated();
     let layouts = fleet::layouts(machines)?;
@@ -58,7 +53,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-fn measure(load: &Load, layouts: &[Arc<model::Layout>], has_store: bool) -> Result<usize, Box<dyn Error>> {
+fn measure(load: &Load, layouts: &[Arc<model::Layout>], has_store: bool) -> Result<usize> {
     let before = ALLOCATOR.allocated();
     let settings = HotSettings { machines_max: usize::MAX, ..HotSettings::default() };
     let store = Arc::new(HotStore::new(settings, SystemClock::shared()));

@@ -5,15 +5,13 @@ use std::path::Path;
 use benches::restart::{self, Cost, RestartError};
 use journal::{Journal, Options};
 
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+use crate::{Arguments, Result};
 
-type Stage<'a> = (&'static str, Box<dyn Fn() -> Result<(), RestartError> + 'a>);
+type Stage<'a> = (&'static str, Box<dyn Fn() -> std::result::Result<(), RestartError> + 'a>);
 
 #[expect(clippy::print_stdout, reason = "a program's output")]
 #[expect(clippy::cast_precision_loss, reason = "counts far below 2^53")]
-fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let mut args = std::env::args().skip(1);
+pub(crate) fn run(mut args: Arguments) -> Result<()> {
     let mut number = |default| args.next().map_or(Ok(default), |text| text.parse::<u32>());
     let (machines, minutes, rounds) = (number(1_000)?, number(60)?, number(3)?);
     let dir = std::env::temp_dir().join(format!("restart-{}", std::process::id()));

@@ -1,4 +1,4 @@
-//! What the fleet's rollups cost: the same minutes of a fleet through the graph with and without them. `cargo run --release -p benches --bin fleet`.
+//! What the fleet's rollups cost: the same minutes of a fleet through the graph with and without them. `measure fleet`.
 //!
 //! 1,667 machines of 60 series (100 k), three tags each, two frames a minute, sealed once a second of T as a live hub is. Printed is the user time of
 //! the process, which differs by the fleet's part only, per minute of the fleet. `fleet MACHINES MINUTES WORKERS` for other sizes;
@@ -19,10 +19,7 @@ use model::{
 };
 use pipeline::{Feed, Settings, SinkPort, SinkSpec};
 
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
-type Failure = Box<dyn std::error::Error>;
+use crate::{Arguments, Result};
 
 const SERIES: usize = 60;
 const SECOND: LogicalTime = 1_000_000;
@@ -51,7 +48,7 @@ impl SinkPort for Counting {
 }
 
 /// Every metric that machines are compared by, disks and interfaces several times, the rest cores.
-fn layout(machine: MachineId) -> Result<Arc<Layout>, Failure> {
+fn layout(machine: MachineId) -> Result<Arc<Layout>> {
     let mut series = Vec::new();
     for metric in METRICS.iter().filter(|metric| metric.is_compared && metric.name.starts_with("system.")) {
         let several = ["system.disk", "system.network.re", "system.network.tr", "system.filesystem"];
@@ -69,7 +66,7 @@ fn layout(machine: MachineId) -> Result<Arc<Layout>, Failure> {
     Ok(Arc::new(Layout::new(machine, series)))
 }
 
-fn records(machines: u64, minutes: u64) -> Result<Vec<Stamped>, Failure> {
+fn records(machines: u64, minutes: u64) -> Result<Vec<Stamped>> {
     let mut rng = fastrand::Rng::with_seed(7);
     let mut records = Vec::new();
     let mut layouts = Vec::new();
@@ -106,7 +103,7 @@ fn records(machines: u64, minutes: u64) -> Result<Vec<Stamped>, Failure> {
 }
 
 /// Runs the records through the graph; gives the rollups published, and calls `before_end` while everything is held.
-fn run(records: &[Stamped], workers: usize, is_on: bool, before_end: impl Fn()) -> Result<u64, Failure> {
+fn fleet(records: &[Stamped], workers: usize, is_on: bool, before_end: impl Fn()) -> Result<u64> {
     let (done, results) = sync_channel(workers);
     let port =
         move |_| -> Box<dyn SinkPort> { Box::new(Counting { rollups: 0, done: done.clone(), is_complete: false }) };
@@ -160,14 +157,14 @@ fn resident_mb() -> f64 {
     kib.unwrap_or(0.0) / 1_024.0
 }
 
-fn main() -> Result<(), Failure> {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
+pub(crate) fn run(args: Arguments) -> Result<()> {
+    let arguments: Vec<String> = args.collect();
     let size = |at: usize, default| arguments.get(at).map_or(Ok(default), |size| size.parse::<u64>());
     let (machines, minutes, workers) = (size(0, 1_667)?, size(1, 20)?, usize::try_from(size(2, 1)?)?);
     let records = records(machines, minutes)?;
     println!("{machines} machines x {SERIES} series x {minutes} min, {workers} worker(s)");
     if let Some(word) = arguments.get(3) {
-        let rollups = run(&records, workers, word == "on", || println!("{:.1} MB resident", resident_mb()))?;
+        let rollups = fleet(&records, workers, word == "on", || println!("{:.1} MB resident", resident_mb()))?;
         println!("{rollups} rollups");
         return Ok(());
     }
@@ -175,7 +172,7 @@ fn main() -> Result<(), Failure> {
     for _ in 0..RUNS {
         for (place, is_on) in [false, true].into_iter().enumerate() {
             let user = std::cell::Cell::new(0.0);
-            let rollups = run(&records, workers, is_on, || user.set(workers_user_s()))?;
+            let rollups = fleet(&records, workers, is_on, || user.set(workers_user_s()))?;
             println!(
                 "fleet {:<3} {:6.2} s of the workers' user time, {rollups} rollups",
                 if is_on { "on" } else { "off" },

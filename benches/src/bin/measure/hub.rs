@@ -3,7 +3,6 @@
 //! `hub WHAT [SECONDS] [PROGRAM]`, WHAT being `idle`, `ack`, `load` or `fleet`; PROGRAM is `sysmonstm` beside this program by default.
 
 use std::collections::BTreeMap;
-use std::error::Error;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -17,10 +16,7 @@ use benches::report::{Figure, Spread};
 use model::Timestamp;
 use runtime::clock::{Clock, SystemClock};
 
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
-type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
+use crate::{Arguments, Result};
 
 /// Until everything has started and the first beats are over.
 const SETTLE: Duration = Duration::from_secs(5);
@@ -29,8 +25,7 @@ const MACHINES: u32 = 1_000;
 const FRAMES_PER_MESSAGE: u64 = 64;
 
 #[tokio::main]
-async fn main() -> Result<()> {
-    let mut args = std::env::args().skip(1);
+pub(crate) async fn run(mut args: Arguments) -> Result<()> {
     let what = args.next().ok_or("usage: hub idle|ack|load|fleet [SECONDS] [PROGRAM]")?;
     let seconds = Duration::from_secs(args.next().map_or(Ok(30), |text| text.parse())?);
     let program = match args.next() {
