@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use model::dataflow::{Stopped, route};
 use model::{Catalogue, Dataflow, LogicalTime, Stamped};
-use pipeline::{Feed, Handle, Settings, SinkSpec};
+use pipeline::{Feed, GraphView, Handle, Settings, SinkSpec};
 use serde::Serialize;
 
 use crate::figures::{Figures, HistoryFigures, LatestFigures};
@@ -92,7 +92,7 @@ pub fn measure_with(
     let (mut walls, mut cpu_s, mut result) = (Vec::new(), Vec::new(), None);
     for _ in 0..runs.max(1) {
         let (cpu_before, started) = (cpu_seconds(), Instant::now());
-        let figures = one(workload, settings)?;
+        let (figures, _) = one(workload, settings)?;
         walls.push(started.elapsed().as_secs_f64());
         cpu_s.push(cpu_seconds() - cpu_before);
         if *result.get_or_insert(figures) != figures {
@@ -106,7 +106,15 @@ pub fn measure_with(
     Ok(Report { samples, workers, walls, cpu_s, peak_rss_mb: peak_rss_mb(), prepare_s, samples_per_s, result })
 }
 
-fn one(workload: &Workload, settings: &Settings) -> Result<Figures, ReplayError> {
+/// What each operator did in one run of a workload.
+///
+/// # Errors
+/// When the graph fails.
+pub fn operators(workload: &Workload, settings: &Settings) -> Result<GraphView, ReplayError> {
+    one(workload, settings).map(|(_, operators)| operators)
+}
+
+fn one(workload: &Workload, settings: &Settings) -> Result<(Figures, GraphView), ReplayError> {
     let workers = settings.workers;
     let (done, results) = sync_channel(2 * workers);
     let (history, latest) = (done.clone(), done);
@@ -146,8 +154,9 @@ fn one(workload: &Workload, settings: &Settings) -> Result<Figures, ReplayError>
     for _ in 0..2 * workers {
         figures.add(&results.recv_timeout(RUN_MAX)?);
     }
+    let operators = handle.operators();
     running.join()?;
-    Ok(figures)
+    Ok((figures, operators))
 }
 
 fn push(handle: &Handle, groups: &mut [Vec<Stamped>]) -> Result<(), Stopped> {

@@ -5,14 +5,19 @@
 mod all;
 mod fanout;
 mod fleet;
+mod generator;
 mod graph;
 mod hub;
 mod journal;
 mod latency;
+mod live;
+mod parts;
 mod postgres;
 mod redis;
 mod replay;
 mod restart;
+mod rows;
+mod sqlite;
 
 use std::error::Error;
 use std::iter::Skip;
@@ -30,14 +35,18 @@ const PROGRAMS: &[(&str, &str, Run)] = &[
     ("all", "[FILE]", all::run),
     ("fanout", "[SECONDS] [CLIENTS] [PYTHON] [PROGRAM]", fanout::run),
     ("fleet", "[MACHINES] [MINUTES] [WORKERS] [on|off]", fleet::run),
+    ("generator", "[SECONDS] [PROGRAM]", generator::run),
     ("graph", "[MACHINES] [MINUTES] [RUNS]", graph::run),
     ("hub", "idle|ack|load|fleet [SECONDS] [PROGRAM]", hub::run),
     ("journal", "[BATCHES] [ROUNDS]", journal::run),
     ("latency", "[SECONDS] [ROUNDS] [WORKERS]", latency::run),
+    ("live", "[SECONDS] [PROGRAM]", live::run),
+    ("parts", "[all|decode|graph]", parts::run),
     ("postgres", "URL", postgres::run),
     ("redis", "URL [ROUNDS] [MACHINES]", redis::run),
     ("replay", "FILE [WORKERS] [RUNS] [--unwatched|--events]", replay::run),
     ("restart", "[MACHINES] [MINUTES] [ROUNDS]", restart::run),
+    ("sqlite", "", sqlite::run),
 ];
 
 fn main() -> Result<()> {
