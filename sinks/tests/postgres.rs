@@ -10,6 +10,8 @@ mod encrypted;
 mod fixtures;
 #[path = "postgres/mirror.rs"]
 mod mirror;
+#[path = "postgres/names.rs"]
+mod names;
 #[path = "postgres/queries.rs"]
 mod queries;
 #[path = "postgres/store.rs"]

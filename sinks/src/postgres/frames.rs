@@ -61,8 +61,9 @@ pub(super) struct Encoder<'a> {
     ids: &'a Ids,
     out: BytesMut,
     rows: Vec<Row>,
-    /// Rows of a machine and a moment so far, all of one logical time.
+    /// The next part of a machine and a moment, all of one logical time.
     parts: HashMap<(i32, i64), i32>,
+    first_part: i32,
     t: LogicalTime,
 }
 
@@ -73,8 +74,8 @@ struct Of<'a> {
 }
 
 impl<'a> Encoder<'a> {
-    pub(super) fn new(ids: &'a Ids) -> Self {
-        Self { ids, out: BytesMut::new(), rows: Vec::new(), parts: HashMap::new(), t: 0 }
+    pub(super) fn new(ids: &'a Ids, first_part: i32) -> Self {
+        Self { ids, out: BytesMut::new(), rows: Vec::new(), parts: HashMap::new(), first_part, t: 0 }
     }
 
     pub(super) fn add(&mut self, t: LogicalTime, bound: &Bound) -> Result<(), Failure> {
@@ -128,7 +129,7 @@ impl<'a> Encoder<'a> {
         values: impl Iterator<Item = Option<f64>>,
     ) -> Result<(), Failure> {
         let layout = self.ids.layout(of.bound, piece)?;
-        let part = self.parts.entry((of.machine, time.micros())).or_default();
+        let part = self.parts.entry((of.machine, time.micros())).or_insert(self.first_part);
         let (start, out) = (self.out.len(), &mut self.out);
         out.reserve(64 + length * 12);
         out.put_i16(6);

@@ -11,7 +11,6 @@ use model::{Bound, MachineId, Output, Roster, SeriesKey, Timestamp, Width, Windo
 
 use super::error::Failure;
 use super::session::Session;
-use crate::sink::Group;
 
 /// Values of one row: 1.6 KB, below what the server moves out of the row.
 pub(super) const ROW_VALUES_MAX: usize = 200;
@@ -97,9 +96,14 @@ impl Ids {
         goes_ahead
     }
 
+    /// What a part of a transaction that was undone may have learnt.
+    pub(super) fn forget<'m>(&mut self, machines: impl Iterator<Item = &'m MachineId>) {
+        machines.for_each(|machine| drop(self.machines.remove(machine)));
+    }
+
     /// Learns every name that these outputs use. Call it in the transaction that writes them.
-    pub(super) async fn learn(&mut self, session: &Session, groups: &[&Group]) -> Result<(), Failure> {
-        let outputs = || groups.iter().flat_map(|group| &group.outputs);
+    pub(super) async fn learn(&mut self, session: &Session, outputs: &[&Output]) -> Result<(), Failure> {
+        let outputs = || outputs.iter().copied();
         self.learn_machines(session, outputs().filter_map(machine_of)).await?;
         self.learn_series(session, &rosters_of(outputs())).await?;
         let samples = outputs().filter_map(|output| match output {
@@ -110,7 +114,7 @@ impl Ids {
         self.learn_layouts(session, &samples).await
     }
 
-    async fn learn_machines(
+    pub(super) async fn learn_machines(
         &mut self,
         session: &Session,
         machines: impl Iterator<Item = &MachineId>,
@@ -224,7 +228,7 @@ fn unlearnt(machine: &MachineId) -> Failure {
 }
 
 /// The machine whose id an output needs.
-fn machine_of(output: &Output) -> Option<&MachineId> {
+pub(super) fn machine_of(output: &Output) -> Option<&MachineId> {
     match output {
         Output::Samples(bound) => Some(&bound.roster().machine),
         Output::Minute(rows) | Output::Hour(rows) => Some(&rows.roster.machine),
@@ -248,7 +252,8 @@ fn rosters_of<'a>(outputs: impl Iterator<Item = &'a Output>) -> Vec<&'a Arc<Rost
     outputs.filter_map(roster_of).filter(|roster| met.insert(Arc::as_ptr(roster))).collect()
 }
 
-fn roster_of(output: &Output) -> Option<&Arc<Roster>> {
+/// The series of a frame or window.
+pub(super) fn roster_of(output: &Output) -> Option<&Arc<Roster>> {
     match output {
         Output::Samples(bound) => Some(bound.roster()),
         Output::Minute(rows) | Output::Hour(rows) => Some(&rows.roster),

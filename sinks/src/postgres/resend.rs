@@ -84,7 +84,7 @@ impl PostgresHistory {
             Some((&OUTPUTS, bytes)) => {
                 let batch = spill_codec::decode(bytes, 0).map_err(|error| unreadable(&error.to_string()))?;
                 let (mut ids, meters) = (Ids::default(), Meters::new(&Registry::new()));
-                let mut store = Store { session, ids: &mut ids, meters: &meters, mode: Mode::Whole, now };
+                let mut store = Store { session, ids: &mut ids, meters: &meters, mode: Mode::Again, now };
                 store.write(&batch.groups.iter().collect::<Vec<_>>()).await?;
             }
             _ => return Err(unreadable("its kind is unknown: a newer program wrote it")),

@@ -1,67 +1,14 @@
-//! What is neither a frame nor a window: alerts, machines, repairs one by one, as they are rare; dead letters and fleet minutes together.
+//! What is neither a frame nor a window: alerts, machines, repairs one by one, as they are rare; fleet minutes together.
 
 use std::sync::Arc;
 
-use model::{
-    Alert, Change, DeadLetter, FleetMinute, LogicalTime, Output, RejectReason, Rejected, Resolution, StandingChange,
-    Timestamp, Transition,
-};
+use model::{Alert, Change, FleetMinute, LogicalTime, Output, Resolution, StandingChange, Timestamp, Transition};
 use runtime::metrics::Counter;
 
 use super::error::Failure;
 use super::ids::Ids;
 use super::session::Session;
 use super::value::{Time, real, sql_t, text};
-
-/// A dead letter as the table has it.
-#[derive(Debug, Clone)]
-pub(super) struct Letter {
-    pub(super) machine: String,
-    pub(super) reason: RejectReason,
-    pub(super) count: i64,
-    pub(super) arrival: Timestamp,
-    pub(super) detail: String,
-    /// The part that refused it.
-    pub(super) source: &'static str,
-    /// Samples as JSON, or a row for a person.
-    pub(super) payload: Option<String>,
-    pub(super) key: String,
-    /// A row as `resend` writes it again.
-    pub(super) output: Option<Vec<u8>>,
-}
-
-impl Letter {
-    pub(super) fn of(t: LogicalTime, rejected: &Rejected) -> Self {
-        Self {
-            machine: rejected.machine.to_string(),
-            reason: rejected.reason,
-            count: i64::from(rejected.count),
-            arrival: rejected.arrival,
-            detail: text(&rejected.detail),
-            source: rejected.source.as_str(),
-            payload: rejected.kept.as_ref().map(|kept| text(&kept.to_json())),
-            key: DeadLetter::id_of(t, rejected),
-            output: None,
-        }
-    }
-}
-
-pub(super) async fn letters(session: &Session, letters: &[Letter]) -> Result<(), tokio_postgres::Error> {
-    let machines: Vec<&str> = letters.iter().map(|letter| letter.machine.as_str()).collect();
-    let reasons: Vec<&str> = letters.iter().map(|letter| letter.reason.as_str()).collect();
-    let counts: Vec<i64> = letters.iter().map(|letter| letter.count).collect();
-    let arrivals: Vec<Time> = letters.iter().map(|letter| Time(letter.arrival)).collect();
-    let details: Vec<&str> = letters.iter().map(|letter| letter.detail.as_str()).collect();
-    let sources: Vec<&str> = letters.iter().map(|letter| letter.source).collect();
-    let payloads: Vec<Option<&str>> = letters.iter().map(|letter| letter.payload.as_deref()).collect();
-    let add = include_str!("../../../sql/queries/add_dead_letters.sql");
-    let keys: Vec<&str> = letters.iter().map(|letter| letter.key.as_str()).collect();
-    let outputs: Vec<Option<&[u8]>> = letters.iter().map(|letter| letter.output.as_deref()).collect();
-    let params: super::session::Params<'_> =
-        &[&machines, &reasons, &counts, &arrivals, &details, &sources, &payloads, &keys, &outputs];
-    session.execute(add, params).await?;
-    Ok(())
-}
 
 /// The newest revision of each tag's minute, in one order.
 pub(super) fn newest_fleets(fleets: &mut Vec<Arc<FleetMinute>>) {

@@ -11,7 +11,7 @@ use tokio_postgres::types::ToSql;
 use tokio_postgres::{CancelToken, Client, Error, NoTls, Row, Statement};
 
 use super::config::PostgresUrl;
-use super::error::Failure;
+use super::error::{Failure, is_refusal};
 use super::tls;
 
 pub(super) type Params<'a> = &'a [&'a (dyn ToSql + Sync)];
@@ -80,6 +80,26 @@ impl Session {
     /// Statements without parameters, separated by semicolons.
     pub(super) async fn batch(&self, text: &str) -> Result<(), Error> {
         self.client.batch_execute(text).await
+    }
+
+    /// Runs a part of a transaction. The outer error ends the transaction; the inner one is of a row that the server refused, and all is
+    /// as it was before the part.
+    pub(super) async fn part<T>(
+        &self,
+        work: impl Future<Output = Result<T, Failure>>,
+    ) -> Result<Result<T, Error>, Failure> {
+        self.batch("SAVEPOINT part").await?;
+        match work.await {
+            Ok(done) => {
+                self.batch("RELEASE SAVEPOINT part").await?;
+                Ok(Ok(done))
+            }
+            Err(Failure::Sql(error)) if is_refusal(&error) => {
+                self.batch("ROLLBACK TO SAVEPOINT part; RELEASE SAVEPOINT part").await?;
+                Ok(Err(error))
+            }
+            Err(other) => Err(other),
+        }
     }
 
     /// Rows in the binary format, framed by its header and its end; how many the server took.

@@ -4,25 +4,21 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use model::ids::stable_hash;
-use model::{FleetMinute, LogicalTime, MachineId, Output, RejectReason, Resent, Source, Timestamp, Width};
+use model::{FleetMinute, LogicalTime, MachineId, Output, Resent, Timestamp, Width};
 use runtime::metrics::{Counter, Registry};
 use tracing::{error, warn};
 
-use super::error::{Failure, is_refusal, message};
+use super::error::{Failure, message};
 use super::frames::{Encoder, Frames};
 use super::ids::Ids;
-use super::resend;
-use super::rows::{self, Letter};
+use super::letters::{self, Letter};
+use super::names;
+use super::rows;
 use super::session::Session;
-use super::value::{Time, text};
+use super::value::{Time, sql_t};
 use super::windows::{self, Verdict, WindowRow, Windows};
 use crate::sink::Group;
 use crate::status::LETTERS_DROPPED;
-
-/// Of what was refused, so much is kept for a person.
-const PAYLOAD_CHARS_MAX: usize = 2_000;
-const DETAIL_CHARS_MAX: usize = 512;
 
 #[derive(Clone)]
 pub(super) struct Meters {
@@ -52,6 +48,8 @@ pub(super) enum Mode {
     Whole,
     /// By halves where the server refuses something.
     Halves,
+    /// As `Whole`, what a dead letter kept: a frame stands behind those of its moment that are there.
+    Again,
 }
 
 /// What a batch becomes.
@@ -89,11 +87,32 @@ pub(super) struct Store<'a> {
 
 impl Store<'_> {
     pub(super) async fn write(&mut self, groups: &[&Group]) -> Result<(), Failure> {
-        self.ids.learn(self.session, groups).await?;
+        let each = groups.iter().flat_map(|group| group.outputs.iter().map(|output| (group.t, output)));
+        let outputs: Vec<(LogicalTime, &Output)> = each.collect();
+        if self.mode != Mode::Halves {
+            let all: Vec<&Output> = outputs.iter().map(|(_, output)| *output).collect();
+            self.ids.learn(self.session, &all).await?;
+            return self.write_named(&outputs, Vec::new()).await;
+        }
+        let named = names::learn(self.session, self.ids, &outputs).await?;
+        let letter =
+            |refused: &names::Refused| Letter::of_output((refused.t, &refused.output), &refused.words, self.now);
+        let refused = named.refused.iter().map(letter).collect();
+        let outputs: Vec<(LogicalTime, &Output)> = named.outputs.iter().map(|(t, output)| (*t, output)).collect();
+        self.write_named(&outputs, refused).await
+    }
+
+    /// Writes outputs whose names have ids, and the letters of those whose names were refused.
+    async fn write_named(
+        &mut self,
+        outputs: &[(LogicalTime, &Output)],
+        mut refused: Vec<Letter>,
+    ) -> Result<(), Failure> {
+        let first_part = if self.mode == Mode::Again { self.next_part(outputs).await? } else { 0 };
         let Prepared { repairs, frames, windows, mut fleets, mut letters, resent, rest, seen } =
-            self.prepare(groups)?;
+            self.prepare(outputs, first_part)?;
         // Requests before the windows that they are about: a window of the same batch then makes its request due again.
-        let mut refused = self.work(Work::Outputs(&repairs)).await?;
+        refused.extend(self.work(Work::Outputs(&repairs)).await?);
         refused.extend(self.work(Work::Frames(&frames, 0..frames.len())).await?);
         for (width, verdict, rows) in windows.sort(self.session).await? {
             refused.extend(self.work(Work::Windows(width, verdict, &rows)).await?);
@@ -125,11 +144,22 @@ impl Store<'_> {
         Ok(())
     }
 
-    fn prepare<'g>(&mut self, groups: &[&'g Group]) -> Result<Prepared<'g>, Failure> {
+    /// Of the frames of one letter.
+    async fn next_part(&self, outputs: &[(LogicalTime, &Output)]) -> Result<i32, Failure> {
+        let Some((t, Output::Samples(bound))) = outputs.first() else { return Ok(0) };
+        let batch = &bound.batch;
+        let times = || (0..batch.len()).map(|index| batch.time(index));
+        let (Some(from), Some(to)) = (times().min(), times().max()) else { return Ok(0) };
+        let machine = self.ids.machine(batch.machine())?;
+        let next = include_str!("../../../sql/queries/next_part.sql");
+        Ok(self.session.one(next, &[&machine, &sql_t(*t), &Time(from), &Time(to)]).await?.get(0))
+    }
+
+    fn prepare<'g>(&mut self, outputs: &[(LogicalTime, &'g Output)], first_part: i32) -> Result<Prepared<'g>, Failure> {
         let mut prepared = Prepared::default();
-        let mut encoder = Encoder::new(self.ids);
+        let mut encoder = Encoder::new(self.ids, first_part);
         let mut seen: Vec<(&MachineId, Timestamp)> = Vec::new();
-        for (t, output) in groups.iter().flat_map(|group| group.outputs.iter().map(|output| (group.t, output))) {
+        for (t, output) in outputs.iter().copied() {
             match output {
                 Output::Samples(bound) => {
                     encoder.add(t, bound)?;
@@ -148,7 +178,7 @@ impl Store<'_> {
             }
         }
         prepared.frames = encoder.finish();
-        for (t, output) in groups.iter().flat_map(|group| group.outputs.iter().map(|output| (group.t, output))) {
+        for (t, output) in outputs.iter().copied() {
             if let Output::Minute(rows) | Output::Hour(rows) = output {
                 prepared.windows.add(self.ids, t, rows)?;
             }
@@ -170,24 +200,17 @@ impl Store<'_> {
         if work.len() == 0 {
             return Ok(letters);
         }
-        if self.mode == Mode::Whole {
+        if self.mode != Mode::Halves {
             self.write_work(&work).await?;
             return Ok(letters);
         }
         // The first half last, so that it is written first.
         let mut waiting = vec![work];
         while let Some(work) = waiting.pop() {
-            self.session.batch("SAVEPOINT part").await?;
-            match self.write_work(&work).await {
-                Ok(()) => self.session.batch("RELEASE SAVEPOINT part").await?,
-                Err(Failure::Sql(error)) if is_refusal(&error) => {
-                    self.session.batch("ROLLBACK TO SAVEPOINT part; RELEASE SAVEPOINT part").await?;
-                    match work.halves() {
-                        Some((first, second)) => waiting.extend([second, first]),
-                        None => letters.push(work.letter(&message(&error), self.now)),
-                    }
-                }
-                Err(other) => return Err(other),
+            let Err(error) = self.session.part(self.write_work(&work)).await? else { continue };
+            match work.halves() {
+                Some((first, second)) => waiting.extend([second, first]),
+                None => letters.push(work.letter(&message(&error), self.now)),
             }
         }
         Ok(letters)
@@ -206,7 +229,7 @@ impl Store<'_> {
             }
             Work::Windows(width, verdict, rows) => windows::write(self.session, *width, *verdict, rows).await?,
             Work::Fleets(fleets) => rows::fleets(self.session, fleets).await?,
-            Work::Letters(letters) => rows::letters(self.session, letters).await?,
+            Work::Letters(letters) => letters::write(self.session, letters).await?,
         }
         Ok(())
     }
@@ -242,67 +265,14 @@ impl<'a> Work<'a> {
 
     /// The single row as a dead letter.
     fn letter(&self, words: &str, now: Timestamp) -> Letter {
-        let (machine, count, payload, output) = match self {
-            Self::Outputs(outputs) => {
-                let (t, output) = outputs[0];
-                let machine = machine_of(output).map(ToString::to_string);
-                (machine, 1, format!("{output:?}"), resend::keep_output(t, output.clone()))
-            }
-            Self::Frames(frames, range) => {
-                let row = frames.row(range.start);
-                let batch = &row.bound.batch;
-                let count = (0..batch.len()).filter(|index| batch.time(*index) == row.time).count();
-                let samples = (0..batch.len()).filter(|index| batch.time(*index) == row.time);
-                let samples: Vec<String> = samples
-                    .map(|index| format!("{}={}", row.bound.roster().key(row.bound.slot(index)), batch.values[index]))
-                    .collect();
-                let payload = format!("{} {}", row.time, samples.join(" "));
-                let count = i64::try_from(count).unwrap_or(i64::MAX);
-                (Some(batch.machine().to_string()), count, payload, resend::keep_frame(frames, range.start))
-            }
-            Self::Windows(width, _, rows) => {
-                let row = &rows[0];
-                let machine = row.of.as_ref().map(|(of, _)| of.roster.machine.to_string());
-                let payload = format!("{width:?} {} series {} {:?}", row.start, row.series, row.row);
-                (machine, 1, payload, row.output().and_then(|(t, output)| resend::keep_output(t, output)))
-            }
+        match self {
+            Self::Outputs(outputs) => Letter::of_output(outputs[0], words, now),
+            Self::Frames(frames, range) => Letter::of_frame(frames, range.start, words, now),
+            Self::Windows(width, _, rows) => Letter::of_window(*width, &rows[0], words, now),
             Self::Fleets(fleets) => {
-                let (payload, output) = (format!("{:?}", fleets[0]), Output::Fleet(Arc::clone(&fleets[0])));
-                (None, 1, payload, resend::keep_output(fleets[0].revision, output))
+                Letter::of_output((fleets[0].revision, &Output::Fleet(Arc::clone(&fleets[0]))), words, now)
             }
-            Self::Letters(letters) => return letters[0].clone(),
-        };
-        let machine = machine.unwrap_or_else(|| "fleet".to_owned());
-        let whole = format!("{machine} {} {words} {payload}", now.micros());
-        Letter {
-            key: format!("{:016x}", stable_hash(&[whole.as_bytes(), output.as_deref().unwrap_or_default()].concat())),
-            output,
-            machine,
-            reason: RejectReason::StoreRefused,
-            count,
-            arrival: now,
-            detail: text(&words.chars().take(DETAIL_CHARS_MAX).collect::<String>()),
-            source: Source::Postgres.as_str(),
-            payload: Some(text(&payload.chars().take(PAYLOAD_CHARS_MAX).collect::<String>())),
+            Self::Letters(letters) => letters[0].clone(),
         }
-    }
-}
-
-fn machine_of(output: &Output) -> Option<&MachineId> {
-    match output {
-        Output::Transition(transition) => Some(&transition.machine),
-        Output::Standing(change) => Some(&change.machine),
-        Output::Presence(presence) => Some(&presence.machine),
-        Output::Machine(info) => Some(&info.machine),
-        Output::Processes(table) => Some(&table.machine),
-        Output::Repair(repair) => Some(&repair.machine),
-        Output::Samples(_)
-        | Output::Minute(_)
-        | Output::Hour(_)
-        | Output::Rejected(_)
-        | Output::Resent(_)
-        | Output::Fleet(_)
-        | Output::Hottest(_)
-        | Output::Group(_) => None,
     }
 }
