@@ -2,15 +2,17 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use ::synthetic::probe::Book;
-use pipeline::{Counters, Handle};
+use model::MachineId;
+use pipeline::{ArrivalCounts, Counters, Handle, LATE_SECONDS};
 use runtime::clock::SharedClock;
 use runtime::metrics::{Registry, Scrape};
 use runtime::process::Usage;
 use runtime::queue::QueueStats;
 use sinks::status::DriverHandle;
-use web::{HubStats, HubStatsSource, PipelineView, QueueView, StageView, SyntheticView};
+use web::{ArrivalView, HubStats, HubStatsSource, PipelineView, QueueView, StageView, SyntheticView};
 
 use crate::operators::{self, Looks};
 use crate::synthetic;
@@ -48,6 +50,8 @@ pub(crate) struct Figures {
     /// Out of the graph.
     pub(crate) sink_queues: Vec<QueueStats>,
     pub(crate) clock: SharedClock,
+    /// How far a machine's watermark is behind its newest event time.
+    pub(crate) lateness: Duration,
     pub(crate) rates: Mutex<Rates>,
     pub(crate) looks: Mutex<Looks>,
     /// None while synthetic transactions are off.
@@ -86,8 +90,20 @@ impl Figures {
             scrape.gauge("pipeline_queue_depth", help, &[("worker", &worker)], queue.depth() as f64);
         }
         operators::scrape(&self.graph.operators(), scrape);
+        self.scrape_lateness(scrape);
         let help = "Logical time between what is durable and what has left the graph.";
         scrape.gauge("pipeline_frontier_lag_seconds", help, &[], self.graph_lag_us() as f64 / 1e6);
+    }
+
+    fn scrape_lateness(&self, scrape: &mut Scrape) {
+        let mut counts = vec![0; LATE_SECONDS.len() + 1];
+        let mut sum_us = 0;
+        for lateness in self.graph.counters().iter().map(|worker| &worker.lateness) {
+            counts.iter_mut().zip(lateness.buckets()).for_each(|(count, more)| *count += more);
+            sum_us += lateness.sum_us();
+        }
+        let help = "How far behind their machine's newest event time late samples were, those beyond the horizon too.";
+        scrape.buckets(("pipeline_late_seconds", help), LATE_SECONDS, &counts, sum_us as f64 / 1e6);
     }
 
     /// Summed over the workers.
@@ -157,6 +173,13 @@ impl HubStatsSource for Figures {
             latency_p99_ms: latency.map(|(_, p99, _)| p99),
             latency_max_ms: latency.map(|(_, _, max)| max),
         }
+    }
+
+    fn arrivals(&self, machine: &MachineId) -> ArrivalView {
+        let ArrivalCounts { newest, late, duplicate, beyond_horizon, future } =
+            self.graph.arrivals(machine).unwrap_or_default();
+        let watermark = newest.map(|newest| (newest - self.lateness).millis());
+        ArrivalView { watermark, late, duplicate, beyond_horizon, future }
     }
 
     fn synthetic(&self) -> Option<SyntheticView> {

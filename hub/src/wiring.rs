@@ -277,6 +277,7 @@ fn figures(
         meters: ingest.meters().clone(),
         sink_queues: queues,
         clock: base.clock(),
+        lateness: base.config.pipeline.window.lateness,
         rates: Mutex::new(Rates::default()),
         looks: Mutex::default(),
         synthetic: base.config.synthetic_every.map(|every| Arc::new(Book::new(every, &base.registry))),

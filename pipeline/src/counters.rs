@@ -2,6 +2,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
+use crate::arrivals::{ArrivalTable, Lateness};
+
 /// A count that only its worker raises and anybody reads.
 #[derive(Debug, Default)]
 pub struct Count(AtomicU64);
@@ -54,6 +56,10 @@ pub struct Counters {
     pub fleet_left_out: Count,
     /// Tags that get no rollups, for want of room.
     pub fleet_tags_refused: Count,
+    /// Of the late ones and those beyond the horizon.
+    pub lateness: Lateness,
+    /// Machine by machine.
+    pub arrivals: ArrivalTable,
 }
 
 impl Counters {

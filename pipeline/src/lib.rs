@@ -3,6 +3,7 @@
 //! Entry points: `start` builds the graph and its threads (`worker.rs`), `graph.rs` is the picture, one file per operator is in
 //! `operators/`, the rules' side in `control/`. Each operator is a plain state struct with thin glue around it (`stage.rs`).
 
+pub mod arrivals;
 pub mod control;
 pub mod counters;
 pub mod doorbell;
@@ -15,6 +16,7 @@ pub mod state;
 pub mod watchdog;
 pub mod worker;
 
+pub use arrivals::{ArrivalCounts, LATE_SECONDS};
 pub use control::fleet::TagLimits;
 pub use counters::{Count, Counters};
 pub use graph::Feed;

@@ -9,10 +9,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use model::dataflow::Stopped;
-use model::{Dataflow, LogicalTime, Stamped};
+use model::{Dataflow, LogicalTime, MachineId, Stamped};
 use runtime::queue::{self, QueueStats, Sender, WhenFull};
 use timely::communication::WorkerGuards;
 
+use crate::arrivals::ArrivalCounts;
 use crate::counters::Counters;
 use crate::doorbell::Doorbell;
 use crate::graph::{self, Feed, SinkInlet};
@@ -144,6 +145,11 @@ impl Handle {
     /// One set per worker.
     pub fn counters(&self) -> &[Arc<Counters>] {
         &self.counters
+    }
+
+    /// How a machine's samples come; none of one that no worker knows.
+    pub fn arrivals(&self, machine: &MachineId) -> Option<ArrivalCounts> {
+        self.counters.iter().find_map(|worker| worker.arrivals.counts(machine))
     }
 
     /// What each operator has done, on all workers.

@@ -42,8 +42,8 @@ pub use live::handshake::Opening;
 pub use serve::{Connections, Peer, serve, serve_starting};
 pub use starting::{ReplayView, StartProgress, Starting};
 pub use state::{
-    AppState, HubStats, HubStatsSource, PipelineView, QueueView, Readiness, SettingView, StageView, SyntheticStage,
-    SyntheticView, WebSettings,
+    AppState, ArrivalView, HubStats, HubStatsSource, PipelineView, QueueView, Readiness, SettingView, StageView,
+    SyntheticStage, SyntheticView, WebSettings,
 };
 
 use state::Shared;

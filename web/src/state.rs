@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use model::Timestamp;
 use model::audit::AuditLog;
 use model::command::{CollectorControl, DeadLetterOffice, RuleStore, SilenceStore};
 use model::query::{Health, History, HotState};
+use model::{MachineId, Timestamp};
 use runtime::clock::SharedClock;
 use runtime::metrics::Registry;
 use runtime::queue::QueueStats;
@@ -75,6 +75,8 @@ pub trait HubStatsSource: Send + Sync {
     /// Called about once a second.
     fn stats(&self) -> HubStats;
     fn pipeline(&self) -> PipelineView;
+    /// How a machine's samples come; zeros of one that has sent none.
+    fn arrivals(&self, machine: &MachineId) -> ArrivalView;
     /// What the synthetic transactions found; `None` while they are off.
     fn synthetic(&self) -> Option<SyntheticView>;
 }
@@ -87,6 +89,23 @@ pub struct HubStats {
     pub latency_p50_ms: Option<f64>,
     pub latency_p99_ms: Option<f64>,
     pub latency_max_ms: Option<f64>,
+}
+
+/// How a machine's samples come, in samples since the hub's start, what it replayed then included.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
+#[schema(as = Arrivals)]
+pub struct ArrivalView {
+    /// Newest accepted event time, held back by `pipeline.lateness`: minutes that end at or before it are closed.
+    #[schema(required)]
+    pub watermark: Option<i64>,
+    /// Behind the watermark when they came; they corrected their minute.
+    pub late: u64,
+    /// There before, by series and time.
+    pub duplicate: u64,
+    /// Too old to correct their minute at once: stored, and repaired in later.
+    pub beyond_horizon: u64,
+    /// Refused because they were too far ahead of the hub's clock.
+    pub future: u64,
 }
 
 /// The figures of `GET /api/v1/synthetic`.

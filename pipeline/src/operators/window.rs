@@ -14,11 +14,12 @@ use std::sync::Arc;
 use model::catalogue::Kind;
 use model::{Bound, Catalogue, LogicalTime, Repair, Roster, Times, Timestamp, Width, Window};
 
+use crate::arrivals::Arrivals;
 use crate::counters::Counters;
 use crate::settings::{WindowSettings, ticks};
 use crate::stage::{At, Stage};
 pub use crate::state::minutes::MinuteUpdate;
-use crate::state::minutes::Minutes;
+use crate::state::minutes::{Added, Minutes};
 use crate::state::timers::Timers;
 
 /// What leaves the operator.
@@ -49,6 +50,7 @@ pub struct Windows {
 
 struct Machine {
     minutes: Minutes,
+    arrivals: Arc<Arrivals>,
     /// Series of its roster.
     width: usize,
     /// T of the newest batch.
@@ -97,6 +99,7 @@ impl Windows {
                 let minutes = Minutes::new(roster, events);
                 let machine = Machine {
                     minutes,
+                    arrivals: self.counters.arrivals.of(&roster.machine),
                     width,
                     last_t: 0,
                     silence_due: 0,
@@ -161,6 +164,7 @@ impl Windows {
             machine.minutes.publish_all(&self.settings, publish);
         }
         if due >= forget {
+            self.counters.arrivals.forget(&machine.minutes.roster().machine);
             *slot = None;
             return;
         }
@@ -170,6 +174,19 @@ impl Windows {
 }
 
 impl Machine {
+    /// Counts what was not in order.
+    fn note(&self, added: Added, time: Timestamp, counters: &Counters) {
+        let Added { aggregated: _, duplicate, late, beyond_horizon } = added;
+        counters.duplicate.add(duplicate);
+        counters.late.add(late);
+        counters.beyond_horizon.add(beyond_horizon);
+        self.arrivals.duplicate.add(duplicate);
+        self.arrivals.late.add(late);
+        self.arrivals.beyond_horizon.add(beyond_horizon);
+        let behind = self.minutes.newest().micros().saturating_sub(time.micros());
+        counters.lateness.add(late + beyond_horizon, behind);
+    }
+
     /// When two intervals without a batch are over.
     fn silence(&self) -> LogicalTime {
         self.last_t.saturating_add(self.minutes.interval_us().saturating_mul(2))
@@ -229,9 +246,9 @@ impl Stage for Windows {
             };
             let added = machine.minutes.add(t, (bound, start..end), &self.settings);
             self.counters.aggregated.add(added.aggregated);
-            self.counters.duplicate.add(added.duplicate);
-            self.counters.late.add(added.late);
-            self.counters.beyond_horizon.add(added.beyond_horizon);
+            if added.aggregated < end - start || 0 < added.late {
+                machine.note(added, batch.time(start), &self.counters);
+            }
             let minute = Window::containing(batch.time(start), Width::Minute).start;
             if added.beyond_horizon > 0 && machine.repair != (minute, t) {
                 machine.repair = (minute, t);
@@ -239,6 +256,7 @@ impl Stage for Windows {
             }
             start = end;
         }
+        machine.arrivals.set_newest(machine.minutes.newest());
         self.arm(t, index);
     }
 
@@ -273,6 +291,7 @@ impl Stage for Windows {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::arrivals::ArrivalCounts;
     use crate::operators::fixtures::{Feed, SECOND, outputs, settings};
     use expect_test::{Expect, expect};
 
@@ -317,6 +336,25 @@ mod tests {
             2: minute 0 n=1 sum=1 last=1 final=true revision=1
         "]],
         );
+    }
+
+    #[test]
+    fn how_a_machines_samples_come_is_counted_until_it_is_forgotten() {
+        let (mut feed, settings, counters) = (Feed::new("db-1", 1), settings(), Arc::new(Counters::default()));
+        let machine = feed.frame(0.0, &[0.0]).batch.machine().clone();
+        let samples = [(1, 300.0), (2, 1_000.0), (3, 960.0), (4, 960.0), (5, 300.0), (6, 1_000.0)];
+        let frames: Vec<_> = samples.iter().map(|(t, at)| (t * SECOND, feed.frame(*at, &[1.0]))).collect();
+        let until = |until: u64| {
+            let stage = Windows::new(settings.window.clone(), settings.catalogue, Arc::clone(&counters));
+            outputs(stage, frames.clone(), until, |_: &Windowed| String::new());
+            counters.arrivals.counts(&machine)
+        };
+        let newest = Some(Timestamp::from_secs(1_000));
+        let expected = ArrivalCounts { newest, late: 1, duplicate: 2, beyond_horizon: 1, future: 0 };
+        assert_eq!(until(7 * SECOND), Some(expected));
+        assert_eq!(counters.lateness.buckets()[..6], [0, 0, 1, 0, 0, 0]);
+        assert_eq!((counters.lateness.buckets()[6], counters.lateness.sum_us()), (1, 740_000_000));
+        assert_eq!(until(3 * 86_400 * SECOND), None, "it was silent for a day");
     }
 
     #[test]

@@ -99,6 +99,11 @@ impl Minutes {
         (self.roster, self.events) = (Arc::clone(roster), events);
     }
 
+    /// The newest event time that was accepted; `Timestamp::MIN` before the first.
+    pub fn newest(&self) -> Timestamp {
+        Timestamp::from_micros(self.newest)
+    }
+
     /// Time between frames, as the last two in order show it.
     pub fn interval_us(&self) -> u64 {
         u64::try_from(self.interval).unwrap_or(0)

@@ -43,16 +43,30 @@ impl Scrape {
     }
 
     pub(super) fn histogram(&mut self, family: Family, labels: &str, values: &Histogram) {
+        self.cumulative(family, labels, (values.cumulative(), values.sum()));
+    }
+
+    /// A histogram that somebody else counts: its upper bounds, how many values each bucket has (one more than bounds), and their sum.
+    pub fn buckets(&mut self, (name, help): (&'static str, &'static str), bounds: &[f64], counts: &[u64], sum: f64) {
+        let bounds = bounds.iter().copied().chain(std::iter::once(f64::INFINITY));
+        let below = counts.iter().scan(0, |below, count| {
+            *below += count;
+            Some(*below)
+        });
+        self.cumulative(Family { name, kind: Kind::Histogram, help }, "", (bounds.zip(below), sum));
+    }
+
+    fn cumulative(&mut self, family: Family, labels: &str, (below, sum): (impl Iterator<Item = (f64, u64)>, f64)) {
         let name = family.name;
         let text = self.text(family);
         let mut count = 0;
-        for (bound, below) in values.cumulative() {
+        for (bound, below) in below {
             let comma = if labels.is_empty() { "" } else { "," };
             let labels = format!("{labels}{comma}le=\"{}\"", number(bound));
             line(text, &format!("{name}_bucket"), &labels, below as f64);
             count = below;
         }
-        line(text, &format!("{name}_sum"), labels, values.sum());
+        line(text, &format!("{name}_sum"), labels, sum);
         line(text, &format!("{name}_count"), labels, count as f64);
     }
 

@@ -15,7 +15,7 @@ use crate::openapi::{MachinePath, Machines, Refused, Synthetic};
 use crate::params::{LIMIT_MAX, Params};
 use crate::shapes::machine::{FullMachineShape, MachineShape};
 use crate::shapes::{SeriesShape, machine_id, millis};
-use crate::state::Shared;
+use crate::state::{ArrivalView, Shared};
 
 const STATUSES: &[(&str, Option<Status>)] =
     &[("up", Some(Status::Up)), ("stale", Some(Status::Stale)), ("down", Some(Status::Down))];
@@ -59,6 +59,15 @@ struct ProcessTable<'a> {
     by_memory: &'a [Process],
 }
 
+/// A machine with all that is known of it.
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = MachineAnswer)]
+struct One<'a> {
+    #[serde(flatten)]
+    machine: FullMachineShape<'a>,
+    arrivals: ArrivalView,
+}
+
 /// Machines, in id order.
 #[utoipa::path(
     get,
@@ -86,13 +95,13 @@ pub(super) async fn list(State(shared): State<Arc<Shared>>, uri: Uri) -> Result<
     Ok(json(&Page { machines: page.iter().map(|view| MachineShape::summary(view)).collect(), next }))
 }
 
-/// One machine with all its series.
+/// One machine with all its series, and how its samples come.
 #[utoipa::path(
     get,
     path = "/api/v1/machines/{id}",
     tag = "machines",
     params(MachinePath),
-    responses((status = 200, description = "As asked", body = FullMachineShape<'static>), Refused<400>, Refused<404>)
+    responses((status = 200, description = "As asked", body = One<'static>), Refused<400>, Refused<404>)
 )]
 pub(super) async fn one(
     State(shared): State<Arc<Shared>>,
@@ -101,7 +110,8 @@ pub(super) async fn one(
 ) -> Result<Response, Problem> {
     Params::read(&uri, &[])?;
     let view = shared.app.hot.machine(&id).ok_or_else(|| unknown_machine(&id))?;
-    Ok(json(&FullMachineShape::of(&view)))
+    let arrivals = shared.app.stats.arrivals(&id);
+    Ok(json(&One { machine: FullMachineShape::of(&view), arrivals }))
 }
 
 /// The newest value of each series.

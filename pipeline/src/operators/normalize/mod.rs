@@ -107,7 +107,10 @@ impl Names {
             Record::Batch(batch) => self.batch(t, batch, out),
             Record::Machine(info) => self.machine(t, info, out),
             Record::Processes(table) => out.outputs.push(At { t, item: Output::Processes(table) }),
-            Record::Rejected(rejected) => out.outputs.push(At { t, item: Output::Rejected(rejected) }),
+            Record::Rejected(rejected) => {
+                self.counters.arrivals.refused(&rejected);
+                out.outputs.push(At { t, item: Output::Rejected(rejected) });
+            }
             Record::Resent(resent) => out.outputs.push(At { t, item: Output::Resent(resent) }),
             Record::Rules(rules) => self.rules(t, &rules, out),
             Record::Silences(set) => self.silences(t, &set, out),

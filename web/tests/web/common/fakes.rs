@@ -16,8 +16,9 @@ use model::query::{
 use model::{Alert, AlertGroup, AlertState, DeadLetter, GroupKey, Hottest, MachineId, RejectReason, RuleSet};
 use tokio::sync::watch;
 use web::{
-    ArrangementFigures, ChannelFigures, ChannelWorkerFigures, GraphFigures, HubStats, HubStatsSource, OperatorFigures,
-    OperatorWorkerFigures, PipelineView, QueueView, StageView, SyntheticStage, SyntheticView, WorkerFigures,
+    ArrangementFigures, ArrivalView, ChannelFigures, ChannelWorkerFigures, GraphFigures, HubStats, HubStatsSource,
+    OperatorFigures, OperatorWorkerFigures, PipelineView, QueueView, StageView, SyntheticStage, SyntheticView,
+    WorkerFigures,
 };
 
 use super::fleet;
@@ -330,6 +331,11 @@ pub(crate) struct FakeStats;
 impl HubStatsSource for FakeStats {
     fn stats(&self) -> HubStats {
         HubStats { samples_per_s: 12.0, ..HubStats::default() }
+    }
+
+    fn arrivals(&self, machine: &MachineId) -> ArrivalView {
+        let watermark = (machine.as_str() == "db-1").then_some(1_763_700_000_000);
+        ArrivalView { watermark, late: 3, duplicate: 2, beyond_horizon: 1, future: 4 }
     }
 
     fn synthetic(&self) -> Option<SyntheticView> {
