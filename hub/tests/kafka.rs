@@ -32,10 +32,10 @@ async fn measure(machine: &mut Machine, hub: &Program, value: f64) {
 async fn heard(events: &mut Subscription, is_wanted: impl Fn(Topic) -> bool) -> (Topic, Value) {
     let hearing = async {
         loop {
-            if let Received::Event { topic, payload, .. } = events.next().await.unwrap().unwrap() {
-                if is_wanted(topic) {
-                    return (topic, serde_json::from_slice(&payload).unwrap());
-                }
+            if let Received::Event { topic, payload, .. } = events.next().await.unwrap().unwrap()
+                && is_wanted(topic)
+            {
+                return (topic, serde_json::from_slice(&payload).unwrap());
             }
         }
     };
