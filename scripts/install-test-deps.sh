@@ -25,6 +25,9 @@ if grep -qs '"test:browser"' web/ui/package.json; then
     command -v chromium >/dev/null || wanted+=(chromium fonts-dejavu-core)
 fi
 
+# Counts instructions, for `make bench` alone.
+[[ -z ${WANTS_VALGRIND:-} ]] || command -v valgrind >/dev/null || wanted+=(valgrind)
+
 if ((${#wanted[@]} > 0)); then
     as_root=()
     if ((EUID != 0)); then as_root=(sudo -n); fi

@@ -3,12 +3,15 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod common;
+#[path = "common/dropping.rs"]
+mod dropping;
 
 use std::path::Path;
 use std::process::{Command, Output};
 use std::sync::Arc;
 
 use common::{Program, SOON, hold_history_for};
+use dropping::Dropping;
 use serde_json::Value;
 use synthetic::http::Hub;
 use synthetic::truth::Truth;
@@ -16,7 +19,11 @@ use testkit::servers::private_dir;
 
 /// Runs `sysmonstm synth` against a hub.
 fn synth(hub: &Program, args: &[&str]) -> Output {
-    let grpc = hub.grpc.trim_start_matches("http://");
+    synth_by(hub.grpc.trim_start_matches("http://"), hub, args)
+}
+
+/// The same with another way in.
+fn synth_by(grpc: &str, hub: &Program, args: &[&str]) -> Output {
     let mut program = Command::new(env!("CARGO_BIN_EXE_sysmonstm"));
     program.arg("synth").args(args).env_clear();
     if args[0] == "run" {
@@ -141,6 +148,27 @@ fn a_minute_that_is_gone_from_the_store_is_found() {
     let output = synth(&hub, &["verify", expected.to_str().unwrap(), "--within", "0s"]);
     assert_eq!(output.status.code(), Some(1), "{}", text(&output));
     assert!(text(&output).contains("NOT VERIFIED"), "{}", text(&output));
+    assert_eq!(hub.terminate().code(), Some(0));
+}
+
+#[test]
+fn a_frame_that_is_lost_on_the_way_is_found_though_all_was_acknowledged() {
+    let dir = private_dir().unwrap();
+    let mut hub = Program::hub(dir.path());
+    let way = Dropping::start(&hub.grpc, 5);
+    let report = dir.path().join("report.json");
+    let load = ["run", "--machines", "2", "--series", "4", "--interval", "200ms", "--duration", "3s", "--verify"];
+    let files = ["--verify-within", "15s", "--json", report.to_str().unwrap()];
+    let output = synth_by(&way.address.to_string(), &hub, &[&load[..], &files].concat());
+    assert_eq!(way.stop(), 2);
+    assert_eq!(output.status.code(), Some(1), "{}", text(&output));
+    assert!(text(&output).contains("NOT VERIFIED"), "{}", text(&output));
+    let report = json(&report);
+    assert_eq!(report["unacknowledged"], 0);
+    // A minute of each series of both machines has one sample less than was sent, the lost frame's.
+    let verdict = &report["verification"];
+    assert_eq!(verdict["is_equal"], false, "{verdict}");
+    assert!(verdict["differences"].as_u64() >= Some(8), "{verdict}");
     assert_eq!(hub.terminate().code(), Some(0));
 }
 

@@ -143,7 +143,7 @@ impl Ord for GroupMember {
     }
 }
 
-/// The firing alerts of a group. Made of parts in any order (`merge`), so that a large one needs not be made anew whole.
+/// The firing alerts of a group. Made of parts in any order (`merged`), so that a large one needs not be made anew whole.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct AlertGroup {
     pub active: u32,
@@ -156,41 +156,84 @@ pub struct AlertGroup {
     /// Since when the oldest fires.
     pub since: Timestamp,
     /// The first `MEMBERS_MAX`, in order.
-    pub members: Vec<GroupMember>,
+    pub members: Vec<Arc<GroupMember>>,
 }
 
 impl AlertGroup {
-    /// A group of one.
-    pub fn of(member: GroupMember) -> Self {
-        let is = |which: bool| u32::from(which);
-        let (is_active, is_inhibited) = (member.standing == Standing::Active, member.standing == Standing::Inhibited);
-        Self {
-            active: is(is_active),
-            silenced: is(!is_active && !is_inhibited),
-            inhibited: is(is_inhibited),
-            severity: member.severity,
-            severity_active: is_active.then_some(member.severity),
-            since: member.since,
-            members: vec![member],
+    /// A group of these; none of nobody.
+    pub fn of<'a>(members: impl IntoIterator<Item = &'a Arc<GroupMember>>) -> Option<Self> {
+        let mut whole: Option<Self> = None;
+        let mut named = Vec::new();
+        for member in members {
+            let (is_active, is_inhibited) =
+                (member.standing == Standing::Active, member.standing == Standing::Inhibited);
+            let sums = Sums {
+                active: u32::from(is_active),
+                silenced: u32::from(!is_active && !is_inhibited),
+                inhibited: u32::from(is_inhibited),
+                severity: member.severity,
+                severity_active: is_active.then_some(member.severity),
+                since: member.since,
+            };
+            whole = Some(sums.added_to(whole));
+            named.push(member);
         }
+        whole.map(|whole| Self { members: first(named), ..whole })
     }
 
-    /// Both together.
-    pub fn merge(&mut self, other: &Self) {
-        self.active += other.active;
-        self.silenced += other.silenced;
-        self.inhibited += other.inhibited;
-        self.severity = self.severity.max(other.severity);
-        self.severity_active = self.severity_active.max(other.severity_active);
-        self.since = self.since.min(other.since);
-        self.members.extend(other.members.iter().cloned());
-        self.members.sort();
-        self.members.truncate(MEMBERS_MAX);
+    /// All parts together; none of nothing.
+    pub fn merged<'a>(parts: impl IntoIterator<Item = &'a Self>) -> Option<Self> {
+        let mut whole: Option<Self> = None;
+        let mut named = Vec::new();
+        for part in parts {
+            let Self { active, silenced, inhibited, severity, severity_active, since, ref members } = *part;
+            whole = Some(Sums { active, silenced, inhibited, severity, severity_active, since }.added_to(whole));
+            named.extend(members);
+        }
+        whole.map(|whole| Self { members: first(named), ..whole })
     }
 
     pub fn count(&self) -> u32 {
         self.active + self.silenced + self.inhibited
     }
+}
+
+/// What of a part is added up.
+struct Sums {
+    active: u32,
+    silenced: u32,
+    inhibited: u32,
+    severity: Severity,
+    severity_active: Option<Severity>,
+    since: Timestamp,
+}
+
+impl Sums {
+    fn added_to(self, whole: Option<AlertGroup>) -> AlertGroup {
+        let Self { active, silenced, inhibited, severity, severity_active, since } = self;
+        match whole {
+            Some(whole) => AlertGroup {
+                active: whole.active + active,
+                silenced: whole.silenced + silenced,
+                inhibited: whole.inhibited + inhibited,
+                severity: whole.severity.max(severity),
+                severity_active: whole.severity_active.max(severity_active),
+                since: whole.since.min(since),
+                members: Vec::new(),
+            },
+            None => AlertGroup { active, silenced, inhibited, severity, severity_active, since, members: Vec::new() },
+        }
+    }
+}
+
+/// The members that a group names, of all of them: only these are put in order and kept.
+fn first(mut members: Vec<&Arc<GroupMember>>) -> Vec<Arc<GroupMember>> {
+    if MEMBERS_MAX < members.len() {
+        members.select_nth_unstable(MEMBERS_MAX);
+        members.truncate(MEMBERS_MAX);
+    }
+    members.sort_unstable();
+    members.into_iter().cloned().collect()
 }
 
 /// A group is otherwise than it was last said to be.
@@ -250,17 +293,15 @@ mod tests {
         #[test]
         fn a_group_is_the_same_whatever_the_parts_it_is_made_of(all in prop::collection::btree_set(0u8..60, 1..60), cut in 0usize..60) {
             let made = |list: &[u8]| {
-                let mut groups = list.iter().map(|n| AlertGroup::of(member(*n)));
-                let first = groups.next();
-                first.map(|first| groups.fold(first, |mut all, one| { all.merge(&one); all }))
+                let members: Vec<Arc<GroupMember>> = list.iter().map(|n| Arc::new(member(*n))).collect();
+                AlertGroup::of(&members)
             };
             let mut all: Vec<u8> = all.into_iter().collect();
             let whole = made(&all).unwrap();
             all.reverse();
             let (left, right) = all.split_at(cut.min(all.len()));
             let parts: Vec<AlertGroup> = [made(left), made(right)].into_iter().flatten().collect();
-            let mut again = parts[0].clone();
-            parts[1..].iter().for_each(|part| again.merge(part));
+            let again = AlertGroup::merged(&parts).unwrap();
             prop_assert_eq!(whole.count() as usize, all.len());
             prop_assert_eq!(whole, again);
         }

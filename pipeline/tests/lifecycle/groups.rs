@@ -131,7 +131,7 @@ fn edited(edit: Option<(usize, bool)>) -> Vec<model::Rule> {
 }
 
 fn expected(alerts: &[Alert], told: &Told) -> BTreeMap<GroupKey, AlertGroup> {
-    let mut groups: BTreeMap<GroupKey, AlertGroup> = BTreeMap::new();
+    let mut members: BTreeMap<GroupKey, Vec<Arc<GroupMember>>> = BTreeMap::new();
     for alert in alerts {
         let built_in = [pipeline::machine_down()];
         let Some(rule) = told.rules.iter().chain(&built_in).find(|rule| rule.name == alert.rule.name) else { continue };
@@ -139,17 +139,17 @@ fn expected(alerts: &[Alert], told: &Told) -> BTreeMap<GroupKey, AlertGroup> {
         let tags = told.tags.get(alert.machine.as_str()).unwrap_or(&none);
         let by: &[GroupBy] = &rule.group_by;
         let key = GroupKey::of(by, (&rule.name, &alert.machine, &alert.series), tags);
-        let one = AlertGroup::of(GroupMember {
+        let member = GroupMember {
             rule: rule.name.as_str().into(),
             machine: alert.machine.clone(),
             series: Arc::clone(&alert.series),
             severity: rule.severity,
             since: alert.since,
             standing: alert.standing.clone().unwrap(),
-        });
-        groups.entry(key).and_modify(|group| group.merge(&one)).or_insert(one);
+        };
+        members.entry(key).or_default().push(Arc::new(member));
     }
-    groups
+    members.into_iter().map(|(key, members)| (key, AlertGroup::of(&members).unwrap())).collect()
 }
 
 proptest! {

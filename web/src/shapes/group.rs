@@ -52,7 +52,7 @@ impl<'a> GroupShape<'a> {
             severity: group.severity,
             severity_active: group.severity_active,
             since: group.since.millis(),
-            members: group.members.iter().map(MemberShape::of).collect(),
+            members: group.members.iter().map(|member| MemberShape::of(member)).collect(),
         }
     }
 }

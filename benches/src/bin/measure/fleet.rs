@@ -4,13 +4,13 @@
 //! the process, which differs by the fleet's part only, per minute of the fleet. `fleet MACHINES MINUTES WORKERS` for other sizes;
 //! `on` or `off` behind them runs once and prints the memory that is resident at the end.
 
-#![allow(clippy::print_stdout, reason = "a program's output")]
-
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::time::Duration;
 
+use benches::process::Process;
+use benches::report::Figure;
 use model::catalogue::METRICS;
 use model::dataflow::route;
 use model::{
@@ -150,39 +150,27 @@ fn workers_user_s() -> f64 {
     tasks.filter_map(user).sum()
 }
 
-fn resident_mb() -> f64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let kib = line.and_then(|rest| rest.trim().trim_end_matches(" kB").parse::<f64>().ok());
-    kib.unwrap_or(0.0) / 1_024.0
-}
-
 pub(crate) fn run(args: Arguments) -> Result<()> {
     let arguments: Vec<String> = args.collect();
     let size = |at: usize, default| arguments.get(at).map_or(Ok(default), |size| size.parse::<u64>());
     let (machines, minutes, workers) = (size(0, 1_667)?, size(1, 20)?, usize::try_from(size(2, 1)?)?);
     let records = records(machines, minutes)?;
-    println!("{machines} machines x {SERIES} series x {minutes} min, {workers} worker(s)");
     if let Some(word) = arguments.get(3) {
-        let rollups = fleet(&records, workers, word == "on", || println!("{:.1} MB resident", resident_mb()))?;
-        println!("{rollups} rollups");
+        let tell = || Figure::new(format!("fleet {word}: resident"), Process::own().rss_mb(), "MB").print();
+        fleet(&records, workers, word == "on", tell)?;
         return Ok(());
     }
     let mut best = [f64::INFINITY; 2];
     for _ in 0..RUNS {
         for (place, is_on) in [false, true].into_iter().enumerate() {
             let user = std::cell::Cell::new(0.0);
-            let rollups = fleet(&records, workers, is_on, || user.set(workers_user_s()))?;
-            println!(
-                "fleet {:<3} {:6.2} s of the workers' user time, {rollups} rollups",
-                if is_on { "on" } else { "off" },
-                user.get()
-            );
+            fleet(&records, workers, is_on, || user.set(workers_user_s()))?;
             best[place] = best[place].min(user.get());
         }
     }
     #[expect(clippy::cast_precision_loss, reason = "far below 2^53")]
     let per_minute = (best[1] - best[0]) / minutes as f64;
-    println!("the fleet's part: {:.1} ms a minute, {:.3} % of a core", per_minute * 1e3, per_minute / 60.0 * 100.0);
+    let name = format!("fleet: its part with {machines} machines x {SERIES} series");
+    Figure::new(name, per_minute / 60.0 * 100.0, "% of a core").at_most(0.3).print();
     Ok(())
 }

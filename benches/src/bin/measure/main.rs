@@ -8,6 +8,7 @@ mod fleet;
 mod generator;
 mod graph;
 mod hub;
+mod instructions;
 mod journal;
 mod latency;
 mod live;
@@ -32,12 +33,13 @@ type Run = fn(Arguments) -> Result<()>;
 
 /// Name, arguments, and what runs it.
 const PROGRAMS: &[(&str, &str, Run)] = &[
-    ("all", "[FILE]", all::run),
+    ("all", "[FILE [POSTGRES_URL [REDIS_URL]]]", all::run),
     ("fanout", "[SECONDS] [CLIENTS] [PYTHON] [PROGRAM]", fanout::run),
     ("fleet", "[MACHINES] [MINUTES] [WORKERS] [on|off]", fleet::run),
     ("generator", "[SECONDS] [PROGRAM]", generator::run),
     ("graph", "[MACHINES] [MINUTES] [RUNS]", graph::run),
     ("hub", "idle|ack|load|fleet [SECONDS] [PROGRAM]", hub::run),
+    ("instructions", "", instructions::run),
     ("journal", "[BATCHES] [ROUNDS]", journal::run),
     ("latency", "[SECONDS] [ROUNDS] [WORKERS]", latency::run),
     ("live", "[SECONDS] [PROGRAM]", live::run),

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use benches::report::Figure;
 use benches::restart::{self, Cost, RestartError};
 use journal::{Journal, Options};
 
@@ -9,17 +10,14 @@ use crate::{Arguments, Result};
 
 type Stage<'a> = (&'static str, Box<dyn Fn() -> std::result::Result<(), RestartError> + 'a>);
 
-#[expect(clippy::print_stdout, reason = "a program's output")]
-#[expect(clippy::cast_precision_loss, reason = "counts far below 2^53")]
 pub(crate) fn run(mut args: Arguments) -> Result<()> {
     let mut number = |default| args.next().map_or(Ok(default), |text| text.parse::<u32>());
     let (machines, minutes, rounds) = (number(1_000)?, number(60)?, number(3)?);
     let dir = std::env::temp_dir().join(format!("restart-{}", std::process::id()));
     let made = restart::make(&dir, machines, minutes)?;
-    println!(
-        "{machines} machines, {minutes} min: {} frames, {} samples, {} bytes",
-        made.frames, made.samples, made.bytes
-    );
+    let millions = made.samples as f64 / 1e6;
+    Figure::new(format!("restart: {machines} machines, {minutes} min"), millions, "M samples").print();
+    Figure::new("restart: journal", made.bytes as f64 / made.samples as f64, "B/sample").print();
     let (journal, _) = Journal::open(Options::new(&dir))?;
     let records = restart::load(&journal)?;
     for (name, stage) in stages(&dir, &journal, &records) {
@@ -29,8 +27,8 @@ pub(crate) fn run(mut args: Arguments) -> Result<()> {
             best = best.filter(|best| best.wall_s <= cost.wall_s).or(Some(cost));
         }
         let Some(Cost { wall_s, cpu_s }) = best else { continue };
-        let (bytes, samples) = (made.bytes as f64 / wall_s / 1e6, made.samples as f64 / wall_s / 1e6);
-        println!("{name:<40} {wall_s:>6.2} s  {cpu_s:>6.2} CPU-s  {bytes:>7.0} MB/s  {samples:>6.1} M samples/s");
+        Figure::new(format!("restart: {name}"), wall_s, "s").print();
+        Figure::new(format!("restart: {name}, CPU"), cpu_s, "s").print();
     }
     drop(journal);
     std::fs::remove_dir_all(&dir)?;

@@ -44,28 +44,20 @@ pub(super) fn groups<'s>(
         .join_core(by_key(groupings, "groupings by rule"), |_, stood, grouping| Some(member(stood, grouping)));
     members
         .map(|(key, member)| ((key, member.hashed() % SHARDS), member))
-        .reduce_named("Group shard", |_, members: &[(&GroupMember, isize)], out| {
-            out.extend(merged(members.iter().map(|(member, _)| AlertGroup::of((*member).clone()))));
+        .reduce_named("Group shard", |_, members: &[(&Arc<GroupMember>, isize)], out| {
+            out.extend(AlertGroup::of(members.iter().map(|(member, _)| *member)).map(|part| (part, 1)));
         })
         .map(|((key, _), part)| (key, part))
         .reduce_named("Group", |_, parts: &[(&AlertGroup, isize)], out| {
-            out.extend(merged(parts.iter().map(|(part, _)| (*part).clone())));
+            out.extend(AlertGroup::merged(parts.iter().map(|(part, _)| *part)).map(|whole| (whole, 1)));
         })
 }
 
-fn member((breach, (standing, tags)): &Stood, Grouping { by, severity }: &Grouping) -> (GroupKey, GroupMember) {
+fn member((breach, (standing, tags)): &Stood, Grouping { by, severity }: &Grouping) -> (GroupKey, Arc<GroupMember>) {
     let Breach { machine, rule, series, since } = breach.clone();
     let none = Tags::default();
     let key = GroupKey::of(by, (&rule, &machine, &series), tags.as_ref().unwrap_or(&none));
-    (key, GroupMember { rule, machine, series, severity: *severity, since, standing: standing.clone() })
-}
-
-fn merged(parts: impl Iterator<Item = AlertGroup>) -> Option<(AlertGroup, isize)> {
-    let whole = parts.reduce(|mut whole, part| {
-        whole.merge(&part);
-        whole
-    });
-    whole.map(|whole| (whole, 1))
+    (key, Arc::new(GroupMember { rule, machine, series, severity: *severity, since, standing: standing.clone() }))
 }
 
 /// What one boundary says of groups, in key order: one that went is over only where nothing came in its place.

@@ -104,7 +104,8 @@ pub(crate) fn group() -> (GroupKey, AlertGroup) {
     let by = [GroupBy::Rule, GroupBy::Label("mountpoint".into())];
     let key = GroupKey::of(&by, ("disk-full", &machine, &series), &std::collections::BTreeMap::new());
     let (rule, severity, standing) = ("disk-full".into(), model::Severity::Critical, Standing::Active);
-    (key, AlertGroup::of(GroupMember { rule, machine, series, severity, since, standing }))
+    let member = Arc::new(GroupMember { rule, machine, series, severity, since, standing });
+    (key, AlertGroup::of([&member]).unwrap())
 }
 
 /// Raw samples of one series: `(seconds from now, value)`.
