@@ -126,7 +126,8 @@ impl<'a> Importer<'a> {
         }
         self.write(outputs).await?;
         // Behind the windows, which stand as they are: what is still due is made again from here on.
-        let machine = self.ids.machine(&exported.machine)?;
+        // Of a machine that the server refuses there is nothing to be made again.
+        let Ok(machine) = self.ids.machine(&exported.machine) else { return self.commit(exported.id).await };
         for ExportedRepair { is_hour, start, t, is_done } in repairs {
             let add = include_str!("../../../sql/queries/import_repair.sql");
             imported.repairs += self.session.execute(add, &[&machine, &is_hour, &Time(start), &t, &is_done]).await?;

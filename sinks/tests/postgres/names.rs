@@ -1,11 +1,16 @@
 //! Names that the server refuses: a series, a machine. What is written under them waits in the dead letters, and nothing else does.
 
+use std::sync::Arc;
+
 use model::machine::Status;
 use model::query::Tier;
 use model::{DeadLetter, Output, RejectReason, Source, Width};
+use runtime::metrics::Registry;
 use sinks::postgres::RowRefused;
+use sinks::sink::{Group, Sink, WriteBatch};
+use sinks::sqlite::SqliteSettings;
 
-use crate::fixtures::{at, frame, machine, presence, roster, samples, window};
+use crate::fixtures::{at, frame, machine, presence, repair, roster, samples, window};
 use crate::store::Store;
 
 /// Metrics and values, as stored.
@@ -104,4 +109,26 @@ async fn a_machine_that_the_server_refuses_waits_whole_and_nobody_waits_for_it()
     assert_eq!(stored(&store, "bad", Tier::Raw).await, [of("m0", &[1.0]), of("m1", &[2.0])]);
     assert_eq!(stored(&store, "bad", Tier::Minute).await, [of("m0", &[2.0]), of("m1", &[2.0])]);
     assert_eq!(store.text("SELECT status FROM machines WHERE machine = 'bad'").await, "down");
+}
+
+#[tokio::test]
+async fn an_import_goes_on_behind_what_the_server_refuses() {
+    let (mut store, dir) = (Store::new().await, tempfile::tempdir().unwrap());
+    let settings = SqliteSettings::new(dir.path());
+    let (mut embedded, _reader) = sinks::sqlite::open(settings, store.clock.shared(), &Registry::new()).unwrap();
+    let outputs = vec![
+        Output::Samples(frame(&roster("bad", 1), at(99_001), &[1.0])),
+        Output::Repair(repair("bad", at(99_000))),
+        Output::Samples(frame(&roster("good", 1), at(99_001), &[2.0])),
+    ];
+    let batch = WriteBatch { groups: vec![Group { t: 1, outputs }], upto: 1 };
+    embedded.write(Arc::new(batch)).await.unwrap();
+    embedded.flush().await.unwrap();
+    store.write(2, Vec::new()).await.unwrap();
+    store.sql("ALTER TABLE machines ADD CONSTRAINT picky CHECK (machine <> 'bad')").await;
+    assert_eq!(store.import(dir.path()).await.machines, 2);
+    assert_eq!(stored(&store, "good", Tier::Raw).await, [of("m0", &[2.0])]);
+    store.sql("ALTER TABLE machines DROP CONSTRAINT picky").await;
+    assert_eq!(resend_all(&store).await, 1);
+    assert_eq!(stored(&store, "bad", Tier::Raw).await, [of("m0", &[1.0])]);
 }

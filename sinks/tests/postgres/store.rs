@@ -1,5 +1,6 @@
 //! A store under test with its own namespace, its clock, and a second connection for questions that only a test asks.
 
+use std::path::Path;
 use std::time::Duration;
 
 use model::query::{DeadLetterQuery, History, QueryError, RangeAnswer, RangeQuery, Tier};
@@ -7,7 +8,7 @@ use model::{DeadLetter, LogicalTime, Output};
 use runtime::clock::ManualClock;
 use runtime::metrics::Registry;
 use sinks::error::SinkError;
-use sinks::postgres::{PostgresHistory, PostgresSettings, PostgresSink, PostgresUrl, open};
+use sinks::postgres::{Imported, PostgresHistory, PostgresSettings, PostgresSink, PostgresUrl, open};
 use sinks::sink::{Cursors, Group, Sink, WriteBatch};
 use std::sync::Arc;
 use testkit::postgres::Database;
@@ -55,6 +56,12 @@ impl Store {
 
     pub(crate) fn at(&self, url: &str) -> PostgresSink {
         open(settings(PostgresUrl::parse(url).unwrap()), self.clock.shared(), &Registry::new()).0
+    }
+
+    /// Brings the embedded history of a folder.
+    pub(crate) async fn import(&self, dir: &Path) -> Imported {
+        let settings = settings(PostgresUrl::parse(self.url()).unwrap());
+        sinks::postgres::import(dir, &settings, &self.clock.shared(), |_| {}).await.unwrap()
     }
 
     pub(crate) fn url(&self) -> &str {
