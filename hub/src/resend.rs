@@ -1,6 +1,10 @@
 //! `sysmonstm dead-letters`: list what a running hub refused, and send it again, over its HTTP API.
 
+use std::fmt::Write;
+use std::io::{self, IsTerminal};
+
 use clap::{Args, Subcommand};
+use model::Timestamp;
 use serde_json::Value;
 
 use crate::client::{self, Answer};
@@ -10,6 +14,8 @@ use crate::program::{complain, print};
 
 /// Requests for all of them at most: far more letters than a hub keeps.
 const REQUESTS_MAX: usize = 1_000;
+/// Of the reason in a table.
+const DETAIL_CHARS_MAX: usize = 100;
 
 #[derive(Debug, Args)]
 pub(crate) struct DeadLetters {
@@ -24,7 +30,7 @@ pub(crate) struct DeadLetters {
 
 #[derive(Debug, Subcommand)]
 enum Action {
-    /// List them, newest first, as JSON
+    /// List them, newest first: a table on a terminal, JSON otherwise
     List(List),
     /// Send them again: samples as any others, a row to the server that refused it
     Resend(Resend),
@@ -40,9 +46,9 @@ struct List {
 }
 
 #[derive(Debug, Args)]
-#[group(required = true, multiple = false, args = ["id", "all"])]
 struct Resend {
     /// The letter's id, from the list
+    #[arg(required_unless_present = "all", conflicts_with_all = ["all", "reason"])]
     id: Option<String>,
     /// Every one that may be accepted now
     #[arg(long)]
@@ -56,8 +62,8 @@ struct Resend {
 pub(crate) fn run(command: &DeadLetters, base: &str) -> Exit {
     let base = format!("{}/api/v1/dead-letters", base.trim_end_matches('/'));
     match &command.action {
-        None => health::show(&list(&base, &command.list)),
-        Some(Action::List(asked)) => health::show(&list(&base, asked)),
+        None => show(&list(&base, &command.list)),
+        Some(Action::List(asked)) => show(&list(&base, asked)),
         Some(Action::Resend(Resend { id: Some(id), .. })) if !is_id(id) => {
             complain(format_args!("{id:?} is no id of a dead letter; `sysmonstm dead-letters` lists them"));
             Exit::Usage
@@ -85,6 +91,41 @@ fn with_reason(url: String, reason: Option<&str>) -> String {
 
 fn list(base: &str, asked: &List) -> String {
     with_reason(format!("{base}?limit={}", asked.limit), asked.reason.as_deref())
+}
+
+fn show(url: &str) -> Exit {
+    match client::get(url) {
+        Ok(Answer { status: 200, body }) if io::stdout().is_terminal() => {
+            print(table(&serde_json::from_str(&body).unwrap_or_default()));
+            Exit::Fine
+        }
+        other => health::tell(other, url),
+    }
+}
+
+/// A line for each letter, and how to see the rest.
+fn table(page: &Value) -> String {
+    let letters = page["dead_letters"].as_array().map_or(&[][..], Vec::as_slice);
+    let mut text = String::new();
+    for letter in letters {
+        let word = |name: &str| letter[name].as_str().unwrap_or_default();
+        let time = Timestamp::from_millis(letter["time"].as_i64().unwrap_or(0));
+        let detail: String = word("detail").chars().take(DETAIL_CHARS_MAX).collect();
+        let state = match (&letter["resent"], &letter["obstacle"]) {
+            (Value::Null, Value::Null) => "waits".to_owned(),
+            (Value::Null, obstacle) => format!("stays: {}", obstacle.as_str().unwrap_or_default()),
+            _ => "sent again".to_owned(),
+        };
+        let (id, machine, reason, source) = (word("id"), word("machine"), word("reason"), word("source"));
+        let line = format!("{id}  {time}  {machine}  {reason} by {source}  {}  {state}  {detail}", letter["count"]);
+        writeln!(text, "{line}").expect("a String takes any text");
+    }
+    text.push_str(match (letters.is_empty(), &page["next"]) {
+        (true, _) => "no dead letters\n",
+        (false, Value::Null) => "",
+        (false, _) => "... and more; --limit shows up to 1000\n",
+    });
+    text
 }
 
 /// Asks until the hub has no more, and prints one line of all answers together.
@@ -126,5 +167,26 @@ mod tests {
         }
         assert_eq!(with_reason("u?limit=1".to_owned(), Some("rate limited&x")), "u?limit=1&reason=rate_limited_x");
         assert_eq!(with_reason("u".to_owned(), Some("future")), "u?reason=future");
+    }
+
+    #[test]
+    fn a_table_says_of_each_letter_what_becomes_of_it() {
+        let letter = |id: &str, resent: Value, obstacle: Value| {
+            serde_json::json!({"id": id, "machine": "db-1", "reason": "future", "source": "grpc_push", "count": 3,
+                "kept": 3, "time": 0, "detail": "x".repeat(200), "resent": resent, "obstacle": obstacle})
+        };
+        let letters = [
+            letter("1", Value::Null, Value::Null),
+            letter("2", 5.into(), "it was sent again already".into()),
+            letter("3", Value::Null, "its clock was ahead".into()),
+        ];
+        let text = table(&serde_json::json!({"dead_letters": letters, "next": "c"}));
+        let start = "1970-01-01T00:00:00.000Z  db-1  future by grpc_push  3";
+        let (x, lines) = ("x".repeat(100), text.lines().collect::<Vec<_>>());
+        assert_eq!(lines[0], format!("1  {start}  waits  {x}"));
+        assert_eq!(lines[1], format!("2  {start}  sent again  {x}"));
+        assert_eq!(lines[2], format!("3  {start}  stays: its clock was ahead  {x}"));
+        assert_eq!(lines[3], "... and more; --limit shows up to 1000");
+        assert_eq!(table(&serde_json::json!({"dead_letters": [], "next": null})), "no dead letters\n");
     }
 }

@@ -76,6 +76,11 @@ async fn what_came_too_fast_is_sent_again_once_and_what_is_wrong_never_is() {
     wait_for_points(&hub, all);
     let (code, said) = command(&hub, &["resend", "--all"]);
     assert!(code == Some(0) && said.starts_with("0 sent again"), "{said}");
+    let (code, said) = command(&hub, &["resend", "--all", "--reason", "future"]);
+    assert!(code == Some(0) && said.starts_with("0 sent again"), "{said}");
+    for wrong in [&["resend"][..], &["resend", "--reason", "future"], &["resend", id, "--all"]] {
+        assert_eq!(command(&hub, wrong).0, Some(2), "{wrong:?}");
+    }
     let (code, said) = command(&hub, &["--reason", "future"]);
     assert!(code == Some(0) && said.contains(future["id"].as_str().unwrap()) && !said.contains(id), "{said}");
 

@@ -55,9 +55,10 @@ pub(super) fn sink_error(action: &'static str, failure: Failure) -> SinkError {
     let advice = match &failure {
         Failure::Newer { .. } => Some("run the newer program that migrated it, or give this one another database"),
         Failure::Displaced => Some("stop the other hub, or give it a data folder of its own (not a copy of this one)"),
-        Failure::TooEarly => {
-            Some("start it once with TIMESCALE_URL, so that its journal comes first, then import; it may go on running")
-        }
+        Failure::TooEarly => Some(
+            "start it once with TIMESCALE_URL, so that its journal comes first, and import when it has written for \
+                 some seconds; it may go on running",
+        ),
         Failure::Sql(error) => error.code().and_then(|code| advice(code.code())),
         Failure::Json(_) | Failure::Content(_) => {
             Some("this is a fault of the program: please report it with this line")

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use hashbrown::HashMap;
 use model::batch::{Batch, Positions, Times};
-use model::{Alert, Bound, DeadLetter, Output, Rejected, SeriesKey, Timestamp};
+use model::{Alert, Bound, DeadLetter, Output, Rejected, Resolution, SeriesKey, Timestamp};
 use runtime::clock::SharedClock;
 use runtime::metrics::Registry;
 
@@ -212,10 +212,25 @@ impl<'a> Importer<'a> {
         let standing = alert.standing.as_ref().map(model::Standing::as_str);
         let silence = alert.standing.as_ref().and_then(model::Standing::silence);
         let (cause, value) = (alert.cause.as_str(), real(alert.value));
+        let resolution = alert.resolution.map(Resolution::as_str);
         let add = include_str!("../../../sql/queries/import_alert.sql");
         let params: super::session::Params<'_> = &[
-            &alert.id, &name, &machine, &metric, &labels, &severity, &state, &cause, &value, &since, &resolved,
-            &standing, &silence, &t, &rule,
+            &alert.id,
+            &name,
+            &machine,
+            &metric,
+            &labels,
+            &severity,
+            &state,
+            &cause,
+            &value,
+            &since,
+            &resolved,
+            &standing,
+            &silence,
+            &t,
+            &rule,
+            &resolution,
         ];
         Ok(self.session.execute(add, params).await?)
     }

@@ -156,8 +156,8 @@ async fn contents(history: &impl History) -> String {
     let alerts =
         AlertQuery { from: Timestamp::EPOCH, to: at(200_000), machine: None, rule: None, offset: 0, limit: 1_000 };
     for alert in history.alerts(alerts).await.unwrap() {
-        writeln!(text, "{} {:?} {} {:?} t={}", alert.machine, alert.state, alert.since, alert.resolved, alert.t)
-            .unwrap();
+        let (state, over) = (alert.state, (alert.resolved, alert.resolution));
+        writeln!(text, "{} {state:?} {} {over:?} t={}", alert.machine, alert.since, alert.t).unwrap();
     }
     for letter in history.dead_letters(DeadLetterQuery { limit: 1_000, ..DeadLetterQuery::default() }).await.unwrap() {
         writeln!(text, "{letter:?}").unwrap();
