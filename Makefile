@@ -38,5 +38,5 @@ doc:
 ui:
 	@scripts/build-ui.sh
 
-ui-dev:         # the dashboard with hot reload, against a mock hub; UI_HUB=http://127.0.0.1:8000 for a running one
+ui-dev:         # the dashboard with hot reload, before the hub of `make run`; UI_HUB=http://127.0.0.1:8000 names another
 	@scripts/build-ui.sh --dependencies-only && npm --prefix web/ui run dev

@@ -12,7 +12,7 @@ scripts/build-ui.sh
 if has_script check; then npm --prefix web/ui run --silent check </dev/null; fi
 if has_script test; then npm --prefix web/ui run --silent test </dev/null; fi
 scripts/with-servers.sh scripts/test-rust.sh all
-# The Rust tests have built them. The screens are looked at on a hub that runs; without the variables they would meet a mock, and the
+# The Rust tests have built them. The screens are looked at on a hub that runs: without the variables there would be none, and the
 # edge's tests would be skipped.
 programs="$(cd "${CARGO_TARGET_DIR:-target}" && pwd)/debug"
 scripts/quiet.sh "API contract" scripts/test-contract.sh "$programs/sysmonstm"

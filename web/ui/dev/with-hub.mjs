@@ -1,11 +1,13 @@
-// Runs a command beside a real hub: `node dev/with-hub.mjs [--machines 24] COMMAND…`. HUB_PROGRAM names the program `sysmonstm`; the
-// command finds the hub in BASE_URL. The hub has this machine's own collector a made-up fleet (`sysmonstm synth run`) and a few dead letters, listens on
-// ports that the system picks, and keeps its data in a temporary folder; both are gone when the command ends, however it ends.
+// Runs a command beside a real hub: `node dev/with-hub.mjs [--machines 24] [--edge] -- COMMAND…`. HUB_PROGRAM names the program
+// `sysmonstm`; the command finds the hub in BASE_URL. The hub has this machine's own collector, a made-up fleet, three payment processors
+// (`sysmonstm synth run`) and a few dead letters, listens on ports that the system picks, and keeps its data in a temporary folder; all of
+// it is gone when the command ends, however it ends. With `--edge` the hub publishes on the edge that EDGE_PROGRAM names, and the command
+// finds its page in EDGE_PAGE.
 // Without HUB_PROGRAM, or with a BASE_URL that is set already, the command runs as it is.
 
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -17,7 +19,7 @@ const STOP_MS = 20_000;
 const LINES_KEPT = 40;
 
 const { values: options, positionals: command } = parseArgs({
-  options: { machines: { type: 'string', default: '24' }, interval: { type: 'string', default: '1s' } },
+  options: { machines: { type: 'string', default: '24' }, interval: { type: 'string', default: '1s' }, edge: { type: 'boolean', default: false } },
   allowPositionals: true,
 });
 const children = [];
@@ -40,31 +42,51 @@ function start(program, args, env) {
 
 const isRunning = (child) => child.exitCode === null && child.signalCode === null;
 
-/** What the hub's log says of where it listens. */
-function upOf(hub) {
+/** The line of a program's log that is looked for, which says where it listens. */
+function lineOf(child, isIt) {
   return new Promise((resolve, reject) => {
-    const fail = (why) => reject(new Error(`the hub ${why}\n${hub.said.join('\n')}`));
+    const fail = (why) => reject(new Error(`${child.name} ${why}\n${child.said.join('\n')}`));
     const timer = setTimeout(() => fail('was not up in time'), START_MS);
-    hub.on('error', (error) => fail(`could not be started: ${error.message}`));
-    hub.on('exit', () => fail('ended'));
-    hub.on('line', (line) => {
-      if (!line.includes('hub_is_up') && !line.includes('hub is up')) return;
+    child.on('error', (error) => fail(`could not be started: ${error.message}`));
+    child.on('exit', () => fail('ended'));
+    child.on('line', (line) => {
+      if (!isIt(line)) return;
       clearTimeout(timer);
-      hub.removeAllListeners('exit');
+      child.removeAllListeners('exit');
       resolve(JSON.parse(line));
     });
   });
 }
 
+const EDGE_TOKEN = 'a-token-that-nobody-guesses';
+/** What the hub tells the edge. */
+const PUBLISHED = `[edge]
+title = "Our machines"
+machines = ["this-machine", "fleet-000*"]
+metrics = ["system.cpu.utilization", "system.memory.utilization", "system.network.receive.bytes_rate=Traffic"]
+names = ["this-machine=Desk", "*=Website"]
+`;
+
+/** Its page, for the hub to publish on; null without one. */
+async function startEdge() {
+  const program = process.env.EDGE_PROGRAM;
+  if (!options.edge || program === undefined) return null;
+  return (await lineOf(start(program, [], { EDGE_TOKEN, EDGE_HTTP_ADDRESS: '127.0.0.1:0', LOG_FORMAT: 'json' }), (line) => line.includes('"page"'))).page;
+}
+
 async function startAll(program, folder) {
-  const hub = start(program, ['up', '--data-dir', folder, '--http-address', '127.0.0.1:0', '--grpc-address', '127.0.0.1:0', '--log-format', 'json'],
-    { COLLECTOR_MACHINE_ID: 'this-machine', COLLECTOR_TAGS: 'role=desk,site=here', COLLECTOR_COLLECTION_INTERVAL: options.interval, HUB_SYNTHETIC_EVERY: '1s' });
-  const { dashboard, grpc } = await upOf(hub);
-  const send = (name, machines, duration, series) => start(program, ['synth', 'run', '--hub', dashboard, '--grpc', grpc, '--machines', machines, '--name', name, '--visible', '--interval', options.interval, '--duration', duration, '--series', series], {});
-  send('fleet', options.machines, '6h', '62');
+  const edge = await startEdge();
+  if (edge !== null) writeFileSync(join(folder, 'hub.toml'), PUBLISHED);
+  const published = edge === null ? [[], {}] : [['--config', join(folder, 'hub.toml')], { EDGE_URL: edge.replace('http', 'ws'), EDGE_TOKEN }];
+  const hub = start(program, ['up', '--data-dir', join(folder, 'data'), '--http-address', '127.0.0.1:0', '--grpc-address', '127.0.0.1:0', '--log-format', 'json', ...published[0]],
+    { COLLECTOR_MACHINE_ID: 'this-machine', COLLECTOR_TAGS: 'role=desk,site=here', COLLECTOR_COLLECTION_INTERVAL: options.interval, HUB_SYNTHETIC_EVERY: '1s', ...published[1] });
+  const { dashboard, grpc } = await lineOf(hub, (line) => line.includes('hub_is_up') || line.includes('hub is up'));
+  const send = (name, ...more) => start(program, ['synth', 'run', '--hub', dashboard, '--grpc', grpc, '--name', name, '--visible', '--interval', options.interval, ...more], {});
+  send('fleet', '--machines', options.machines, '--duration', '6h', '--series', '62');
+  send('pay', '--domain', 'payments', '--machines', '3', '--duration', '6h');
   // It has more series than a hub takes of one machine: the rest becomes dead letters.
-  send('greedy', '1', '3s', '1010').isBrief = true;
-  return dashboard;
+  send('greedy', '--machines', '1', '--duration', '3s', '--series', '1010').isBrief = true;
+  return { BASE_URL: dashboard, ...(edge === null ? {} : { EDGE_PAGE: edge }) };
 }
 
 async function stopAll() {
@@ -82,7 +104,7 @@ async function main() {
   if (program === undefined || process.env.BASE_URL !== undefined) return run({});
   const folder = mkdtempSync(join(tmpdir(), 'sysmonstm-ui-'));
   try {
-    return await run({ BASE_URL: await startAll(program, folder) });
+    return await run(await startAll(program, folder));
   } finally {
     for (const child of children.filter((one) => !isRunning(one) && one.isBrief !== true)) console.error(`${child.name} ended by itself\n${child.said.join('\n')}`);
     await stopAll();

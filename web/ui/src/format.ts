@@ -129,7 +129,7 @@ export function quantity(kind: Quantity, value: Maybe): string {
     case 'count': return count(value);
     case 'load': return load(value);
     case 'celsius': return celsius(value);
-    case 'seconds': return duration(value);
+    case 'seconds': return known(value) && Math.abs(value) < 10 ? milliseconds(value * 1000) : duration(value);
   }
 }
 

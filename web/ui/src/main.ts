@@ -166,11 +166,16 @@ followSystem((theme) => {
   shell.theme = theme;
   screen?.onTheme?.();
 });
+const deeds = { theme: () => shell.toggleTheme(), pause: () => shell.togglePause(), help: () => shell.openHelp(), go: (path: string) => navigate(path) };
+
+async function openCommands(): Promise<void> {
+  const { openPalette } = await import('./shell/palette.ts');
+  openPalette(store.machines.values(), { ...deeds, add: () => void import('./fleet/add.ts').then(({ openAddMachine }) => openAddMachine(store)) });
+}
+
 startKeys({
+  ...deeds,
   search: focusSearch,
-  theme: () => shell.toggleTheme(),
-  pause: () => shell.togglePause(),
-  help: () => shell.openHelp(),
-  go: (path) => navigate(path),
+  commands: () => void openCommands(),
   screen: (key) => screen?.onKey?.(key) ?? false,
 });

@@ -8,6 +8,8 @@ export interface Preferences {
   temperature: 'celsius' | 'fahrenheit';
   zone: 'local' | 'utc';
   density: 'comfortable' | 'compact';
+  /** How full something is when it is coloured (levels.ts). */
+  levels: 'usual' | 'early' | 'late';
 }
 
 /** Of each preference what is possible, the default first. */
@@ -17,6 +19,7 @@ export const CHOICES: { readonly [Name in keyof Preferences]: readonly Preferenc
   temperature: ['celsius', 'fahrenheit'],
   zone: ['local', 'utc'],
   density: ['comfortable', 'compact'],
+  levels: ['usual', 'early', 'late'],
 };
 
 const KEY = 'preferences';
@@ -31,7 +34,7 @@ export function parse(text: string | null): Preferences {
   }
   const pick = <Name extends keyof Preferences>(name: Name): Preferences[Name] =>
     CHOICES[name].find((choice) => choice === stored[name]) ?? (CHOICES[name][0] as Preferences[Name]);
-  return { bytes: pick('bytes'), network: pick('network'), temperature: pick('temperature'), zone: pick('zone'), density: pick('density') };
+  return { bytes: pick('bytes'), network: pick('network'), temperature: pick('temperature'), zone: pick('zone'), density: pick('density'), levels: pick('levels') };
 }
 
 function read(): string | null {

@@ -16,7 +16,7 @@ import { csvOf, download } from './export.ts';
 import { filterFrom, filterQuery, filterRows, type AlertFilter } from './filter.ts';
 import { groupRow, worthShowing } from './groups.ts';
 import { noiseRow, noisiest } from './noisy.ts';
-import { nameOf, silenceDialog, subjectOf } from './silence.ts';
+import { nameOf, silenceDialog, subjectOf, type Subject, type Why } from './silence.ts';
 import { silenceRow } from './silences.ts';
 
 /** A burst of alerts is one change of the list. */
@@ -24,6 +24,9 @@ const REFRESH_MS = 1000;
 const RATE_MS = 2000;
 /** Pages of a thousand that one export reads. */
 const EXPORT_PAGES_MAX = 20;
+/** The history begins short: one looks for the newest. */
+const HISTORY_FIRST = 100;
+const HISTORY_MAX = 1000;
 /** As many alerts of the past as one answer holds. */
 const NOISE_ALERTS_MAX = 1000;
 /** A chart opened at an alert shows so much before and after it. */
@@ -36,11 +39,19 @@ export function mountAlerts(place: HTMLElement, context: Context): Screen {
   let timer: number | undefined;
   place.innerHTML = template;
   const silence = silenceDialog(find(place, '[data-silence-dialog]'), refresh, signal);
+  const past = find<HTMLTableSectionElement>(place, 'tbody[hx-get*="resolved"]');
+  const more = find<HTMLElement>(place, '[data-more]');
+  more.addEventListener('click', () => {
+    past.setAttribute('hx-get', `/fragments/alerts?state=resolved&limit=${HISTORY_MAX}`);
+    // htmx sees that it is another question, and asks it.
+    htmx.process(past);
+  }, { signal });
   place.addEventListener('htmx:beforeSwap', (event) => {
     const { detail } = event as CustomEvent<{ target: Element; serverResponse: string; shouldSwap: boolean; isError: boolean }>;
     if (!(detail.target instanceof HTMLTableSectionElement) || detail.isError) return;
     detail.shouldSwap = false;
     renew(detail.target, detail.serverResponse, context.now());
+    if (detail.target === past) more.hidden = past.rows.length !== HISTORY_FIRST;
     sift(detail.target, filter());
   }, { signal });
   place.addEventListener('click', (event) => {
@@ -58,13 +69,13 @@ export function mountAlerts(place: HTMLElement, context: Context): Screen {
     const button = event.target instanceof Element ? event.target.closest<HTMLButtonElement>('[data-end]') : null;
     if (button !== null) end(button, button.dataset.end ?? '', find(place, '[data-silences-note]'));
   }, { signal });
-  const more = (): void => {
+  const renewRest = (): void => {
     void showGroups(place, context, signal);
     void showSilences(place, context, signal);
     void showNoise(place, context, signal);
   };
-  document.body.addEventListener('alerts-changed', more, { signal });
-  more();
+  document.body.addEventListener('alerts-changed', renewRest, { signal });
+  renewRest();
   const filter = followFilter(place, signal);
   for (const name of ['htmx:responseError', 'htmx:sendError', 'htmx:timeout']) {
     place.addEventListener(name, (event) => fail(event.target), { signal });
@@ -80,7 +91,7 @@ export function mountAlerts(place: HTMLElement, context: Context): Screen {
   context.live.subscribe({ machines: ['*'], detail: 'summary', rate_ms: RATE_MS });
   return {
     title: 'Alerts',
-    onKey: (key) => walk(key, [...place.querySelectorAll<HTMLElement>('tr:not([hidden]) td:nth-child(2) a')]),
+    onKey: (key) => onKey(key, place, silence),
     onResume: refresh,
     leave: () => {
       abort.abort();
@@ -90,6 +101,16 @@ export function mountAlerts(place: HTMLElement, context: Context): Screen {
       htmx.swap(place, '', { swapStyle: 'innerHTML', swapDelay: 0, settleDelay: 0 });
     },
   };
+}
+
+/** `j` and `k` walk through the rows; `s` silences and `a` acknowledges the alert that has the focus, or else the first. */
+function onKey(key: string, place: HTMLElement, silence: (subject: Subject, why: Why) => void): boolean {
+  const why: Why | null = key === 's' ? 'silence' : key === 'a' ? 'acknowledge' : null;
+  if (why === null) return walk(key, [...place.querySelectorAll<HTMLElement>('tr:not([hidden]) td:nth-child(2) a')]);
+  const row = document.activeElement?.closest('tr:has([data-act="silence"])') ?? place.querySelector('tr:not([hidden]):has([data-act="silence"])');
+  const cell = row?.querySelector<HTMLElement>('[data-standing]');
+  if (cell !== null && cell !== undefined) silence(subjectOf(cell), why);
+  return true;
 }
 
 function refresh(): void {

@@ -24,6 +24,12 @@ export function worstFirst(alerts: Iterable<Alert>): Alert[] {
   return [...alerts].sort((a, b) => SEVERITY_ORDER[a.severity] - SEVERITY_ORDER[b.severity] || b.since - a.since);
 }
 
+/** When the last of them ended; null when none did, or one still fires. */
+export function clearSince(alerts: readonly Alert[]): number | null {
+  const ends = alerts.map(({ resolved }) => resolved);
+  return ends.length === 0 || ends.includes(null) ? null : Math.max(...ends.map((end) => end ?? 0));
+}
+
 export function present(alert: Alert, now: number): AlertView {
   const kind = kindOf(alert.metric, alert.unit);
   const labels = Object.values(alert.labels).join(', ');

@@ -29,8 +29,16 @@ export function nameOf({ rule, machine, labels }: Subject): string {
   return [`${rule} on ${machine}`, ...Object.values(labels)].join(' \u00b7 ');
 }
 
+/** To silence is to be left in peace; to acknowledge says that somebody is at it, for as long as that may take. */
+export type Why = 'silence' | 'acknowledge';
+
+const WORDS: Record<Why, { title: string; button: string; seconds: string; comment: string }> = {
+  silence: { title: 'Silence this alert', button: 'Silence', seconds: '3600', comment: '' },
+  acknowledge: { title: 'Acknowledge this alert', button: 'Acknowledge', seconds: '14400', comment: 'seen, being worked on' },
+};
+
 /** The dialog of the screen; `done` is called when a silence was made. */
-export function silenceDialog(dialog: HTMLDialogElement, done: () => void, signal: AbortSignal): (subject: Subject) => void {
+export function silenceDialog(dialog: HTMLDialogElement, done: () => void, signal: AbortSignal): (subject: Subject, why?: Why) => void {
   const form = find<HTMLFormElement>(dialog, 'form');
   const note = find(dialog, '[data-fault]');
   const author = find<HTMLInputElement>(dialog, '[name="author"]');
@@ -57,9 +65,14 @@ export function silenceDialog(dialog: HTMLDialogElement, done: () => void, signa
         send.disabled = false;
       });
   }, { signal });
-  return (chosen) => {
+  const named = (name: string): HTMLInputElement | HTMLSelectElement => find(dialog, `[name="${name}"]`);
+  return (chosen, why = 'silence') => {
+    const { title, button, seconds, comment } = WORDS[why];
     subject = chosen;
     form.reset();
+    find(dialog, 'h2').textContent = title;
+    send.textContent = button;
+    [named('for_s').value, named('comment').value] = [seconds, comment];
     author.value = rememberedAuthor();
     note.textContent = '';
     find(dialog, '[data-subject]').textContent = nameOf(chosen);

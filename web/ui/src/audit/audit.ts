@@ -8,6 +8,7 @@ import { ago, dateTime } from '../format.ts';
 import type { AuditEntry } from '../protocol.ts';
 import { machinePath, rulePath } from '../router.ts';
 import type { Context, Screen } from '../screen.ts';
+import { detailOf } from './detail.ts';
 
 const REFRESH_MS = 10_000;
 const RATE_MS = 2_000;
@@ -90,7 +91,7 @@ class AuditList {
     const href = action === 'rule_created' || action === 'rule_updated' ? rulePath(subject) : action === 'command_sent' ? machinePath(subject) : null;
     const of = href === null ? element('span', {}, subject) : element('a', { class: 'machine-link', href }, subject);
     const what = element('span', {}, WORDS[action] ?? action);
-    const told = element('span', {}, failed ? element('span', { class: 'is-failed' }, 'not carried out: ') : '', detail);
+    const told = element('span', {}, failed ? element('span', { class: 'is-failed' }, 'not carried out: ') : '', detailOf({ action, detail }));
     return element('tr', { 'data-id': String(id) },
       element('td', { 'data-label': 'When' }, element('time', { datetime: new Date(time).toISOString(), title: ago(time, this.context.now()) }, dateTime(time))),
       element('td', { 'data-label': 'Who' }, who), element('td', { 'data-label': 'What' }, what), element('td', { 'data-label': 'Of' }, of), element('td', { 'data-label': 'Detail' }, told));

@@ -78,9 +78,12 @@ export function stack(ys: readonly Cell[][]): Cell[][] {
   return sums;
 }
 
-/** Where no series has a value for more than two steps: [from, to] in seconds, as `x`. After the newest value there is a hole, too, once it is as old. */
-export function holes({ x, ys }: Aligned, stepMs: number, untilMs: number): [from: number, to: number][] {
-  const found: [number, number][] = [];
+/** In seconds. */
+export type Hole = readonly [from: number, to: number];
+
+/** Where no series has a value for more than two steps. After the newest value there is a hole, too, once it is as old. */
+export function holes({ x, ys }: Aligned, stepMs: number, untilMs: number): Hole[] {
+  const found: Hole[] = [];
   const least = (2 * stepMs) / 1000;
   let previous: number | null = null;
   const mark = (at: number, atLeast: number): void => {

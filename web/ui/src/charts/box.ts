@@ -2,15 +2,16 @@
 // The size never changes with the state, so nothing jumps; what is shown stays, dimmed, while newer data is on its way.
 
 import { element, setText } from '../dom.ts';
-import { dateTime, type Quantity } from '../format.ts';
+import type { Quantity } from '../format.ts';
 import { compose, type ChartColumn, type Drawing } from '../machine/columns.ts';
 import { Legend } from '../machine/legend.ts';
 import type { HistorySeries } from '../protocol.ts';
-import { holes } from './align.ts';
+import { holes, type Hole } from './align.ts';
 import type { Mark, Threshold } from './annotations.ts';
 import 'uplot/dist/uPlot.min.css';
 import './charts.css';
 import { Plot } from './plot.ts';
+import { readAt } from './readout.ts';
 import { describe } from './summary.ts';
 
 export interface BoxOptions {
@@ -49,6 +50,7 @@ export class ChartBox {
   private readonly hidden = new Set<string>();
   private data: BoxData | null = null;
   private drawing: Drawing = { x: [], rows: [], values: [], series: [] };
+  private missing: Hole[] = [];
 
   constructor(options: BoxOptions, ...head: (Node | string)[]) {
     this.options = options;
@@ -64,12 +66,7 @@ export class ChartBox {
       kind: options.kind, fromZero: options.kind !== 'celsius', isMirrored: false, height: HEIGHT,
       onZoom: (from, to) => options.onZoom?.(from, to),
       onBack: () => options.onBack?.(),
-      onCursor: (row) => this.showCursor(row),
-    });
-    this.canvas.addEventListener('keydown', (event) => {
-      if (event.key !== 'ArrowLeft' && event.key !== 'ArrowRight') return;
-      event.preventDefault();
-      this.plot.moveCursor(event.key === 'ArrowRight' ? 1 : -1);
+      onCursor: (row, at) => this.showCursor(row, at),
     });
     this.sizes = new ResizeObserver(() => this.plot.resize());
     this.sizes.observe(this.canvas);
@@ -110,13 +107,14 @@ export class ChartBox {
     const { columns, fromMs, toMs, stepMs, yMax } = this.data;
     this.drawing = compose(columns, this.hidden, stepMs);
     this.legend.build(columns, this.hidden);
-    this.plot.draw({ ...this.drawing, yMax, holes: holes({ x: this.drawing.x, ys: this.drawing.values }, stepMs, toMs) }, fromMs, toMs);
+    this.missing = holes({ x: this.drawing.x, ys: this.drawing.values }, stepMs, toMs);
+    this.plot.draw({ ...this.drawing, yMax, holes: this.missing }, fromMs, toMs);
     this.legend.show(this.drawing.values, null);
   }
 
-  private showCursor(row: number | null): void {
-    this.legend.show(this.drawing.values, row);
-    const at = row === null ? undefined : this.drawing.x[row];
-    setText(this.readout, at === undefined ? '' : dateTime(at * 1000));
+  private showCursor(row: number | null, at: number | null): void {
+    const { shown, text } = readAt(row, at, this.drawing.x, this.missing);
+    this.legend.show(this.drawing.values, shown);
+    setText(this.readout, text);
   }
 }

@@ -5,8 +5,9 @@ import { dateTime, percent } from '../format.ts';
 import { bucketCount, bucketMeans } from './downsample.ts';
 import type { Named } from './summary.ts';
 import { axisTime, FRAME } from './frame.ts';
-import { moveCrosshair, onCrosshair } from './crosshair.ts';
+import { isPinned, moveCrosshair, onCrosshair } from './crosshair.ts';
 import { palette } from './palette.ts';
+import { followPresses } from './press.ts';
 
 const { left: LEFT, right: RIGHT, top: TOP, bottom: BOTTOM } = FRAME;
 
@@ -44,9 +45,11 @@ export class Heat {
     host.append(this.canvas, this.line);
     host.addEventListener('pointermove', (event) => this.point(event));
     host.addEventListener('pointerleave', () => {
+      if (isPinned()) return;
       onReadout('');
       moveCrosshair(null);
     });
+    followPresses(host, (clientX) => this.timeAt(clientX));
     this.stop = onCrosshair((at) => this.follow(at));
   }
 
@@ -125,12 +128,20 @@ export class Heat {
     context.fillText(axisTime(data.toMs, span), LEFT + width, this.height - 18);
   }
 
+  private shareAt(clientX: number): number {
+    return (clientX - this.host.getBoundingClientRect().left - LEFT) / this.plotWidth();
+  }
+
+  private timeAt(clientX: number): number | null {
+    const share = this.shareAt(clientX);
+    return this.data === null || share < 0 || share > 1 ? null : (this.data.fromMs + share * (this.data.toMs - this.data.fromMs)) / 1000;
+  }
+
   private point(event: PointerEvent): void {
     const data = this.data;
-    if (data === null || this.grid.length === 0) return;
-    const box = this.host.getBoundingClientRect();
-    const share = (event.clientX - box.left - LEFT) / this.plotWidth();
-    const core = Math.floor(((event.clientY - box.top - TOP) / (this.height - TOP - BOTTOM)) * this.grid.length);
+    if (data === null || this.grid.length === 0 || isPinned()) return;
+    const share = this.shareAt(event.clientX);
+    const core = Math.floor(((event.clientY - this.host.getBoundingClientRect().top - TOP) / (this.height - TOP - BOTTOM)) * this.grid.length);
     const row = this.grid[core];
     if (share < 0 || share > 1 || row === undefined) return;
     const at = data.fromMs + share * (data.toMs - data.fromMs);

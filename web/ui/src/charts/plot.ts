@@ -1,21 +1,22 @@
-// uPlot, wrapped: our theme, our axes, bands, threshold lines, alert marks, a crosshair shared by the page, drag to zoom.
+// uPlot, wrapped: our theme, our axes, bands, threshold lines, alert marks, a crosshair shared by the page, drag to zoom, with shift to pan.
 // Takes aligned rows (align.ts) and draws them; knows nothing of machines, metrics or requests.
 
 import uPlot from 'uplot';
-import { clockTime, dayMonth, quantity, type Quantity } from '../format.ts';
+import type { Quantity } from '../format.ts';
 import type { Cell } from './align.ts';
+import { axesOf } from './axes.ts';
 import { FRAME } from './frame.ts';
-import { moveCrosshair, SYNC_KEY } from './crosshair.ts';
-import { preferences } from '../preferences.ts';
+import { isPinned, moveCrosshair, onCrosshair, pin } from './crosshair.ts';
 import { paintHoles, paintMarks, paintThresholds, type Mark, type Threshold } from './annotations.ts';
 import { alpha, palette } from './palette.ts';
+import { followPresses } from './press.ts';
 
 export interface PlotSeries {
   name: string;
   /** Index into the palette. */
   color: number;
   isHidden: boolean;
-  fill: 'none' | 'soft' | 'stack';
+  fill: 'none' | 'soft' | 'stack' | 'dots';
   dash: boolean;
   /** Indices of the rows that hold the least and the most of an aggregate, drawn as a band around the line. */
   band: [low: number, high: number] | null;
@@ -27,10 +28,11 @@ export interface PlotOptions {
   /** Values below zero are drawn downwards but read without a sign (transmit under receive). */
   isMirrored: boolean;
   height: number;
+  /** Another range is asked for, by a zoom or a pan. */
   onZoom(fromMs: number, toMs: number): void;
   onBack(): void;
-  /** The row under the pointer, or null. */
-  onCursor(row: number | null): void;
+  /** The row nearest to the crosshair, and the crosshair's own time in seconds; null without one. */
+  onCursor(row: number | null, at: number | null): void;
 }
 
 export interface PlotData {
@@ -51,6 +53,12 @@ export class Plot {
   private shape = '';
   private data: PlotData = { x: [], rows: [], series: [], yMax: null, holes: [] };
   private window: [number, number] = [0, 1];
+  /** What is shown while a hand moves it. */
+  private panned: [number, number] | null = null;
+  /** Where the page's crosshair is, in seconds. */
+  private crosshair: number | null = null;
+  private isLeading = false;
+  private readonly stop: () => void;
   private thresholds: Threshold[] = [];
   private marks: Mark[] = [];
   private readonly host: HTMLElement;
@@ -59,6 +67,9 @@ export class Plot {
   constructor(host: HTMLElement, options: PlotOptions) {
     this.host = host;
     this.options = options;
+    this.stop = onCrosshair((at) => this.follow(at));
+    followPresses(host, (clientX) => this.timeAt(clientX));
+    host.addEventListener('keydown', (event) => this.key(event));
   }
 
   annotate(thresholds: Threshold[], marks: Mark[]): void {
@@ -73,6 +84,8 @@ export class Plot {
     const shape = JSON.stringify(data.series);
     if (this.plot === null || shape !== this.shape) this.build(shape);
     else this.plot.setData(this.table(), true);
+    // The data has moved under it.
+    if (isPinned()) this.follow(this.crosshair);
   }
 
   /** Colours are baked into the chart, so a new theme needs a new one. */
@@ -85,19 +98,44 @@ export class Plot {
     if (this.plot !== null && width > 0 && width !== this.plot.width) this.plot.setSize({ width, height: this.options.height });
   }
 
-  /** Moves the crosshair by keyboard, and with it that of all charts of the page. */
-  moveCursor(direction: -1 | 1): void {
-    const plot = this.plot;
-    if (plot === null || this.data.x.length === 0) return;
-    const current = plot.cursor.idx ?? (direction > 0 ? -1 : this.data.x.length);
-    const next = Math.min(this.data.x.length - 1, Math.max(0, current + direction));
-    const at = this.data.x[next];
-    if (at !== undefined) plot.setCursor({ left: plot.valToPos(at, 'x'), top: this.options.height / 3 });
-  }
-
   destroy(): void {
+    this.stop();
+    if (isPinned()) pin(null);
     this.plot?.destroy();
     this.plot = null;
+  }
+
+  private key(event: KeyboardEvent): void {
+    if (event.key === 'Enter') pin(isPinned() ? null : this.crosshair);
+    else if (event.key === 'ArrowLeft' || event.key === 'ArrowRight') this.step(event.key === 'ArrowRight' ? 1 : -1);
+    else return;
+    event.preventDefault();
+  }
+
+  /** Moves the crosshair by a row, and with it that of the page; a pinned one, too. */
+  private step(direction: -1 | 1): void {
+    const { x } = this.data;
+    const current = this.plot?.cursor.idx ?? (direction > 0 ? -1 : x.length);
+    const at = x[Math.min(x.length - 1, Math.max(0, current + direction))];
+    if (at === undefined) return;
+    if (isPinned()) pin(at);
+    else moveCrosshair(at);
+  }
+
+  private timeAt(clientX: number): number | null {
+    if (this.plot === null) return null;
+    const { left, width } = this.plot.over.getBoundingClientRect();
+    return clientX < left || clientX > left + width ? null : this.plot.posToVal(clientX - left, 'x');
+  }
+
+  /** Puts the crosshair where the page's is. */
+  private follow(at: number | null): void {
+    this.crosshair = at;
+    const plot = this.plot;
+    if (plot === null || this.isLeading) return;
+    const left = at === null ? -1 : plot.valToPos(at, 'x');
+    const isInside = left >= 0 && left <= plot.over.clientWidth;
+    plot.setCursor(isInside ? { left, top: 1 } : { left: -10, top: -10 }, true);
   }
 
   private table(): uPlot.AlignedData {
@@ -120,12 +158,16 @@ export class Plot {
         y: false,
         points: { size: 7, width: 2 },
         drag: { x: true, y: false, setScale: false, dist: ZOOM_PX_MIN },
-        // Only the crosshair is shared: a drag or double click told to all charts would be carried out once per chart.
-        sync: { key: SYNC_KEY, setSeries: false, filters: { pub: (type) => type === 'mousemove' || type === 'mouseleave', sub: () => true } },
-        bind: { dblclick: () => () => (this.options.onBack(), null) },
+        bind: {
+          // While a time is pinned the pointer moves no crosshair.
+          mousemove: (_plot, _target, handle) => (event) => (isPinned() ? null : (handle(event), this.report(), null)),
+          mouseleave: (_plot, _target, handle) => (event) => (isPinned() ? null : (handle(event), moveCrosshair(null), null)),
+          mousedown: (_plot, _target, handle) => (event) => (event.button === 0 ? (event.shiftKey ? this.pan(event) : handle(event), null) : null),
+          dblclick: () => () => (this.options.onBack(), null),
+        },
       },
-      scales: { x: { time: true, range: () => this.window }, y: { range: (_plot, low, high) => this.yRange(low, high) } },
-      axes: this.axes(),
+      scales: { x: { time: true, range: () => this.panned ?? this.window }, y: { range: (_plot, low, high) => this.yRange(low, high) } },
+      axes: axesOf(this.options.kind, this.options.isMirrored),
       series: [{}, ...this.data.rows.map((_row, index) => this.seriesConfig(index))],
       bands: this.bands(),
       hooks: {
@@ -143,15 +185,16 @@ export class Plot {
     // Rows beyond the named series are the edges of bands.
     if (series === undefined) return { show: true, width: 0, stroke: '#0000', points: { show: false } };
     const stroke = colors.series[series.color % colors.series.length] ?? colors.accent;
-    const fill = series.fill === 'none' ? null : alpha(stroke, series.fill === 'stack' ? 0.5 : 0.12);
+    const isDots = series.fill === 'dots';
+    const fill = series.fill === 'none' || isDots ? null : alpha(stroke, series.fill === 'stack' ? 0.5 : 0.12);
     return {
       show: !series.isHidden,
       stroke,
-      width: series.fill === 'stack' ? 0.75 : 1.5,
+      width: isDots ? 0 : series.fill === 'stack' ? 0.75 : 1.5,
       ...(fill === null ? {} : { fill }),
       ...(series.dash ? { dash: [5, 4] } : {}),
       spanGaps: false,
-      points: { show: (plot, at, from, to) => isLonely(plot, at, from, to), size: 4, fill: stroke },
+      points: { show: (plot, at, from, to) => isDots || isLonely(plot, at, from, to), size: isDots ? 5 : 4, fill: stroke, ...(isDots ? { width: 0 } : {}) },
     };
   }
 
@@ -170,24 +213,6 @@ export class Plot {
       }
     });
     return bands;
-  }
-
-  private axes(): uPlot.Axis[] {
-    const colors = palette();
-    const shared = { font: `11px ${colors.font}`, stroke: colors.axis, ticks: { show: false } };
-    const { kind, isMirrored } = this.options;
-    return [
-      { ...shared, grid: { stroke: colors.grid, width: 1 }, size: FRAME.bottom, space: 80, values: (_plot, splits, _axis, _space, increment) => timeLabels(splits, increment) },
-      {
-        ...shared,
-        grid: { stroke: colors.grid, width: 1 },
-        size: FRAME.left,
-        gap: 8,
-        space: 34,
-        ...stepsOf(kind),
-        values: (_plot, splits) => splits.map((value) => quantity(kind, isMirrored ? Math.abs(value) : value)),
-      },
-    ];
   }
 
   private yRange(low: number | null, high: number | null): [number, number] {
@@ -209,13 +234,40 @@ export class Plot {
   }
 
   private reportCursor(plot: uPlot): void {
-    const row = plot.cursor.idx ?? null;
-    this.options.onCursor(row);
-    // Only the chart under the pointer speaks for the page; the others follow it.
-    if (plot.cursor.event !== undefined && plot.cursor.event !== null) {
-      const left = plot.cursor.left ?? -1;
-      moveCrosshair(left < 0 ? null : plot.posToVal(left, 'x'));
-    }
+    const left = plot.cursor.left ?? -1;
+    this.options.onCursor(plot.cursor.idx ?? null, left < 0 ? null : plot.posToVal(left, 'x'));
+  }
+
+  /** The pointer is on this chart: the rest of the page follows. */
+  private report(): void {
+    const left = this.plot?.cursor.left ?? -1;
+    if (this.plot === null || left < 0) return;
+    this.isLeading = true;
+    moveCrosshair(this.plot.posToVal(left, 'x'));
+    this.isLeading = false;
+  }
+
+  /** Moves the range with the hand; what it comes to is asked for when it lets go. */
+  private pan(event: MouseEvent): void {
+    const plot = this.plot;
+    if (plot === null) return;
+    const [from, to] = this.window;
+    const perPx = (to - from) / Math.max(1, plot.over.clientWidth);
+    const show = (panned: [number, number] | null): void => {
+      this.panned = panned;
+      const [min, max] = panned ?? this.window;
+      this.plot?.setScale('x', { min, max });
+    };
+    const abort = new AbortController();
+    const { signal } = abort;
+    const byOf = (move: MouseEvent): number => (event.clientX - move.clientX) * perPx;
+    document.addEventListener('mousemove', (move) => show([from + byOf(move), to + byOf(move)]), { signal });
+    document.addEventListener('mouseup', (up) => {
+      abort.abort();
+      const isMeant = Math.abs(up.clientX - event.clientX) >= ZOOM_PX_MIN;
+      if (isMeant) this.options.onZoom(Math.round((from + byOf(up)) * 1000), Math.round((to + byOf(up)) * 1000));
+      show(null);
+    }, { signal });
   }
 
   private reportZoom(plot: uPlot): void {
@@ -231,32 +283,4 @@ export class Plot {
 /** Points are only drawn where a line could not be seen: when a series has too few of them. */
 function isLonely(_plot: uPlot, _series: number, from: number, to: number): boolean {
   return to - from < 2;
-}
-
-/** Labels are to be round in the unit that they are shown in. */
-function stepsOf(kind: Quantity): { incrs?: number[] } {
-  const { bytes, network } = preferences();
-  if (kind === 'network' && network === 'bits') return { incrs: BIT_STEPS };
-  const isBinary = bytes === 'iec' && (kind === 'bytes' || kind === 'rate' || kind === 'network');
-  return isBinary ? { incrs: BINARY_STEPS } : {};
-}
-
-/** 1, 2, 5 … of every binary unit, so that labels are round in KiB, MiB and GiB. */
-const BINARY_STEPS = [0, 1, 2, 3, 4, 5].flatMap((power) => [1, 2, 4, 8, 16, 32, 64, 128, 256, 512].map((step) => step * 1024 ** power));
-
-const BIT_STEPS = [0, 1, 2, 3, 4].flatMap((power) => [1, 2, 5, 10, 20, 50, 100, 200, 500].map((step) => (step * 1000 ** power) / 8));
-
-const DAY_S = 86_400;
-
-function timeLabels(splits: number[], incrementSeconds: number): string[] {
-  let previousDay = '';
-  return splits.map((at) => {
-    const day = dayMonth(at * 1000);
-    if (incrementSeconds >= DAY_S) return day;
-    const time = clockTime(at * 1000);
-    const text = incrementSeconds < 60 ? time : time.slice(0, 5);
-    const isNewDay = previousDay !== '' && day !== previousDay;
-    previousDay = day;
-    return isNewDay ? day : text;
-  });
 }

@@ -3,49 +3,25 @@
 import Alpine from '@alpinejs/csp';
 import './fleet.css';
 import template from './fleet.html?raw';
-import { present, worstFirst, type AlertView } from '../alerts/present.ts';
+import { clearSince, present, worstFirst, type AlertView } from '../alerts/present.ts';
+import { api } from '../api.ts';
 import { find } from '../dom.ts';
-import { count, duration, milliseconds } from '../format.ts';
+import { count, dateTime, duration, milliseconds } from '../format.ts';
 import { replaceQuery } from '../router.ts';
 import type { Context, Screen } from '../screen.ts';
 import { stepOf } from '../shell/keys.ts';
-import { DEFAULT_SORT, firstDirection, isSortKey, isStatusFilter, nextSort, tagCounts, tagNames, type Filter, type Sort, type SortKey, type StatusFilter } from './order.ts';
+import { DEFAULT_SORT, firstDirection, isSortKey, nextSort, tagCounts, tagNames, type SortKey, type StatusFilter } from './order.ts';
+import { CHOOSABLE, hiddenColumns, turnColumn } from './columns.ts';
 import { registerHottest } from './hottest-panel.ts';
-import { FleetTable, type Arrangement } from './table.ts';
+import { FleetTable } from './table.ts';
+import { fromQuery, toQuery, type View } from './view.ts';
 
 const ALERTS_SHOWN = 5;
+const ALL_CLEAR = 'All clear. No alert is firing.';
+/** Among so many of the newest alerts is the one that ended last, but for a long one that began before all of them. */
+const LAST_ALERTS = 50;
 const TAGS_LISTED = 100;
 const RATE_MS = 1000;
-
-interface View {
-  filter: Filter;
-  sort: Sort;
-  arrangement: Arrangement;
-}
-
-function fromQuery(query: URLSearchParams): View {
-  const status = query.get('status');
-  const key = query.get('sort');
-  const sort: Sort = isSortKey(key) ? { key, direction: query.get('dir') === 'ascending' ? 'ascending' : query.get('dir') === 'descending' ? 'descending' : firstDirection(key) } : DEFAULT_SORT;
-  return {
-    filter: { text: query.get('q') ?? '', status: isStatusFilter(status) ? status : 'all', tag: query.get('tag') ?? '' },
-    sort,
-    arrangement: { isCards: query.get('view') === 'cards', group: query.get('group') ?? '' },
-  };
-}
-
-function toQuery({ filter, sort, arrangement }: View): string {
-  const query = new URLSearchParams();
-  if (filter.text !== '') query.set('q', filter.text);
-  if (filter.status !== 'all') query.set('status', filter.status);
-  if (filter.tag !== '') query.set('tag', filter.tag);
-  if (sort.key !== DEFAULT_SORT.key) query.set('sort', sort.key);
-  if (sort.direction !== firstDirection(sort.key)) query.set('dir', sort.direction);
-  if (arrangement.isCards) query.set('view', 'cards');
-  if (arrangement.group !== '') query.set('group', arrangement.group);
-  const text = query.toString();
-  return text === '' ? '' : `?${text}`;
-}
 
 /** The state that is on screen now; there is one fleet screen at a time. */
 let view: View = { filter: { text: '', status: 'all', tag: '' }, sort: DEFAULT_SORT, arrangement: { isCards: false, group: '' } };
@@ -65,6 +41,8 @@ function createComponent(context: Context) {
     isLoaded: false,
     isEmpty: false,
     isFilteredOut: false,
+    isAddShown: false,
+    stopAdd: () => {},
     hasMachines: false,
     noStale: true,
     noDown: true,
@@ -90,6 +68,8 @@ function createComponent(context: Context) {
     slowest: '–',
     alerts: [] as AlertView[],
     moreAlerts: '',
+    clearText: ALL_CLEAR,
+    isClearTold: false,
     shownText: '',
     spanText: '',
     status: view.filter.status as StatusFilter,
@@ -99,6 +79,8 @@ function createComponent(context: Context) {
     group: view.arrangement.group,
     groups: [] as { tag: string; label: string }[],
     isCards: view.arrangement.isCards,
+    columns: CHOOSABLE,
+    hidden: hiddenColumns(),
     statusOptions: [
       { id: 'all', label: 'All' },
       { id: 'up', label: 'Up' },
@@ -106,11 +88,8 @@ function createComponent(context: Context) {
       { id: 'down', label: 'Down' },
       { id: 'alerting', label: 'Alerting' },
     ],
-    command: '',
-    copyWord: 'Copy',
     init() {
       component = this;
-      this.command = `COLLECTOR_AGGREGATOR_URL=${location.hostname}:50051 COLLECTOR_MACHINE_ID=name sysmonstm collector`;
       this.refresh();
     },
     refresh() {
@@ -118,6 +97,7 @@ function createComponent(context: Context) {
       const { hub } = store;
       this.isLoaded = store.isLoaded;
       this.isEmpty = store.isLoaded && store.machines.size === 0;
+      if (this.isEmpty && !this.isAddShown) void this.showAdd();
       if (hub !== null) {
         const { up, stale, down } = hub.machines;
         this.total = count(up + stale + down);
@@ -136,6 +116,14 @@ function createComponent(context: Context) {
       }
       if (store.isLoaded) this.refreshAlerts();
     },
+    /** Without a machine there is nothing else to show. */
+    async showAdd() {
+      this.isAddShown = true;
+      const { addMachine } = await import('./add.ts');
+      const { node, stop } = addMachine(context.store);
+      document.querySelector('[data-add]')?.replaceChildren(node);
+      this.stopAdd = stop;
+    },
     refreshAlerts() {
       const alerts = worstFirst(context.store.alerts.values());
       const bySeverity = (severity: string): number => alerts.filter((alert) => alert.severity === severity).length;
@@ -145,6 +133,15 @@ function createComponent(context: Context) {
       [this.noCritical, this.noWarning] = [critical === 0, warning === 0];
       this.alerts = alerts.slice(0, ALERTS_SHOWN).map((alert) => present(alert, context.now()));
       this.moreAlerts = alerts.length > ALERTS_SHOWN ? `Show all ${alerts.length}` : 'History';
+      if (alerts.length > 0) this.isClearTold = false;
+      else if (!this.isClearTold) void this.tellClear();
+    },
+    /** Since when, asked once each time the last alert is over. */
+    async tellClear() {
+      this.isClearTold = true;
+      this.clearText = ALL_CLEAR;
+      const since = clearSince(await api.recentAlerts(LAST_ALERTS).catch(() => []));
+      if (since !== null && this.isClearTold) this.clearText = `All clear since ${dateTime(since)}.`;
     },
     refreshTags() {
       this.tags = tagCounts(context.store.machines.values(), TAGS_LISTED).map(({ tag, machines }) => ({ tag, label: `${tag} (${machines})` }));
@@ -167,6 +164,14 @@ function createComponent(context: Context) {
     },
     showCards() {
       change({ arrangement: { ...view.arrangement, isCards: true } });
+    },
+    isColumn(id: string): boolean {
+      return !this.hidden.has(id);
+    },
+    turnColumn(event: Event) {
+      if (!(event.target instanceof HTMLInputElement)) return;
+      this.hidden = turnColumn(this.hidden, event.target.value, event.target.checked);
+      table?.setHidden(this.hidden);
     },
     showCount(shown: number) {
       const total = context.store.machines.size;
@@ -202,11 +207,9 @@ function createComponent(context: Context) {
       Alpine.store<{ search: string }>('shell').search = '';
       change({ filter: { text: '', status: 'all', tag: '' } });
     },
-    copy() {
-      navigator.clipboard.writeText(this.command).then(
-        () => (this.copyWord = 'Copied'),
-        () => (this.copyWord = 'Select and copy by hand'),
-      );
+    async add() {
+      const { openAddMachine } = await import('./add.ts');
+      openAddMachine(context.store);
     },
   };
 }
@@ -251,6 +254,7 @@ export function mountFleet(place: HTMLElement, context: Context): Screen {
     onSpan: (ms) => component?.showSpan(ms),
   }, [view.filter, view.sort, view.arrangement]);
   component?.refreshTags();
+  table.setHidden(hiddenColumns());
   applyView();
   const stop = context.store.listen((changed) => {
     component?.refresh();
@@ -275,6 +279,7 @@ export function mountFleet(place: HTMLElement, context: Context): Screen {
       stop();
       document.removeEventListener('search-changed', search);
       table?.destroy();
+      component?.stopAdd();
       table = null;
       component = null;
     },

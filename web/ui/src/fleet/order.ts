@@ -4,7 +4,7 @@
 
 import type { Machine, Status } from '../protocol.ts';
 
-export type SortKey = 'worst' | 'name' | 'cpu' | 'memory' | 'disk' | 'network' | 'load' | 'seen' | 'alerts';
+export type SortKey = 'worst' | 'name' | 'cpu' | 'memory' | 'disk' | 'network' | 'load' | 'temperature' | 'uptime' | 'seen' | 'alerts';
 export type Direction = 'ascending' | 'descending';
 
 export interface Sort {
@@ -14,7 +14,7 @@ export interface Sort {
 
 export const DEFAULT_SORT: Sort = { key: 'worst', direction: 'descending' };
 
-const KEYS: readonly SortKey[] = ['worst', 'name', 'cpu', 'memory', 'disk', 'network', 'load', 'seen', 'alerts'];
+const KEYS: readonly SortKey[] = ['worst', 'name', 'cpu', 'memory', 'disk', 'network', 'load', 'temperature', 'uptime', 'seen', 'alerts'];
 
 export function isSortKey(text: string | null): text is SortKey {
   return KEYS.some((key) => key === text);
@@ -56,6 +56,8 @@ function sortValue(machine: Machine, key: Exclude<SortKey, 'name'>): number | nu
     case 'disk': return summary.disk;
     case 'network': return summary.net_rx === null && summary.net_tx === null ? null : (summary.net_rx ?? 0) + (summary.net_tx ?? 0);
     case 'load': return loadPerCore(machine);
+    case 'temperature': return summary.temperature;
+    case 'uptime': return summary.uptime;
     case 'seen': return machine.last_seen;
     case 'alerts': return alerts.critical * 1000 + alerts.warning;
   }

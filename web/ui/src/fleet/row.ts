@@ -2,27 +2,19 @@
 
 import { paintSpark } from '../charts/spark.ts';
 import { element, icon, setText } from '../dom.ts';
-import { ago, load, percent, network } from '../format.ts';
+import { ago, celsius, duration, load, network, percent } from '../format.ts';
+import { loadLevel, shareLevel, temperatureLevel } from '../levels.ts';
 import type { Ring } from '../live/ring.ts';
 import type { Machine } from '../protocol.ts';
 import { machinePath } from '../router.ts';
 import { loadPerCore, tagsOf } from './order.ts';
 
 const TAGS_SHOWN = 3;
-const WARN = 0.85;
-const CRITICAL = 0.95;
 /** Its past comes in steps of 10 s (seed.ts), so this many intervals of 5 s are a gap. */
 const GAP_INTERVALS = 5;
 const INTERVAL_MS_DEFAULT = 5000;
 /** About as wide as a line is. */
 const SPARK_PX = 120;
-
-type Level = 'ok' | 'warn' | 'critical';
-
-function level(value: number | null): Level {
-  if (value === null || value < WARN) return 'ok';
-  return value < CRITICAL ? 'warn' : 'critical';
-}
 
 /** A number over a thin bar. */
 class Meter {
@@ -36,9 +28,9 @@ class Meter {
     this.node = element('span', { class: 'meter' }, head, element('span', { class: 'bar', 'aria-hidden': 'true' }, this.fill));
   }
 
-  show(value: number | null, levelOf: number | null, text: string): void {
-    setText(this.text, text);
-    this.node.dataset.level = level(levelOf);
+  show(value: number | null): void {
+    setText(this.text, percent(value));
+    this.node.dataset.level = shareLevel(value);
     this.fill.style.transform = `scaleX(${Math.min(1, Math.max(0, value ?? 0)).toFixed(3)})`;
   }
 }
@@ -55,6 +47,8 @@ export class Row {
   private readonly receive = element('span', { class: 'value' });
   private readonly transmit = element('span', { class: 'value' });
   private readonly load = element('span', { class: 'value' });
+  private readonly temperature = element('span', { class: 'value' });
+  private readonly uptime = element('span', { class: 'value' });
   private readonly seen = element('span', { class: 'value seen' });
   private readonly alerts = element('span', { class: 'alert-counts' });
   private machine: Machine | null = null;
@@ -73,6 +67,8 @@ export class Row {
       this.cell('disk', 'Disk', this.disk.node),
       this.cell('network', 'Network', flow('in', '↓', this.receive), flow('out', '↑', this.transmit)),
       this.cell('load', 'Load/core', this.load),
+      this.cell('temperature', 'Temperature', this.temperature),
+      this.cell('uptime', 'Uptime', this.uptime),
       this.cell('seen', 'Seen', this.seen),
       this.cell('alerts', 'Alerts', this.alerts),
     );
@@ -97,15 +93,18 @@ export class Row {
     setText(this.link, machine.id);
     this.link.setAttribute('href', machinePath(machine.id));
     this.showTags(machine);
-    this.cpu.show(summary.cpu, summary.cpu, percent(summary.cpu));
-    this.memory.show(summary.memory, summary.memory, percent(summary.memory));
-    this.disk.show(summary.disk, summary.disk, percent(summary.disk));
+    this.cpu.show(summary.cpu);
+    this.memory.show(summary.memory);
+    this.disk.show(summary.disk);
     setText(this.disk.note, summary.disk_mount ?? '');
     setText(this.receive, network(summary.net_rx));
     setText(this.transmit, network(summary.net_tx));
     const perCore = loadPerCore(machine);
     setText(this.load, load(perCore));
-    this.load.dataset.level = perCore === null ? 'ok' : level(perCore / 2);
+    this.load.dataset.level = loadLevel(perCore);
+    setText(this.temperature, celsius(summary.temperature));
+    this.temperature.dataset.level = temperatureLevel(summary.temperature);
+    setText(this.uptime, duration(summary.uptime));
     this.showAlerts(machine);
     this.tick(now);
   }

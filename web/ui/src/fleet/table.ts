@@ -12,6 +12,7 @@ import { heightOf, inView, linesOf, type Entry, type GroupHead, type LineOf } fr
 import { groupBy, matcher, order, type Filter, type Sort } from './order.ts';
 import { Row } from './row.ts';
 import { SparkSeeder } from './seed.ts';
+import type { Arrangement } from './view.ts';
 
 const OVERSCAN_ROWS = 6;
 const HEAD_HEIGHT = 40;
@@ -29,13 +30,6 @@ export interface TableOptions {
   onCount(shown: number): void;
   /** How long a time the sparklines cover now. */
   onSpan(ms: number): void;
-}
-
-/** How the machines are laid out. */
-export interface Arrangement {
-  isCards: boolean;
-  /** Name of a tag; empty: no groups. */
-  group: string;
 }
 
 export class FleetTable {
@@ -87,6 +81,12 @@ export class FleetTable {
     this.sort = sort;
     this.arrangement = arrangement;
     this.reorder();
+  }
+
+  /** The stylesheet leaves these columns out. */
+  setHidden(columns: ReadonlySet<string>): void {
+    this.table.dataset.hidden = [...columns].join(' ');
+    this.repaint();
   }
 
   /** New values; a new order only when machines came or went, or the last one is old and nobody is reading. */
@@ -252,7 +252,7 @@ export class FleetTable {
       known.firstElementChild?.replaceChildren(...content);
       return known;
     }
-    const node = element('tr', { role: 'row', class: 'group-row' }, element('th', { role: 'rowheader', scope: 'rowgroup', colspan: '9' }, ...content));
+    const node = element('tr', { role: 'row', class: 'group-row' }, element('th', { role: 'rowheader', scope: 'rowgroup', colspan: '11' }, ...content));
     this.heads.set(key, node);
     return node;
   }

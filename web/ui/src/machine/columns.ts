@@ -96,7 +96,8 @@ export function compose(columns: readonly ChartColumn[], hidden: ReadonlySet<str
     name: column.name,
     color: column.color,
     isHidden: hidden.has(column.key),
-    fill: column.spec.fill ?? 'none',
+    // Windows are lines: each says something of all its time.
+    fill: column.spec.fill === 'dots' && column.min !== null ? 'none' : (column.spec.fill ?? 'none'),
     dash: column.spec.dash ?? false,
     band: bands.get(column.key) ?? null,
   }));

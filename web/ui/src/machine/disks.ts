@@ -1,8 +1,10 @@
 // Disk space per mount, as bars of the newest values: where it is full matters more than how it got there.
 
 import { element, setText } from '../dom.ts';
-import { bytes, percent } from '../format.ts';
-import type { Machine } from '../protocol.ts';
+import { bytes, duration, percent } from '../format.ts';
+import { shareLevel } from '../levels.ts';
+import type { HistorySeries, Machine } from '../protocol.ts';
+import { secondsToFull } from './trend.ts';
 
 interface Mount {
   mountpoint: string;
@@ -48,6 +50,13 @@ export class DiskPanel {
   readonly node = element('section', { class: 'panel', 'aria-labelledby': 'panel-disks', 'data-panel': 'disks' },
     element('header', { class: 'panel-head' }, element('h2', { id: 'panel-disks' }, 'Disk space')), this.list);
 
+  /** What was used of each mount in the last day. */
+  private past = new Map<string, HistorySeries>();
+
+  setPast(series: readonly HistorySeries[]): void {
+    this.past = new Map(series.map((one) => [one.labels.mountpoint ?? '', one]));
+  }
+
   /** False when the machine told of no file system. */
   show(machine: Machine): boolean {
     const mounts = mountsOf(machine);
@@ -59,7 +68,8 @@ export class DiskPanel {
         item = emptyItem();
         this.list.append(item);
       }
-      fill(item, mount);
+      const past = this.past.get(mount.mountpoint);
+      fill(item, mount, past === undefined || mount.limit === null ? null : secondsToFull(past, mount.limit));
     });
     return mounts.length > 0;
   }
@@ -71,15 +81,15 @@ function emptyItem(): HTMLElement {
     element('span', { class: 'bar', 'aria-hidden': 'true' }, element('span', { class: 'bar-fill' })), element('span', { class: 'mount-note' }));
 }
 
-function fill(item: Element, mount: Mount): void {
+function fill(item: Element, mount: Mount, fullIn: number | null): void {
   const [name, size, value, bar, note] = item.children;
   if (name === undefined || size === undefined || value === undefined || note === undefined) return;
   const fillNode = bar?.firstElementChild;
-  if (item instanceof HTMLElement) item.dataset.level = (mount.utilization ?? 0) >= 0.95 ? 'critical' : (mount.utilization ?? 0) >= 0.85 ? 'warn' : 'ok';
+  if (item instanceof HTMLElement) item.dataset.level = shareLevel(mount.utilization);
   setText(name, mount.mountpoint);
   setText(size, `${bytes(mount.usage)} of ${bytes(mount.limit)}`);
   setText(value, percent(mount.utilization));
   if (fillNode instanceof HTMLElement) fillNode.style.transform = `scaleX(${Math.min(1, Math.max(0, mount.utilization ?? 0)).toFixed(3)})`;
   const inodes = mount.inodes === null ? '' : ` · inodes ${percent(mount.inodes)}`;
-  setText(note, `${mount.device} · ${mount.fstype}${inodes}${mount.isReadonly ? ' · read-only' : ''}`);
+  setText(note, `${mount.device} · ${mount.fstype}${inodes}${mount.isReadonly ? ' · read-only' : ''}${fullIn === null ? '' : ` · full in ${duration(fullIn)} if it goes on so`}`);
 }

@@ -39,6 +39,9 @@ export class EventsPanel {
     this.node = element('div', { class: 'past' }, heard, events);
   }
 
+  /** What happened in the range that was shown last, once it is known. */
+  events: readonly MachineEvent[] = [];
+
   /** The alerts are those that the charts mark. */
   async show(alerts: readonly Alert[], [from, to]: [number, number]): Promise<void> {
     this.request?.abort();
@@ -48,7 +51,8 @@ export class EventsPanel {
       const { series, step_ms: stepMs } = await api.history(this.id, { metrics: [HEARD, UPTIME], from, to, maxPoints: POINTS }, request.signal);
       if (request.signal.aborted) return;
       const of = (metric: string) => series.find((one) => one.metric === metric);
-      this.fill(eventsOf(alerts, of(HEARD), of(UPTIME), stepMs).filter(({ at }) => at >= from && at <= to));
+      this.events = eventsOf(alerts, of(HEARD), of(UPTIME), stepMs);
+      this.fill(this.events.filter(({ at }) => at >= from && at <= to));
     } catch (error) {
       if (!request.signal.aborted) this.note.textContent = messageOf(error);
     }

@@ -1,7 +1,8 @@
 // What the head of the machine screen says: the inventory line and the tiles of current values.
 
-import { ago, bytes, celsius, duration, load, percent, network } from '../format.ts';
+import { ago, bytes, celsius, duration, load, network, percent, quantity } from '../format.ts';
 import type { Machine } from '../protocol.ts';
+import { levelAt, loadLevel, shareLevel, temperatureLevel, type Level } from '../levels.ts';
 import { loadPerCore } from '../fleet/order.ts';
 
 export interface Fact {
@@ -13,7 +14,7 @@ export interface Tile {
   label: string;
   value: string;
   note: string;
-  level: 'ok' | 'warn' | 'critical';
+  level: Level;
 }
 
 /** What is not known is left out, not shown as empty. */
@@ -34,23 +35,42 @@ export function factsOf(machine: Machine, now: number): Fact[] {
   return facts.flatMap(([label, value]) => (value == null || value === '' ? [] : [{ label, value }]));
 }
 
-function level(value: number | null, warn: number, critical: number): Tile['level'] {
-  if (value === null || value < warn) return 'ok';
-  return value < critical ? 'warn' : 'critical';
+/** The newest payment of each merchant, of a machine that is a payment processor. */
+function paymentTiles(machine: Machine): Tile[] {
+  const newest = (metric: string): { value: number; merchant: string }[] => (machine.series ?? []).flatMap((series, index) => {
+    const value = machine.values?.[index];
+    return series.metric === metric && value !== null && value !== undefined ? [{ value, merchant: series.labels.merchant ?? '' }] : [];
+  });
+  const tile = (label: string, metric: string, show: (value: number) => string): Tile[] => {
+    const most = newest(metric).reduce<{ value: number; merchant: string } | null>((best, one) => (best === null || one.value > best.value ? one : best), null);
+    return most === null ? [] : [{ label, value: show(most.value), note: most.merchant, level: 'ok' }];
+  };
+  const failed = newest('payment.failed');
+  const count = failed.filter(({ value }) => value > 0).length;
+  return [
+    ...tile('Largest of the newest', 'payment.amount', (value) => `${load(value)} EUR`),
+    ...(failed.length === 0 ? [] : [{ label: 'Newest that failed', value: `${count} of ${failed.length}`, note: 'merchants', level: levelAt(count / failed.length, 0.25, 0.5) }]),
+    ...tile('Slowest of the newest', 'payment.latency', (value) => quantity('seconds', value)),
+  ];
 }
 
 export function tilesOf(machine: Machine): Tile[] {
+  const payments = paymentTiles(machine);
+  return payments.length > 0 ? payments : hostTiles(machine);
+}
+
+function hostTiles(machine: Machine): Tile[] {
   const { summary } = machine;
   const perCore = loadPerCore(machine);
   const tiles: Tile[] = [
-    { label: 'CPU', value: percent(summary.cpu), note: machine.host?.cores == null ? '' : `${machine.host.cores} cores`, level: level(summary.cpu, 0.85, 0.95) },
-    { label: 'Memory', value: percent(summary.memory), note: machine.host?.memory_bytes == null ? '' : `of ${bytes(machine.host.memory_bytes)}`, level: level(summary.memory, 0.85, 0.95) },
-    { label: 'Fullest disk', value: percent(summary.disk), note: summary.disk_mount ?? '', level: level(summary.disk, 0.85, 0.95) },
+    { label: 'CPU', value: percent(summary.cpu), note: machine.host?.cores == null ? '' : `${machine.host.cores} cores`, level: shareLevel(summary.cpu) },
+    { label: 'Memory', value: percent(summary.memory), note: machine.host?.memory_bytes == null ? '' : `of ${bytes(machine.host.memory_bytes)}`, level: shareLevel(summary.memory) },
+    { label: 'Fullest disk', value: percent(summary.disk), note: summary.disk_mount ?? '', level: shareLevel(summary.disk) },
     { label: 'Network in', value: network(summary.net_rx), note: `out ${network(summary.net_tx)}`, level: 'ok' },
-    { label: 'Load', value: load(summary.load1), note: perCore === null ? '' : `${load(perCore)} per core`, level: level(perCore, 1.5, 3) },
+    { label: 'Load', value: load(summary.load1), note: perCore === null ? '' : `${load(perCore)} per core`, level: loadLevel(perCore) },
   ];
-  if (summary.swap !== null) tiles.push({ label: 'Swap', value: percent(summary.swap), note: '', level: level(summary.swap, 0.5, 0.9) });
-  if (summary.pressure !== null) tiles.push({ label: 'Pressure', value: percent(summary.pressure), note: 'time stalled', level: level(summary.pressure, 0.2, 0.5) });
-  if (summary.temperature !== null) tiles.push({ label: 'Temperature', value: celsius(summary.temperature), note: '', level: level(summary.temperature, 80, 90) });
+  if (summary.swap !== null) tiles.push({ label: 'Swap', value: percent(summary.swap), note: '', level: levelAt(summary.swap, 0.5, 0.9) });
+  if (summary.pressure !== null) tiles.push({ label: 'Pressure', value: percent(summary.pressure), note: 'time stalled', level: levelAt(summary.pressure, 0.2, 0.5) });
+  if (summary.temperature !== null) tiles.push({ label: 'Temperature', value: celsius(summary.temperature), note: '', level: temperatureLevel(summary.temperature) });
   return tiles;
 }

@@ -14,11 +14,16 @@ export interface GridActions {
   onBack(): void;
   /** The alerts of the range that is shown came anew. */
   onPast(alerts: readonly Alert[], window: [from: number, to: number]): void;
+  /** Why nothing was measured at a time, in milliseconds. */
+  whyMissing(at: number): string;
 }
 
 const REFRESH_CHECK_MS = 15_000;
 /** Charts a little below the edge load early, so that scrolling shows them ready. */
 const VIEW_MARGIN = '200px';
+/** What tells when a disk will be full. */
+const DISKS_MS = 86_400_000;
+const DISKS_POINTS = 144;
 
 export class Grid {
   private readonly place: HTMLElement;
@@ -54,6 +59,7 @@ export class Grid {
       isFrozen: () => this.context.isPaused(),
       onZoom: actions.onZoom,
       onBack: actions.onBack,
+      whyMissing: actions.whyMissing,
     };
     this.views = new IntersectionObserver((entries) => this.inView(entries), { rootMargin: VIEW_MARGIN });
     this.sizes = new ResizeObserver(() => this.panels.forEach((panel) => panel.resize()));
@@ -62,6 +68,7 @@ export class Grid {
     this.addStandard();
     void this.loadRules();
     void this.loadPast();
+    void this.loadDisks();
   }
 
   setRange(range: Range): void {
@@ -189,6 +196,16 @@ export class Grid {
       this.annotate();
     } catch {
       // Charts without threshold lines are still right; the next visit tries again.
+    }
+  }
+
+  private async loadDisks(): Promise<void> {
+    const now = this.context.now();
+    try {
+      const { series } = await api.history(this.id, { metrics: ['system.filesystem.usage'], from: now - DISKS_MS, to: now, maxPoints: DISKS_POINTS }, this.abort.signal);
+      this.disks.setPast(series);
+    } catch {
+      // How full the disks are is shown all the same.
     }
   }
 

@@ -6,14 +6,15 @@ import '../charts/charts.css';
 import './machine.css';
 import template from './machine.html?raw';
 import { api, ApiError } from '../api.ts';
-import { onCrosshair } from '../charts/crosshair.ts';
+import { isPinned, onCrosshair, pin } from '../charts/crosshair.ts';
 import { find } from '../dom.ts';
 import { navigate } from '../router.ts';
 import type { Context, Screen } from '../screen.ts';
 import { EventsPanel } from './events.ts';
 import { Grid } from './grid.ts';
 import { ProcessLog } from './processes.ts';
-import { bounds, DEFAULT_PRESET, fixed, fromQuery, live, shift, toQuery, typed, zoom, type Range } from './range.ts';
+import { whyMissing } from './past.ts';
+import { bounds, DEFAULT_PRESET, fixed, fromQuery, live, shift, toQuery, typed, untilNow, zoom, type Range } from './range.ts';
 import { registerView, type View } from './view.ts';
 
 const RATE_MS = 1000;
@@ -50,9 +51,10 @@ class MachineScreen implements Screen {
     this.events = new EventsPanel(id, () => context.now());
     find(place, '[data-past]').replaceWith(this.events.node);
     this.grid = new Grid(find(place, '.charts'), context, id, this.range, {
-      onZoom: (from, to) => this.setRange(fixed(from, to), true),
+      onZoom: (from, to) => this.setRange(untilNow(fixed(from, to), context.now()), true),
       onBack: () => this.zoomBack(),
       onPast: (alerts, window) => void this.events.show(alerts, window),
+      whyMissing: (at) => whyMissing(at, this.events.events, context.store.machines.get(id)),
     });
     this.view?.showRange(this.range);
     this.refresh();
@@ -74,8 +76,17 @@ class MachineScreen implements Screen {
       case '0': this.setRange(live(DEFAULT_PRESET)); return true;
       case 'h': navigate(this.view?.previous ?? '/'); return true;
       case 'l': navigate(this.view?.next ?? '/'); return true;
+      case 'ArrowLeft': return !isInCharts() && this.onKey('h');
+      case 'ArrowRight': return !isInCharts() && this.onKey('l');
+      case 'Escape': return this.letGo();
       default: return false;
     }
+  }
+
+  private letGo(): boolean {
+    const wasPinned = isPinned();
+    if (wasPinned) pin(null);
+    return wasPinned;
   }
 
   onQuery(query: URLSearchParams): void {
@@ -200,6 +211,11 @@ class MachineScreen implements Screen {
     }
     this.view?.showNeighbours();
   }
+}
+
+/** There the arrows move the crosshair, or scroll a table. */
+function isInCharts(): boolean {
+  return document.activeElement?.closest('.charts') != null;
 }
 
 function zoomDepth(): number {

@@ -4,10 +4,11 @@
 // is not in view asks for nothing and paints nothing until it is.
 
 import { api, ApiError } from '../api.ts';
-import { append, holes } from '../charts/align.ts';
+import { append, holes, type Hole } from '../charts/align.ts';
 import type { Mark, Threshold } from '../charts/annotations.ts';
 import { Heat } from '../charts/heat.ts';
 import { Plot } from '../charts/plot.ts';
+import { readAt } from '../charts/readout.ts';
 import { describe } from '../charts/summary.ts';
 import { element, icon, setText } from '../dom.ts';
 import { dateTime, duration, quantity } from '../format.ts';
@@ -24,6 +25,8 @@ export interface PanelHost {
   liveValue(metric: string): number | null;
   cores(): number;
   isFrozen(): boolean;
+  /** Why nothing was measured at a time, in milliseconds. */
+  whyMissing(at: number): string;
   /** When the machine was last heard. */
   newestAt(): number | null;
   onZoom(from: number, to: number): void;
@@ -61,7 +64,8 @@ export class Panel {
   private isDirty = false;
   private frame = 0;
   private describedAt = 0;
-  private cursorRow: number | null = null;
+  private cursor: [row: number | null, at: number | null] = [null, null];
+  private missing: Hole[] = [];
 
   constructor(spec: PanelSpec, host: PanelHost) {
     this.spec = spec;
@@ -77,7 +81,6 @@ export class Panel {
     this.node.append(spec.shape === 'plot' ? this.legend.node : heatKey());
     this.chart = this.createChart();
     this.toggle.addEventListener('click', () => this.toggleTable());
-    this.canvas.addEventListener('keydown', (event) => this.key(event));
     // A chart without data is not painted, but one must get out of the empty range all the same.
     body.addEventListener('dblclick', () => {
       if (this.node.classList.contains('is-empty')) host.onBack();
@@ -140,7 +143,7 @@ export class Panel {
       height: PLOT_HEIGHT,
       onZoom: (from, to) => this.host.onZoom(from, to),
       onBack: () => this.host.onBack(),
-      onCursor: (row) => this.showCursor(row),
+      onCursor: (row, at) => this.showCursor(row, at),
     });
   }
 
@@ -214,9 +217,11 @@ export class Panel {
       this.legend.build(this.columns, this.hidden);
       const { yMax, yMaxMetric } = this.spec;
       const top = yMax ?? (yMaxMetric === undefined ? null : this.host.liveValue(yMaxMetric));
-      const missing = holes({ x: this.drawing.x, ys: this.drawing.values }, stepMs, toMs);
-      this.chart.draw({ ...this.drawing, yMax: top, holes: missing }, fromMs, toMs);
-      this.legend.show(this.drawing.values, this.cursorRow);
+      // Between events nothing is missing.
+      const isEvents = this.drawing.series.some(({ fill }) => fill === 'dots');
+      this.missing = isEvents ? [] : holes({ x: this.drawing.x, ys: this.drawing.values }, stepMs, toMs);
+      this.chart.draw({ ...this.drawing, yMax: top, holes: this.missing }, fromMs, toMs);
+      this.showCursor(...this.cursor);
     }
     this.describe();
     if (!this.tableBox.hidden && this.describedAt === 0) this.fillTable();
@@ -231,18 +236,11 @@ export class Panel {
     if (!this.tableBox.hidden) this.fillTable();
   }
 
-  private showCursor(row: number | null): void {
-    this.cursorRow = row;
-    this.legend.show(this.drawing.values, row);
-    const at = row === null ? undefined : this.drawing.x[row];
-    const isHole = row !== null && this.drawing.values.every((cells) => typeof cells[row] !== 'number');
-    setText(this.readout, at === undefined ? '' : `${dateTime(at * 1000)}${isHole ? ' · no data' : ''}`);
-  }
-
-  private key(event: KeyboardEvent): void {
-    if (!(this.chart instanceof Plot) || (event.key !== 'ArrowLeft' && event.key !== 'ArrowRight')) return;
-    event.preventDefault();
-    this.chart.moveCursor(event.key === 'ArrowRight' ? 1 : -1);
+  private showCursor(row: number | null, at: number | null): void {
+    this.cursor = [row, at];
+    const { shown, text } = readAt(row, at, this.drawing.x, this.missing, (ms) => this.host.whyMissing(ms));
+    this.legend.show(this.drawing.values, shown);
+    setText(this.readout, text);
   }
 
   private toggleSeries(key: string): void {

@@ -1,7 +1,7 @@
 // What happened to a machine, read from its alerts and its series: restarts, holes in its data, how much of each day it was heard.
 // Pure: answers of the API in, lists out.
 
-import type { Alert, HistorySeries } from '../protocol.ts';
+import type { Alert, HistorySeries, Machine } from '../protocol.ts';
 
 export interface MachineEvent {
   at: number;
@@ -54,6 +54,21 @@ function restarts(uptime: Points | undefined): MachineEvent[] {
     previous = value;
   });
   return found;
+}
+
+const MACHINE_DOWN = 'machine-down';
+
+/** Why a chart has nothing at a time, as far as the events tell. */
+export function whyMissing(at: number, events: readonly MachineEvent[], machine: Pick<Machine, 'status' | 'last_seen'> | undefined): string {
+  const isTail = machine?.last_seen != null && at > machine.last_seen;
+  if (isTail) return machine.status === 'down' ? 'the machine is down' : 'nothing newer has come';
+  const gap = events.find(({ kind, at: from, lastedMs }) => kind === 'gap' && from <= at && at <= from + (lastedMs ?? 0));
+  if (gap === undefined) return 'only this source gave none';
+  const until = gap.at + (gap.lastedMs ?? 0);
+  // A machine that starts up is heard a little later.
+  const isWithin = (event: MachineEvent): boolean => gap.at <= event.at && event.at <= until;
+  if (events.some((event) => event.kind === 'restart' && isWithin(event))) return 'the machine restarted';
+  return events.some((event) => event.title === MACHINE_DOWN && isWithin(event)) ? 'the machine was down' : 'the machine was not heard';
 }
 
 export interface Day {

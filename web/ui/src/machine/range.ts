@@ -71,6 +71,11 @@ export function fixed(from: number, to: number): Range {
   return { kind: 'fixed', from: Math.round(middle - span / 2), to: Math.round(middle + span / 2) };
 }
 
+/** The same span, ending now where it would end later. */
+export function untilNow(range: Range, now: number): Range {
+  return range.kind === 'fixed' && range.to > now ? fixed(range.from - (range.to - now), now) : range;
+}
+
 export function fromQuery(query: URLSearchParams): Range {
   const from = Number(query.get('from'));
   const to = Number(query.get('to'));

@@ -11,7 +11,8 @@ export interface SeriesSpec {
   name?: string;
   /** Goes before the label's value: "in eth0". */
   prefix?: string;
-  fill?: 'none' | 'soft' | 'stack';
+  /** `dots`: what happened at single times, with nothing between them. */
+  fill?: 'none' | 'soft' | 'stack' | 'dots';
   dash?: boolean;
   /** Drawn below zero. */
   mirror?: boolean;
@@ -97,15 +98,15 @@ export const PANELS: readonly PanelSpec[] = [
   { id: 'temperature', title: 'Temperature', kind: 'celsius', shape: 'plot', fromZero: false, series: [{ metric: 'system.temperature', by: 'sensor' }] },
   {
     id: 'payments', title: 'Payments, EUR', kind: 'count', shape: 'plot',
-    series: [{ metric: 'payment.amount', by: 'merchant' }],
+    series: [{ metric: 'payment.amount', by: 'merchant', fill: 'dots' }],
   },
   {
     id: 'payments-failed', title: 'Failed payments', kind: 'ratio', shape: 'plot', yMax: 1,
-    series: [{ metric: 'payment.failed', by: 'merchant' }],
+    series: [{ metric: 'payment.failed', by: 'merchant', fill: 'dots' }],
   },
   {
     id: 'payments-latency', title: 'Payment time', kind: 'seconds', shape: 'plot',
-    series: [{ metric: 'payment.latency', by: 'merchant' }],
+    series: [{ metric: 'payment.latency', by: 'merchant', fill: 'dots' }],
   },
   {
     id: 'counts', title: 'Connections, processes, files', kind: 'count', shape: 'plot',

@@ -6,7 +6,13 @@ import { count, milliseconds, percent } from '../format.ts';
 import type { GraphFigures, OperatorFigures } from '../protocol.ts';
 import { layout, type Layout } from './layout.ts';
 
-const BOX = { width: 184, height: 62, gapX: 46, gapY: 18, margin: 12 };
+const BOX = { width: 158, height: 62, gapX: 30, gapY: 16, margin: 12 };
+/** Ways that no channel tells of, because what stands on them (maps, joins, concatenations) counts nothing: pipeline/src/graph.rs has them. */
+const UNCOUNTED: Readonly<Record<string, readonly string[]>> = {
+  normalize: ['coarsen tags'], window: ['rollup', 'contribute', 'evaluate'], coarsen: ['evaluate', 'silences'],
+  evaluate: ['breaches'], presence: ['breaches'], breaches: ['tell', 'tell groups'], silences: ['tell', 'tell groups'],
+  ...Object.fromEntries(['rollup', 'coarsen contributions', 'coarsen tags', 'tell', 'tell groups'].map((name) => [name, ['history', 'hot']])),
+};
 /** The graph looks ten times a second; beyond this something holds it up. */
 const LAG_WARN_MS = 5_000;
 
@@ -51,7 +57,8 @@ export class Flow {
 
   show({ operators, channels }: GraphFigures): void {
     const drawn = operators.filter(({ scope }) => !scope);
-    const plan = layout(drawn.map(({ name }) => name), channels);
+    const known = Object.entries(UNCOUNTED).flatMap(([source, targets]) => targets.map((target) => ({ source, target })));
+    const plan = layout(drawn.map(({ name }) => name), [...channels, ...known]);
     const shape = JSON.stringify(plan);
     if (shape !== this.shape) this.build(plan);
     this.shape = shape;

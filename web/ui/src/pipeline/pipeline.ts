@@ -5,12 +5,13 @@ import template from './pipeline.html?raw';
 import { api, messageOf } from '../api.ts';
 import { element, find, icon } from '../dom.ts';
 import { ago, bytes, clockTime, count, dateTime, milliseconds, percent } from '../format.ts';
-import type { Dependency, Pipeline, SyntheticFigures } from '../protocol.ts';
+import type { Dependency, Pipeline, Setting, SyntheticFigures } from '../protocol.ts';
 import type { Context, Screen } from '../screen.ts';
 import { cell, head, number, row } from './cells.ts';
 import { DeadLetters } from './dead.ts';
 import { Flow, totals } from './flow.ts';
 import { histogram } from './layout.ts';
+import { tiersOf } from './tiers.ts';
 
 const REFRESH_MS = 2_000;
 /** Refusals are rare and come from the history: no need to ask for them as often. */
@@ -42,6 +43,8 @@ class Board {
   private readonly dead: DeadLetters;
   private readonly abort = new AbortController();
   private isAsking = false;
+  /** How long what is kept: known once it was asked for. */
+  private settings: readonly Setting[] | null = null;
   private asked = 0;
   /** When the newest figures came; what is shown is of then. */
   private shownAt: number | null = null;
@@ -66,6 +69,7 @@ class Board {
     this.asked += 1;
     try {
       const [pipeline, synthetic] = await Promise.all([api.pipeline(signal), api.synthetic(signal)]);
+      this.settings ??= (await api.config(signal)).settings;
       if (signal.aborted) return;
       this.shownAt = Date.now();
       find(this.place, '[data-state]').textContent = '';
@@ -98,6 +102,7 @@ class Board {
     say('ready', down === 0 ? 'all up' : `${down} down`);
     fill('sinks', sinks.map((sink) => sinkRow(sink, this.context.now())));
     fill('queues', queues.map(queueRow));
+    fill('tiers', tiersOf(pipeline, this.settings ?? [], this.context.store.hub?.series ?? null).map(({ tier, row: what, kept, made, where }) => row(head('Tier', tier), cell('A row is', what), cell('Kept for', kept), cell('Made', made), cell('Where', where))));
     fill('totals', stages.filter((stage) => Object.keys(stage.totals).length > 0).map(totalsOf));
     fill('operators', graph.operators.map((operator) => {
       const { busy, inPerS, outPerS, waiting, lagMs } = totals(operator);

@@ -6,6 +6,7 @@ import { api, messageOf } from '../api.ts';
 import { author, setAuthor } from '../author.ts';
 import { element, find } from '../dom.ts';
 import { bytes, celsius, dateTime, network } from '../format.ts';
+import { SHARES } from '../levels.ts';
 import { CHOICES, preferences, setPreferences, type Preferences } from '../preferences.ts';
 import type { Setting } from '../protocol.ts';
 import type { Context, Screen } from '../screen.ts';
@@ -13,12 +14,19 @@ import { themeChoice, type ThemeChoice } from '../shell/theme.ts';
 
 const RATE_MS = 2_000;
 
+/** `85 / 95 %`: warning, critical. */
+function words(choice: Preferences['levels']): string {
+  const [warn, critical] = SHARES[choice];
+  return `${warn * 100} / ${critical * 100} %`;
+}
+
 const WORDS: { [Name in keyof Preferences]: Record<Preferences[Name], string> } = {
   density: { comfortable: 'Comfortable', compact: 'Compact' },
   zone: { local: 'Local', utc: 'UTC' },
   bytes: { iec: 'KiB, MiB', si: 'kB, MB' },
   network: { bytes: 'Bytes', bits: 'Bits' },
   temperature: { celsius: '°C', fahrenheit: '°F' },
+  levels: { early: words('early'), usual: words('usual'), late: words('late') },
 };
 const THEMES: Record<ThemeChoice, string> = { system: 'System', dark: 'Dark', light: 'Light' };
 

@@ -2,6 +2,8 @@
 
 export interface KeyActions {
   search(): void;
+  /** The palette of all commands. */
+  commands(): void;
   theme(): void;
   pause(): void;
   help(): void;
@@ -20,13 +22,14 @@ export function isTyping(target: EventTarget | null): boolean {
 export function startKeys(actions: KeyActions): void {
   let chordAt = Number.NEGATIVE_INFINITY;
   document.addEventListener('keydown', (event) => {
-    if (event.defaultPrevented || event.altKey || isTyping(event.target)) return;
-    if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === 'k') {
+    if (event.defaultPrevented || event.altKey) return;
+    // With its modifier it is no text, so it works in a field, too.
+    if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === 'k' && document.querySelector('dialog[open]') === null) {
       event.preventDefault();
-      actions.search();
+      actions.commands();
       return;
     }
-    if (event.ctrlKey || event.metaKey || document.querySelector('dialog[open]') !== null) return;
+    if (isTyping(event.target) || event.ctrlKey || event.metaKey || document.querySelector('dialog[open]') !== null) return;
     const isChord = event.timeStamp - chordAt < CHORD_MS;
     chordAt = event.key === 'g' ? event.timeStamp : Number.NEGATIVE_INFINITY;
     if (event.key === 'g') return;

@@ -80,6 +80,21 @@ test('the list of keys has no violation', () => on.visit('/settings', async (pag
   await everywhere(page);
 }, looked));
 
+test('the command palette, the menu of columns and adding a machine have no violation', () => on.visit('/', async (page) => {
+  await page.locator('table.fleet-table tbody tr[data-id]').first().waitFor();
+  await page.keyboard.press('Control+k');
+  await page.getByRole('listbox', { name: 'What fits' }).getByRole('option').first().waitFor();
+  assert.deepEqual(await violations(page), [], 'palette, dark');
+  await page.keyboard.press('Escape');
+  await page.getByRole('button', { name: 'Columns' }).click();
+  await page.getByRole('checkbox', { name: 'Uptime' }).waitFor();
+  assert.deepEqual(await violations(page), [], 'columns, dark');
+  await page.keyboard.press('Escape');
+  await page.getByRole('button', { name: 'Add', exact: true }).click();
+  await page.getByRole('dialog', { name: 'Add a machine' }).waitFor();
+  assert.deepEqual(await violations(page), [], 'adding, dark');
+}, looked));
+
 test('the dialogs that silence and delete have no violation', async () => {
   const [rule, machine] = [`looked-at-${process.pid}`, await someMachine(on)];
   await makeRule(on, rule, machine);

@@ -7,7 +7,7 @@ const on = stage();
 
 test('chosen machines are compared in one chart or many, and the address says which', () => on.visit('/compare', async (page) => {
   const id = await someMachine(on);
-  await page.getByRole('button', { name: 'These machines' }).click();
+  await page.getByRole('button', { name: 'Chosen' }).click();
   await page.waitForURL(/by=machines/);
   const chosen = page.locator('[data-chosen] button');
   while ((await chosen.count()) > 0) await chosen.first().click();
@@ -24,7 +24,7 @@ test('chosen machines are compared in one chart or many, and the address says wh
   await page.locator('.compare-charts.is-small').waitFor();
   await page.reload();
   await page.locator('.compare-charts.is-small .chart', { hasText: id }).waitFor();
-  await settles(() => page.locator('[data-by] [aria-pressed="true"]').innerText(), 'These machines');
+  await settles(() => page.locator('[data-by] [aria-pressed="true"]').innerText(), 'Chosen');
 }));
 
 test('the hottest machines are found by the last full minute', async () => {

@@ -58,6 +58,39 @@ test('the fleet in groups and as cards, kept in the address', () => on.visit('/'
   await settles(async () => (await page.locator(rows).count()) > 0, true);
 }));
 
+test('columns are chosen, sort the rows, and stay chosen', () => on.visit('/', async (page) => {
+  await firstMachine(page);
+  const head = (name: string) => page.getByRole('columnheader', { name });
+  assert.equal(await head('Uptime').count(), 0);
+  await page.getByRole('button', { name: 'Columns' }).click();
+  await page.getByRole('checkbox', { name: 'Uptime' }).check();
+  await page.getByRole('checkbox', { name: 'Network' }).uncheck();
+  await page.keyboard.press('Escape');
+  await settles(() => page.locator('#fleet-columns').isVisible(), false);
+  await head('Uptime').getByRole('button').click();
+  await page.waitForURL(/sort=uptime/);
+  await page.reload();
+  await firstMachine(page);
+  await head('Uptime').waitFor();
+  assert.deepEqual([await head('Network').count(), await head('Uptime').getAttribute('aria-sort')], [0, 'descending']);
+  await settles(() => page.locator(`${rows} .col-uptime`).first().innerText(), /\d/);
+}));
+
+test('a machine is added by a command that says where and what', () => on.visit('/', async (page) => {
+  await firstMachine(page);
+  await page.getByRole('button', { name: 'Add', exact: true }).click();
+  const dialog = page.getByRole('dialog', { name: 'Add a machine' });
+  await dialog.getByRole('textbox', { name: 'Name' }).fill('db 1');
+  await dialog.getByRole('textbox', { name: 'Tags' }).fill('role=db');
+  await settles(() => dialog.locator('code').innerText(), /^COLLECTOR_AGGREGATOR_URL=127\.0\.0\.1:\d+ COLLECTOR_MACHINE_ID='db 1' COLLECTOR_TAGS=role=db sysmonstm collector$/);
+  await dialog.getByRole('button', { name: 'The small collector' }).click();
+  await settles(() => dialog.locator('code').innerText(), /sysmonstm-collector$/);
+  await dialog.getByText('Waiting for a new machine…').waitFor();
+  await dialog.getByText(/nothing but this computer reaches it/).waitFor();
+  await dialog.getByRole('button', { name: 'Close' }).click();
+  await settles(() => dialog.count(), 0);
+}));
+
 test('going back from a machine finds the fleet where it was left', () => on.visit('/', async (page) => {
   await firstMachine(page);
   await page.evaluate(() => window.scrollTo(0, 300));

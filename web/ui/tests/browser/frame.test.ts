@@ -45,6 +45,26 @@ test('the keyboard reaches screens, rows and help', () => on.visit('/', async (p
   await pressChord(page, 'f', '.fleet-table');
 }));
 
+test('the command palette leads to a machine and to a screen', () => on.visit('/', async (page) => {
+  const id = await firstMachine(page);
+  await page.locator('#search').focus();
+  await press(page, 'Control+k');
+  const field = page.getByRole('combobox', { name: 'Go to or do' });
+  const list = page.getByRole('listbox', { name: 'What fits' });
+  await field.fill('no such thing at all');
+  await page.getByText('Nothing is called so.').waitFor();
+  await field.fill('settings');
+  await settles(() => list.getByRole('option', { selected: true }).innerText(), /^Settings/);
+  await press(page, 'Enter');
+  await page.waitForURL(/\/settings$/);
+  await press(page, 'Control+k');
+  await field.fill(id);
+  await press(page, 'ArrowDown', 'ArrowUp');
+  await list.getByRole('option', { name: id }).first().click();
+  await page.waitForURL(/\/machines\//);
+  await settles(() => page.getByRole('dialog').count(), 0);
+}));
+
 test('keys walk through the rows and open one', () => on.visit('/?sort=name', async (page) => {
   await firstMachine(page);
   await page.locator('.chip[data-state="live"]').waitFor();

@@ -1,4 +1,4 @@
-// What the browser tests share: a mock hub of their own (or the hub at BASE_URL), a browser, and a watch over everything that a page
+// What the browser tests share: the hub under test (at BASE_URL), a mock for what no real one can play, a browser, and a watch over everything that a page
 // must not do: break the Content-Security-Policy, talk to another host, or fail.
 
 import assert from 'node:assert/strict';
@@ -8,7 +8,6 @@ import { createInterface } from 'node:readline';
 import { after, before } from 'node:test';
 import { chromium, type Browser, type BrowserContextOptions, type Page } from 'playwright-core';
 
-export const givenUrl = process.env.BASE_URL;
 /** Longer than two intervals of a collector, on a machine that does ten other things. */
 export const PATIENCE_MS = 60_000;
 /** Until a hub that has just started has closed its first whole minute. */
@@ -37,9 +36,11 @@ export async function startMock(...args: string[]): Promise<MockHub> {
   throw new Error('the mock hub ended before it listened');
 }
 
-/** The hub under test: the one at BASE_URL, or a mock. */
-export async function startHub(): Promise<MockHub> {
-  return givenUrl === undefined ? startMock('--machines', '40') : { url: givenUrl.replace(/\/$/, ''), stop: async () => {} };
+/** The hub under test. */
+function hubUrl(): string {
+  const url = process.env.BASE_URL;
+  assert.ok(url !== undefined, 'BASE_URL names no hub: set HUB_PROGRAM to a sysmonstm, and npm run test:browser starts one');
+  return url.replace(/\/$/, '');
 }
 
 export const launch = (): Promise<Browser> => chromium.launch({ executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', args: FLAGS });
@@ -98,25 +99,21 @@ export interface Stage {
 }
 
 export function stage(): Stage {
-  let hub: MockHub | undefined;
   let browser: Browser | undefined;
   before(async () => {
-    [hub, browser] = await Promise.all([startHub(), launch()]);
+    browser = await launch();
   });
-  after(async () => {
-    await browser?.close();
-    await hub?.stop();
-  });
+  after(() => browser?.close());
   const there = <T>(part: T | undefined): T => {
     assert.ok(part !== undefined, 'only within a test');
     return part;
   };
   return {
-    get url() { return there(hub).url; },
+    get url() { return hubUrl(); },
     get browser() { return there(browser); },
-    visit: (path, look, options) => visit(there(browser), there(hub).url + path, look, options),
+    visit: (path, look, options) => visit(there(browser), hubUrl() + path, look, options),
     ask: async <T>(path: string, init?: RequestInit): Promise<T> => {
-      const response = await fetch(`${there(hub).url}/api/v1${path}`, { headers: { 'content-type': 'application/json' }, ...init });
+      const response = await fetch(`${hubUrl()}/api/v1${path}`, { headers: { 'content-type': 'application/json' }, ...init });
       const text = await response.text();
       assert.ok(response.ok, `${init?.method ?? 'GET'} ${path}: ${response.status} ${text}`);
       return (text === '' ? undefined : JSON.parse(text)) as T;
@@ -157,7 +154,7 @@ export async function someMachine(on: Stage): Promise<string> {
   }
 }
 
-/** A rule that its machine is sure to break at once. */
+/** A rule that its machines are sure to break at once: one, or all that a pattern fits. */
 export async function makeRule(on: Stage, name: string, machine: string): Promise<void> {
   const rule = { name, metric: 'system.memory.utilization', operator: 'gt', threshold: 0, clear: null, for_s: 0, no_data_s: null, severity: 'critical', enabled: true, summary: 'there is memory in use', machines: [machine], tags: {}, labels: {}, group_by: [] };
   await on.ask('/rules', { method: 'POST', body: JSON.stringify(rule) });

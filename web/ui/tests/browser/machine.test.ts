@@ -1,8 +1,9 @@
-// One machine in a real browser: charts with their history, live points, zoom, tables, and what runs on it.
+// One machine in a real browser: charts with their history, live points, zoom, pan, pinned times, tables, typed ranges, and what happened to it.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { firstMachine, MINUTE_PATIENCE_MS, rows, settles, someMachine, stage } from './harness.ts';
+import type { Page } from 'playwright-core';
+import { deleteRule, firstMachine, makeRule, MINUTE_PATIENCE_MS, rows, settles, someMachine, stage } from './harness.ts';
 
 const on = stage();
 const pathOf = (id: string, query = ''): string => `/machines/${encodeURIComponent(id)}${query}`;
@@ -42,6 +43,127 @@ test('a drag zooms into the history and a double click goes back', async () => {
     await settles(tier, /^raw/);
     await page.locator('[data-panel="cpu"] .chart-body').dblclick({ position: { x: 200, y: 60 } });
     await page.waitForURL(/range=24h/);
+  });
+});
+
+const overOf = async (page: Page, panel: string): Promise<{ x: number; y: number; width: number }> => {
+  const over = page.locator(`[data-panel="${panel}"] .u-over`);
+  await over.waitFor();
+  const box = await over.boundingBox();
+  assert.ok(box);
+  return { x: box.x, y: box.y + 60, width: box.width };
+};
+
+test('a click pins a time on all charts until Escape lets it go', async () => {
+  await on.visit(pathOf(await someMachine(on), '?range=5m'), async (page) => {
+    await page.locator('[data-panel="memory"] .u-over').waitFor();
+    const at = await overOf(page, 'cpu');
+    const readout = (panel: string): Promise<string> => page.locator(`[data-panel="${panel}"] .readout`).innerText();
+    await page.mouse.move(at.x + at.width * 0.5, at.y);
+    await settles(() => readout('memory'), /\d:\d\d/);
+    assert.doesNotMatch(await readout('memory'), /pinned/);
+    await page.mouse.click(at.x + at.width * 0.5, at.y);
+    await settles(() => readout('cpu'), /pinned$/);
+    await settles(() => readout('memory'), /pinned$/);
+    await page.mouse.move(at.x + at.width * 0.2, at.y);
+    await page.mouse.move(5, 5);
+    assert.match(await readout('cpu'), /pinned$/);
+    await page.keyboard.press('Escape');
+    await settles(() => readout('memory'), '');
+  });
+});
+
+test('a long press of the finger pins, too', async () => {
+  await on.visit(pathOf(await someMachine(on), '?range=5m'), async (page) => {
+    const at = await overOf(page, 'cpu');
+    const readout = page.locator('[data-panel="cpu"] .readout');
+    const touch = (type: string): Promise<void> => page.locator('[data-panel="cpu"] .plot').evaluate((node, [kind, x, y]) => void node.dispatchEvent(new PointerEvent(kind as string, { pointerType: 'touch', button: 0, clientX: x as number, clientY: y as number, bubbles: true })), [type, at.x + at.width / 2, at.y]);
+    await touch('pointerdown');
+    await settles(() => readout.innerText(), /pinned$/);
+    await touch('pointerup');
+    assert.match(await readout.innerText(), /pinned$/);
+  }, { viewport: { width: 390, height: 844 }, hasTouch: true });
+});
+
+test('a drag with shift moves the range, and a double click goes back', async () => {
+  await on.visit(pathOf(await someMachine(on), '?range=15m'), async (page) => {
+    const at = await overOf(page, 'cpu');
+    await page.keyboard.down('Shift');
+    await page.mouse.move(at.x + at.width * 0.2, at.y);
+    await page.mouse.down();
+    await page.mouse.move(at.x + at.width * 0.6, at.y, { steps: 5 });
+    await page.mouse.up();
+    await page.keyboard.up('Shift');
+    await page.waitForURL(/from=\d+&to=\d+/);
+    const query = new URL(page.url()).searchParams;
+    const [from, to] = [Number(query.get('from')), Number(query.get('to'))];
+    assert.ok(Math.abs(to - from - 15 * 60_000) < 1000, `${to - from} ms are shown`);
+    assert.ok(to < Date.now() - 3 * 60_000, 'it went into the past');
+    await page.locator('[data-panel="cpu"] .chart-body').dblclick({ position: { x: 200, y: 60 } });
+    await page.waitForURL(/range=15m/);
+  });
+});
+
+test('arrows lead to the next machine, but on a chart they move the crosshair', async () => {
+  const id = await someMachine(on);
+  await on.visit(pathOf(id, '?range=5m'), async (page) => {
+    const plot = page.locator('[data-panel="cpu"] .plot');
+    await settles(async () => (await plot.getAttribute('aria-label')) ?? '', /now \d/);
+    await plot.focus();
+    await page.keyboard.press('ArrowLeft');
+    await settles(() => page.locator('[data-panel="memory"] .readout').innerText(), /\d:\d\d/);
+    await page.keyboard.press('Enter');
+    await settles(() => page.locator('[data-panel="memory"] .readout').innerText(), /pinned$/);
+    await plot.blur();
+    await page.getByRole('link', { name: 'Next machine' }).waitFor();
+    await page.keyboard.press('ArrowRight');
+    await settles(() => page.getByRole('heading', { level: 1, name: id, exact: true }).count(), 0);
+    await page.getByRole('link', { name: 'Previous machine' }).waitFor();
+    await page.keyboard.press('ArrowLeft');
+    await page.getByRole('heading', { level: 1, name: id, exact: true }).waitFor();
+  });
+});
+
+test('a range is typed, and what is none is said to be', async () => {
+  await on.visit(pathOf(await someMachine(on)), async (page) => {
+    const field = page.getByLabel('Another range');
+    await field.fill('some time ago');
+    await field.press('Enter');
+    await settles(() => field.getAttribute('aria-invalid'), 'true');
+    await field.fill('3h');
+    await field.press('Enter');
+    await page.waitForURL(/range=3h/);
+    await field.fill('now-2h to now-1h');
+    await field.press('Enter');
+    await page.waitForURL(/from=\d+&to=\d+/);
+    await page.getByRole('button', { name: 'Reset zoom' }).waitFor();
+    await page.keyboard.press('Escape');
+  });
+});
+
+test('the events of a machine tell of its alerts', async () => {
+  const [rule, machine] = [`told-${process.pid}`, await someMachine(on)];
+  await makeRule(on, rule, machine);
+  try {
+    await settles(async () => (await on.ask<{ alerts: { rule: string }[] }>(`/alerts/history?machine=${encodeURIComponent(machine)}&limit=200`)).alerts.some((one) => one.rule === rule), true);
+    await on.visit(pathOf(machine, '?range=15m'), async (page) => {
+      await page.locator('[data-panel="events"] .event', { hasText: rule }).getByText('critical').waitFor();
+      await page.locator('[data-panel="days"]').getByText(/%|not over yet/).waitFor();
+    });
+  } finally {
+    await deleteRule(on, rule);
+  }
+});
+
+test('a payment processor has charts of its payments', async (context) => {
+  const { machines } = await on.ask<{ machines: { id: string }[] }>('/machines?limit=1000');
+  const processor = machines.find(({ id }) => id.endsWith('card-network'));
+  if (processor === undefined) return context.skip('the hub under test has no payments');
+  await on.visit(pathOf(processor.id, '?range=5m'), async (page) => {
+    for (const panel of ['payments', 'payments-failed', 'payments-latency']) {
+      await settles(async () => (await page.locator(`[data-panel="${panel}"] .plot`).getAttribute('aria-label')) ?? '', /now \d/);
+    }
+    await settles(() => page.locator('[data-panel="cpu"]').count(), 0);
   });
 });
 

@@ -15,7 +15,10 @@ test('the pipeline shows what the API says of operators, sinks and queues', () =
   assert.deepEqual(await names('[data-queues]'), told.queues.map(({ name }) => name));
   // The picture stands them where the data meets them.
   assert.deepEqual((await page.locator('.flow-name').allTextContents()).sort(), told.graph.operators.filter(({ scope }) => !scope).map(({ name }) => name).sort());
+  assert.ok((await page.locator('.flow-line').count()) >= told.graph.operators.filter(({ scope }) => !scope).length - 1, 'a line leads to every operator but the source');
   await page.locator('.flow-rate', { hasText: /records\/s/ }).first().waitFor();
+  assert.deepEqual(await names('[data-tiers]'), ['hot', 'raw', 'minute', 'hour']);
+  assert.match(await page.locator('[data-tiers] tr').nth(1).innerText(), /24h\s+\d.* samples\s+SQLite/);
   const tiles = page.locator('[data-tiles]');
   const before = await tiles.innerText();
   await settles(async () => (await tiles.innerText()) !== before, true);

@@ -13,9 +13,11 @@ test('units, times and theme are chosen once and stay', () => on.visit('/setting
   await page.getByRole('button', { name: 'Bits', exact: true }).click();
   await page.getByRole('button', { name: '°F' }).click();
   await page.getByRole('button', { name: 'Compact' }).click();
+  await page.getByRole('button', { name: '70 / 85 %' }).click();
   await page.getByRole('button', { name: 'Light', exact: true }).click();
   await page.reload();
   await sample.getByText('1.61\u00a0GB, 100\u00a0Mbit/s, 142\u00a0°F').waitFor();
+  assert.equal(await page.getByRole('button', { name: '70 / 85 %' }).getAttribute('aria-pressed'), 'true');
   const root = await page.evaluate(() => ({ ...document.documentElement.dataset }));
   assert.deepEqual([root.theme, root.density], ['light', 'compact']);
   await page.getByRole('button', { name: 'System', exact: true }).click();

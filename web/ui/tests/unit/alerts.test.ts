@@ -5,6 +5,7 @@ import { test } from 'node:test';
 import { filterFrom, filterQuery, passes } from '../../src/alerts/filter.ts';
 import { counts, title, worthShowing } from '../../src/alerts/groups.ts';
 import { noisiest } from '../../src/alerts/noisy.ts';
+import { clearSince } from '../../src/alerts/present.ts';
 import { labelsOf, nameOf } from '../../src/alerts/silence.ts';
 import { fits } from '../../src/alerts/silences.ts';
 import type { Alert, AlertGroup, Labels } from '../../src/protocol.ts';
@@ -55,4 +56,11 @@ test('the noisiest rules are those with most alerts; one alert is no noise', () 
 test('a silence is called by what it fits', () => {
   assert.equal(fits({ rules: ['disk-full'], machines: ['db-*'], tags: { site: 'eu' }, labels: { mountpoint: '/' } }), 'rule disk-full, machine db-*, site eu, mountpoint /');
   assert.equal(fits({}), 'every alert');
+});
+
+test('all is clear since the last alert ended, which nobody knows while one fires', () => {
+  const ended = (resolved: number | null): Alert => ({ resolved }) as Alert;
+  assert.equal(clearSince([ended(3), ended(9), ended(5)]), 9);
+  assert.equal(clearSince([ended(3), ended(null)]), null);
+  assert.equal(clearSince([]), null);
 });

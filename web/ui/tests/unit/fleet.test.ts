@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { parseHidden } from '../../src/fleet/columns.ts';
 import { matcher, nextSort, order, tagCounts, type Filter, type SortKey } from '../../src/fleet/order.ts';
 import { Ring } from '../../src/live/ring.ts';
 import { fold } from '../../src/live/store.ts';
@@ -78,4 +79,10 @@ test('updates that wait while paused fold into one: the newest wins, removals co
   const base: Update = { type: 'snapshot', seq: 1, time: 1, hub: { samples_per_s: 0, machines: { up: 0, stale: 0, down: 0 }, series: 0, clients: 0, latency_ms: { p50: null, p99: null, max: null }, degraded: [] }, machines: [machine('a', { cpu: 0.1 }), machine('b')], alerts: [], removed: [] };
   const folded = fold(base, { ...base, type: 'delta', seq: 2, machines: [machine('a', { cpu: 0.7 })], removed: ['b'] });
   assert.deepEqual([folded.type, ids(folded.machines), folded.machines[0]?.summary.cpu, folded.removed], ['snapshot', ['a'], 0.7, ['b']]);
+});
+
+test('hidden columns are those that were stored, and only columns that there are', () => {
+  assert.deepEqual([...parseHidden(null)], ['temperature', 'uptime']);
+  assert.deepEqual([...parseHidden('')], []);
+  assert.deepEqual([...parseHidden('cpu nonsense name')], ['cpu']);
 });

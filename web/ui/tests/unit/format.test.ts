@@ -45,3 +45,7 @@ test('the unit chooses how a value is shown, and for a plain number the name', (
   assert.deepEqual(plainly.map((metric) => kindOf(metric, '1')), ['ratio', 'ratio', 'ratio', 'load', 'count']);
   assert.equal(plain(quantity('celsius', 54.4)), '54 °C');
 });
+
+test('short times are told in milliseconds, long ones in the units of people', () => {
+  assert.deepEqual([0, 0.25, 1.5, 90].map((value) => quantity('seconds', value)), ['0\u00a0ms', '250\u00a0ms', '1.5\u00a0s', '1\u00a0min 30\u00a0s']);
+});

@@ -2,10 +2,12 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { choose, compose } from '../../src/machine/columns.ts';
 import { mountsOf } from '../../src/machine/disks.ts';
+import { tilesOf } from '../../src/machine/facts.ts';
 import { glob, thresholdsFor } from '../../src/machine/notes.ts';
-import { bounds, fixed, fromQuery, live, shift, toQuery, typed, zoom } from '../../src/machine/range.ts';
+import { bounds, fixed, fromQuery, live, shift, toQuery, typed, untilNow, zoom } from '../../src/machine/range.ts';
 import { PANELS, seriesKey, type PanelSpec } from '../../src/machine/specs.ts';
 import type { HistorySeries, Labels, Machine, Rule } from '../../src/protocol.ts';
+import { secondsToFull } from '../../src/machine/trend.ts';
 import { parse } from '../../src/router.ts';
 
 const panel = (id: string): PanelSpec => {
@@ -48,6 +50,12 @@ test('a range can be typed', () => {
   assert.deepEqual(typed('2026-11-21T10:00 to 2026-11-21T11:00', now), fixed(at(10, 0), at(11, 0)));
   assert.deepEqual(typed('2026-11-21T10:00', now), fixed(at(10, 0), now));
   for (const text of ['', 'soon', '11:30 to 10:00', 'a to b to c', '13:00']) assert.equal(typed(text, now), null, text);
+});
+
+test('a pan ends at now', () => {
+  assert.deepEqual(untilNow(fixed(5_000_000, 9_000_000), 8_000_000), fixed(4_000_000, 8_000_000));
+  assert.deepEqual(untilNow(fixed(5_000_000, 7_000_000), 8_000_000), fixed(5_000_000, 7_000_000));
+  assert.deepEqual(untilNow(live('1h'), 0), live('1h'));
 });
 
 test('a shift never goes past now, and a zoom never below half a minute', () => {
@@ -117,4 +125,21 @@ test('file systems are gathered per mount, fullest first', () => {
 test('what a machine tells itself over its loopback is not drawn as traffic', () => {
   const columns = choose(panel('network'), [series('system.network.receive.bytes_rate', { device: 'lo' }, [5]), series('system.network.receive.bytes_rate', { device: 'eth0' }, [1])]);
   assert.deepEqual(columns.map(({ name }) => name), ['in eth0']);
+});
+
+test('a disk that fills evenly is full when its line says, and one that does not is never', () => {
+  const hours = [0, 1, 2, 3, 4].map((hour) => hour * 3_600_000);
+  assert.equal(Math.round((secondsToFull({ t: hours, v: [10, 20, 30, null, 50] }, 100) ?? 0) / 3600), 5);
+  assert.equal(secondsToFull({ t: hours, v: [50, 40, 30, 20, 10] }, 100), null);
+  assert.equal(secondsToFull({ t: hours, v: [10, 10, 10, 10, 10.0001] }, 100), null);
+  assert.equal(secondsToFull({ t: [0, 60_000], v: [10, 20] }, 100), null);
+  assert.equal(secondsToFull({ t: [], v: [] }, 100), null);
+});
+
+test('a processor has tiles of its newest payments, a host those of a host', () => {
+  const base = { id: 'a', status: 'up', last_seen: 0, interval_ms: 1000, tags: {}, host: null, alerts: { warning: 0, critical: 0 }, summary: { cpu: 0.9, memory: null, swap: null, disk: null, disk_mount: null, net_rx: null, net_tx: null, load1: null, pressure: null, temperature: null, uptime: null } } as const;
+  const paid = (metric: string, merchant: string): { metric: string; labels: Labels; unit: string } => ({ metric, labels: { merchant }, unit: '1' });
+  const processor: Machine = { ...base, series: [paid('payment.amount', 'toys'), paid('payment.amount', 'cafe'), paid('payment.failed', 'toys'), paid('payment.failed', 'cafe'), paid('payment.latency', 'toys')], values: [12, 30, 1, 0, 0.25] };
+  assert.deepEqual(tilesOf(processor).map(({ value, note, level }) => `${value} ${note} ${level}`), ['30.0 EUR cafe ok', '1 of 2 merchants critical', '250\u00a0ms toys ok']);
+  assert.deepEqual(tilesOf(base).slice(0, 2).map(({ label, level }) => `${label} ${level}`), ['CPU warn', 'Memory ok']);
 });

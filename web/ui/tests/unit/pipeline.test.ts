@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { histogram, layout } from '../../src/pipeline/layout.ts';
+import { tiersOf } from '../../src/pipeline/tiers.ts';
 
 test('operators stand behind what feeds them, whatever is between', () => {
   const plan = layout(['source', 'window', 'evaluate', 'history'], [
@@ -32,4 +33,15 @@ test('percentiles become the shares of buckets, which are whole together', () =>
   assert.ok(Math.abs(buckets.reduce((sum, { share }) => sum + share, 0) - 1) < 1e-9);
   assert.ok((buckets[0]?.share ?? 0) > 0.89);
   assert.deepEqual(histogram([]), []);
+});
+
+test('each tier says how long it is kept, where, and what was made', () => {
+  const stages = [{ name: 'graph', lag_ms: 1, totals: { accepted: 1200, minute_rows: 20, hour_rows: 1 } }];
+  const setting = (key: string, value: string) => ({ key, value, source: 'default' });
+  const settings = [setting('history.raw', '24h'), setting('history.minute', '7d'), setting('history.hour', '90d')];
+  const lines = tiersOf({ stages, sinks: [] }, settings, 60).map(({ tier, kept, made, where }) => [tier, kept, made, where].join(' | '));
+  assert.deepEqual(lines, ['hot | while its machine is known | 60 series | memory', 'raw | 24h | 1,200 samples | SQLite in the data folder', 'minute | 7d | 20 rows | SQLite in the data folder', 'hour | 90d | 1 rows | SQLite in the data folder']);
+  const sink = (name: string, detail?: string) => ({ name, status: 'up' as const, required: false, since: 0, latency_ms: null, last_error: null, ...(detail === undefined ? {} : { detail }) });
+  const served = tiersOf({ stages: [], sinks: [sink('redis'), sink('history', 'PostgreSQL 15.14')] }, [setting('timescale.url', 'postgres://***')], null);
+  assert.deepEqual(served.map(({ made, where }) => `${made} ${where}`), ['– memory and Redis', '– samples PostgreSQL 15.14', '– rows PostgreSQL 15.14', '– rows PostgreSQL 15.14']);
 });

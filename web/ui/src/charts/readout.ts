@@ -1,0 +1,25 @@
+// What a chart says of the time under the crosshair: when it is, whether it is pinned, and why nothing was measured there.
+
+import { dateTime } from '../format.ts';
+import type { Hole } from './align.ts';
+import { isPinned } from './crosshair.ts';
+
+/** No row has this number: its values are read as none. */
+const NO_ROW = -1;
+
+export interface Readout {
+  /** The row that the legend reads out; null for the newest values. */
+  shown: number | null;
+  text: string;
+}
+
+/** `row` is the nearest one with data, `at` the time itself, in seconds like `x`. `whyNot` says why a hole is one. */
+export function readAt(row: number | null, at: number | null, x: readonly number[], holes: readonly Hole[], whyNot: (atMs: number) => string = () => ''): Readout {
+  if (row === null || at === null) return { shown: null, text: '' };
+  const isHole = holes.some(([from, to]) => from < at && at < to);
+  const why = isHole ? whyNot(at * 1000) : '';
+  const parts = [dateTime((isHole ? at : (x[row] ?? at)) * 1000)];
+  if (isHole) parts.push(why === '' ? 'no data' : `no data: ${why}`);
+  if (isPinned()) parts.push('pinned');
+  return { shown: isHole ? NO_ROW : row, text: parts.join(' · ') };
+}
