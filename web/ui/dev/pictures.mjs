@@ -58,12 +58,28 @@ async function tidy({ silence }) {
   for (const { name } of MADE) await ask(`/rules/${name}`, 'DELETE').catch(() => null);
 }
 
-/** Address, what is there once it shows something, and whether the whole page is wanted. */
+/** What is done before the picture; on a phone only where it can be. */
+const acts = {
+  palette: (page) => page.keyboard.press('Control+k').then(() => page.keyboard.type('e')),
+  columns: (page) => page.getByRole('button', { name: 'Columns' }).click(),
+  add: (page) => page.getByRole('button', { name: 'Add', exact: true }).click(),
+  pin: (page) => page.locator('[data-panel="cpu"] .u-over').click({ position: { x: 200, y: 60 } }),
+  silence: (page) => page.getByRole('button', { name: /^Silence:/ }).first().click(),
+  help: (page) => page.keyboard.press('?'),
+};
+
+/** Address, what is there once it shows something, whether the whole page is wanted, and what is done first. */
 const pagesOf = (machine, payments) => ({
   fleet: ['/', 'table.fleet-table tbody tr[data-id]'],
   'fleet-cards': ['/?view=cards', 'tr[data-id]'],
   'fleet-groups': ['/?group=role', '.group-row'],
   'fleet-compact': ['/', 'tr[data-id]', { compact: true }],
+  'fleet-palette': ['/', 'tr[data-id]', { act: 'palette' }],
+  'fleet-columns': ['/', 'tr[data-id]', { act: 'columns', isWide: true }],
+  'fleet-add': ['/', 'tr[data-id]', { act: 'add', isWide: true }],
+  'machine-pinned': [`/machines/${machine}?range=5m`, '[data-panel="cpu"] .u-over', { act: 'pin', isWide: true }],
+  'alerts-silence': ['/alerts', '[data-act="silence"]', { act: 'silence' }],
+  help: ['/settings', 'h1', { act: 'help' }],
   machine: [`/machines/${machine}?range=5m`, '[data-panel="cpu"] canvas', { whole: true }],
   'machine-24h': [`/machines/${machine}?range=24h`, '[data-panel="cpu"] canvas', { whole: true }],
   ...(payments === undefined ? {} : { payments: [`/machines/${payments}?range=5m`, '.charts canvas', { whole: true }] }),
@@ -78,8 +94,8 @@ const pagesOf = (machine, payments) => ({
   settings: ['/settings', '.settings-pair tbody tr', { whole: true }],
 });
 
-async function take(browser, name, url, { ready, whole = false, compact = false, isOurs = true }) {
-  for (const { name: look, ...options } of LOOKS) {
+async function take(browser, name, url, { ready, whole = false, compact = false, isOurs = true, act = null, isWide = false }) {
+  for (const { name: look, ...options } of LOOKS.filter(({ isMobile }) => !isWide || isMobile !== true)) {
     const context = await browser.newContext(options);
     const page = await context.newPage();
     page.on('console', (message) => ['error', 'warning'].includes(message.type()) && console.log(name, look, message.text()));
@@ -90,6 +106,8 @@ async function take(browser, name, url, { ready, whole = false, compact = false,
     if (isOurs) await page.locator(live).waitFor({ timeout: 20_000 }).catch(() => console.log(name, look, 'is not live'));
     if (missing !== null) console.log(name, look, 'never had', missing);
     await settle(page);
+    if (act !== null) await acts[act](page);
+    if (act !== null) await page.waitForTimeout(400);
     const wide = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
     if (wide > 0) console.log(name, look, `${wide} px wider than the window`);
     await shoot(page, `.pictures/${name}-${look}`, whole, options.isMobile === true);
