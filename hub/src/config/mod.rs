@@ -209,7 +209,9 @@ mod tests {
         assert!(sources(&[], &[]).load().unwrap().kafka.is_none());
         let variables = [("KAFKA_URL", "kafka://a:9092,b:9092"), ("HUB_KAFKA_PREFIX", "eu.")];
         if cfg!(feature = "kafka") {
-            let kafka = sources(&variables, &[]).load().unwrap().kafka.unwrap();
+            let config = sources(&variables, &[]).load().unwrap();
+            assert!(config.unused.is_empty());
+            let kafka = config.kafka.unwrap();
             assert_eq!(kafka.cluster.address.brokers(), "a:9092,b:9092");
             assert_eq!(kafka.cluster.topic(sinks::bus::Topic::Presence), "eu.presence");
         } else {

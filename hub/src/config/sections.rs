@@ -373,9 +373,9 @@ fn tags(settings: &mut Settings) -> BTreeMap<String, String> {
 
 /// What has no meaning inside `sysmonstm up`.
 fn unused(settings: &mut Settings) -> Vec<&'static str> {
-    let used = ["redis.url", "timescale.url", "edge.url", "edge.token"];
-    let keys = super::OPTIONAL.iter().copied().filter(|key| !used.contains(key));
-    keys.filter(|key| settings.optional_text(key).is_some()).collect()
+    let mut unused = vec!["collector.aggregator_url"];
+    unused.retain(|key| settings.optional_text(key).is_some());
+    unused
 }
 
 fn whole(settings: &mut Settings, key: &str, most: u32) -> u32 {
