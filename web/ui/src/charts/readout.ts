@@ -13,11 +13,17 @@ export interface Readout {
   text: string;
 }
 
+/** Where the rows begin, with as much before them as there is between the first two. */
+function beginning([first = Infinity, second = first]: readonly number[]): number {
+  return first - (second - first);
+}
+
 /** `row` is the nearest one with data, `at` the time itself, in seconds like `x`. `whyNot` says why a hole is one. */
 export function readAt(row: number | null, at: number | null, x: readonly number[], holes: readonly Hole[], whyNot: (atMs: number) => string = () => ''): Readout {
   if (row === null || at === null) return { shown: null, text: '' };
-  const isHole = holes.some(([from, to]) => from < at && at < to);
-  const why = isHole ? whyNot(at * 1000) : '';
+  const isBefore = at < beginning(x);
+  const isHole = isBefore || holes.some(([from, to]) => from < at && at < to);
+  const why = isBefore ? 'before the first there is' : isHole ? whyNot(at * 1000) : '';
   const parts = [dateTime((isHole ? at : (x[row] ?? at)) * 1000)];
   if (isHole) parts.push(why === '' ? 'no data' : `no data: ${why}`);
   if (isPinned()) parts.push('pinned');

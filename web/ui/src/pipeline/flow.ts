@@ -6,7 +6,7 @@ import { count, milliseconds, percent } from '../format.ts';
 import type { GraphFigures, OperatorFigures } from '../protocol.ts';
 import { layout, type Layout } from './layout.ts';
 
-const BOX = { width: 158, height: 62, gapX: 30, gapY: 16, margin: 12 };
+const BOX = { width: 152, height: 62, gapX: 24, gapY: 16, margin: 12 };
 /** Ways that no channel tells of, because what stands on them (maps, joins, concatenations) counts nothing: pipeline/src/graph.rs has them. */
 const UNCOUNTED: Readonly<Record<string, readonly string[]>> = {
   normalize: ['coarsen tags'], window: ['rollup', 'contribute', 'evaluate'], coarsen: ['evaluate', 'silences'],
@@ -83,9 +83,9 @@ export class Flow {
   }
 
   private box(name: string, { x, y }: { x: number; y: number }): SVGElement {
-    const rate = svg('text', { class: 'flow-rate', x: 12, y: 38 });
-    const note = svg('text', { class: 'flow-note', x: 12, y: 53 });
-    const group = svg('g', { class: 'flow-box', transform: `translate(${x} ${y})` }, svg('rect', { width: BOX.width, height: BOX.height, rx: 8 }), svg('text', { class: 'flow-name', x: 12, y: 21 }, name), rate, note);
+    const rate = svg('text', { class: 'flow-rate', x: 9, y: 38 });
+    const note = svg('text', { class: 'flow-note', x: 9, y: 53 });
+    const group = svg('g', { class: 'flow-box', transform: `translate(${x} ${y})` }, svg('rect', { width: BOX.width, height: BOX.height, rx: 8 }), svg('text', { class: 'flow-name', x: 9, y: 21 }, name), rate, note);
     this.boxes.set(name, { group, rate, note });
     return group;
   }

@@ -33,6 +33,8 @@ test('on data the nearest row is read, in a hole none, with the reason', () => {
   const off = readAt(1, 120, x, holes, why);
   assert.equal(off.shown, -1);
   assert.match(off.text, /no data: at 120000$/);
+  assert.match(readAt(0, 50, x, holes, why).text, /no data: before the first there is$/);
+  assert.equal(readAt(0, 97, x, holes, why).shown, 0);
   pin(120);
   assert.match(readAt(1, 120, x, holes).text, /no data · pinned$/);
 });
