@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use model::LogicalTime;
+use model::{Alert, LogicalTime};
 use sinks::bus::Bus;
 use sinks::bus::redis::RedisBus;
 use sinks::driver::{Driver, DriverContext};
 use sinks::memory::HotStore;
 use sinks::outbox::Outbox;
+use sinks::owed;
 use sinks::redis::RedisOutlet;
 use sinks::relay::{Outlet, Relay, RelayHandle, RelaySettings};
 use sinks::spill::{Spill, SpillSettings};
@@ -38,7 +39,7 @@ pub(crate) struct OpenBus {
     start: Start,
 }
 
-type Start = Box<dyn FnOnce(&Base, &mut Part, &Arc<HotStore>, BusOutlets) -> BusHandles + Send>;
+type Start = Box<dyn FnOnce(&Base, &mut Part, &Arc<HotStore>, (BusOutlets, &[Alert])) -> BusHandles + Send>;
 
 /// Opens what is set. A new outbox begins after `newest`: what happened before its time is not news. Blocks.
 ///
@@ -64,14 +65,14 @@ pub(crate) fn open(base: &Base, newest: LogicalTime) -> Result<Vec<OpenBus>> {
     Ok(buses)
 }
 
-/// Starts them. `outlets` has an entry for each, in their order.
+/// Starts them. `outlets` has an entry for each, in their order; `owed` are alerts that one of them may not have told.
 pub(crate) fn start(
     base: &Base,
     sinks: &mut Part,
     hot: &Arc<HotStore>,
-    (buses, outlets): (Vec<OpenBus>, Vec<BusOutlets>),
+    (buses, outlets, owed): (Vec<OpenBus>, Vec<BusOutlets>, &[Alert]),
 ) -> Vec<BusHandles> {
-    buses.into_iter().zip(outlets).map(|(bus, queues)| (bus.start)(base, sinks, hot, queues)).collect()
+    buses.into_iter().zip(outlets).map(|(bus, queues)| (bus.start)(base, sinks, hot, (queues, owed))).collect()
 }
 
 impl OpenBus {
@@ -87,13 +88,14 @@ impl OpenBus {
         let spill = Spill::open(&spill).context("open the spill of the outbox")?;
         let outbox = Outbox::open(bus, dir.join("cursor"), newest).context("open the outbox")?;
         let covered = outbox.cursor().max(spill.durable());
-        let start: Start = Box::new(move |base, sinks, hot, queues| {
+        let start: Start = Box::new(move |base, sinks, hot, (queues, owed)| {
             let settings = RelaySettings { flush_within: FLUSH_WITHIN, ..RelaySettings::default() };
             let context = (base.clock(), &base.registry);
             let (relay, news) = Relay::new(outlet, Arc::clone(hot), queues.news, settings, context);
             let settings = Outbox::<B>::settings(FLUSH_WITHIN);
             let context = DriverContext { settings, clock: base.clock(), registry: &base.registry };
-            let (driver, alerts) = Driver::new(outbox, queues.alerts, spill, context);
+            let (mut driver, alerts) = Driver::new(outbox, queues.alerts, spill, context);
+            driver.owe(owed::transitions(owed, covered));
             sinks.spawn(names.news, relay.run());
             sinks.spawn(names.alerts, driver.run());
             BusHandles { news, alerts }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use journal::{Journal, JournalError, Opened};
-use model::{LogicalTime, Timestamp};
+use model::{Alert, LogicalTime, Timestamp};
 use runtime::telemetry::error_chain;
 use sinks::sink::Sink;
 use sinks::spill::Spill;
@@ -31,6 +31,8 @@ pub(crate) struct Stores {
     pub(crate) buses: Vec<OpenBus>,
     /// Machines and firing alerts.
     pub(crate) known: Known,
+    /// Alerts of which something happened that not every store has.
+    pub(crate) owed: Vec<Alert>,
     pub(crate) recovery: Recovery,
     /// The newest T that the history has seen.
     pub(crate) t_floor: LogicalTime,
@@ -70,7 +72,11 @@ impl Stores {
         let buses = buses::open(base, opened.newest_t.unwrap_or(0))?;
         // Alerts that a crash kept from an outbox come again with the records that they are of.
         let told = buses.iter().map(|bus| bus.covered);
-        let stored = covered.into_iter().chain(told).fold(cursors.oldest(), LogicalTime::min);
+        let behind = covered.into_iter().chain(told).min().unwrap_or(LogicalTime::MAX);
+        let stored = cursors.oldest().min(behind);
+        let owed =
+            owed(&history, behind.max(opened.oldest_t.map_or(0, |oldest| oldest.saturating_sub(1))), cursors.rows)
+                .await;
         let mut recovery = base.reach().recover(found, stored);
         let t_floor = cursors.rows.max(cursors.raw).max(covered.unwrap_or(0));
         let holds = Holds { embedded: &history, server: server.as_ref() };
@@ -79,8 +85,19 @@ impl Stores {
             recovery = base.reach().without_what_is_lost(recovery, t_floor);
         }
         info!(machines = known.machines.len(), firing = known.alerts.len(), ?recovery, "stores opened");
-        Ok(Self { journal, sink, history, spill, server, buses, known, recovery, t_floor })
+        Ok(Self { journal, sink, history, spill, server, buses, known, owed, recovery, t_floor })
     }
+}
+
+/// What happened to alerts while some store was behind, as far back as the journal brings the rest.
+async fn owed(history: &SqliteHistory, behind: LogicalTime, state: LogicalTime) -> Vec<Alert> {
+    if state <= behind {
+        return Vec::new();
+    }
+    history.alerts_after(behind).await.unwrap_or_else(|error| {
+        error!(error = error_chain(&error), "history does not say which alerts other stores lack");
+        Vec::new()
+    })
 }
 
 /// The stores' rows.

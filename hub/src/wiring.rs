@@ -17,13 +17,14 @@ use journal::Journal;
 use model::audit::AuditLog;
 use model::command::{CollectorControl, RuleStore, SilenceStore};
 use model::query::{Health, History, HotState};
-use model::{Egress, LogicalTime, Record};
+use model::{Egress, LogicalTime, Output, Record};
 use runtime::clock::SharedClock;
 use runtime::drain::TaskEnd;
 use runtime::metrics::Registry;
 use runtime::queue::{QueueStats, Receiver};
 use sinks::driver::{Driver, DriverContext};
 use sinks::memory::{self, HotSettings, HotStore};
+use sinks::owed;
 use sinks::postgres::{Mirrors, PostgresHistory};
 use sinks::sink::Sink;
 use sinks::spill::Spill;
@@ -114,23 +115,24 @@ impl Hub {
         let hot = hot_store(&base, &stores);
         let (graph, outlets) = Graph::start(&base, &stores)?;
         let queues = outlets.stats();
-        let Stores { journal, sink, history, spill, mut server, buses, recovery, t_floor, .. } = stores;
+        let Stores { journal, sink, history, spill, mut server, buses, owed, recovery, t_floor, .. } = stores;
         if let Some(server) = &mut server {
             server.sink.mirror(Mirrors { rules: watcher.rules(), silences: keeper.silences() });
         }
         let mut sinks = Part::default();
         sinks.spawn("hot", memory::run(Arc::clone(&hot), outlets.hot));
-        let embedded = start_driver(&base, &mut sinks, (sink, spill), outlets.history);
+        let embedded = start_driver(&base, &mut sinks, (sink, spill, Vec::new()), outlets.history);
         let (history, driver, state) = match server.zip(outlets.server) {
             Some((server, queue)) => {
-                let driver = start_driver(&base, &mut sinks, (server.sink, server.spill), queue);
+                let owed = owed::transitions(&owed, server.covered());
+                let driver = start_driver(&base, &mut sinks, (server.sink, server.spill, owed), queue);
                 let (server_history, state) = (Arc::new(server.history.clone()), Arc::new(history));
                 let history: Arc<dyn History> = Arc::new(WithState { server: server_history, state });
                 (history, driver, Some((embedded, server.history)))
             }
             None => (Arc::new(history) as Arc<dyn History>, embedded, None),
         };
-        let buses = buses::start(&base, &mut sinks, &hot, (buses, outlets.buses));
+        let buses = buses::start(&base, &mut sinks, &hot, (buses, outlets.buses, &owed));
         let watchdog = start_watchdog(&base, &graph);
         let replayed = graph.replay(journal, recovery.from_t, &starting.progress).await?;
         let newest_t = replayed.1.newest_t;
@@ -222,17 +224,18 @@ fn hot_store(base: &Base, stores: &Stores) -> Arc<HotStore> {
     hot
 }
 
-/// A store that loses nothing, on its queue.
+/// A store that loses nothing, on its queue; with what it is owed.
 fn start_driver(
     base: &Base,
     sinks: &mut Part,
-    (sink, spill): (impl Sink, Spill),
+    (sink, spill, owed): (impl Sink, Spill, Vec<(LogicalTime, Output)>),
     queue: Receiver<Egress>,
 ) -> DriverHandle {
     let context =
         DriverContext { settings: base.config.history.driver.clone(), clock: base.clock(), registry: &base.registry };
     let name = sink.name();
-    let (driver, handle) = Driver::new(sink, queue, spill, context);
+    let (mut driver, handle) = Driver::new(sink, queue, spill, context);
+    driver.owe(owed);
     sinks.spawn(name, driver.run());
     handle
 }

@@ -5,7 +5,8 @@
 
 mod common;
 
-use common::{Machine, Program, now_ms};
+use common::{Machine, Program, SOON, now_ms};
+use testkit::eventually;
 use testkit::postgres::Database;
 use testkit::servers::private_dir;
 
@@ -72,6 +73,41 @@ async fn a_hub_starts_without_its_database_and_catches_up_when_it_is_there() {
     hub.eventually(path, |body| points(body) == 120);
     hub.eventually("/ready", |body| body["status"] == "ready");
     assert_eq!(hub.terminate().code(), Some(0));
+}
+
+/// A database that was restored from a backup, and one whose hub was killed between two commits, are behind the hub's own state.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_behind_the_hub_gets_every_alert_since_then_also_of_a_series_that_breaches_now() {
+    let (dir, database) = (private_dir().unwrap(), Database::of_the_run().await.unwrap());
+    let rule = "[[rule]]\nname = \"busy\"\nmetric = \"app.queue\"\noperator = \"gt\"\nthreshold = 10\nseverity = \"warning\"\n";
+    std::fs::write(dir.path().join("rules.toml"), rule).unwrap();
+    let variables = [("TIMESCALE_URL", database.url())];
+    let mut hub = Program::hub_with(dir.path(), &variables);
+    let mut machine = Machine::new("db-1", &["app.queue"]);
+    let start = now_ms() - 100_000;
+    for (tick, value) in (0..).zip([20.0, 1.0, 20.0, 1.0, 20.0]) {
+        machine.measure(start + tick * 5_000, &[value]);
+    }
+    let mut push = machine.connect(&hub.grpc).await.unwrap();
+    machine.deliver(&mut push).await.unwrap();
+    let client = database.client().await.unwrap();
+    let alerts = async || {
+        let text = "SELECT coalesce(string_agg(state || ' ' || coalesce(resolution, '-'), ', ' ORDER BY since), '') FROM alerts";
+        client.query_one(text, &[]).await.unwrap().get::<_, String>(0)
+    };
+    let are_all = |found: &String| found == "resolved value, resolved value, firing -";
+    eventually(SOON, async || alerts().await, are_all).await.unwrap();
+    assert_eq!(hub.terminate().code(), Some(0));
+    // As it was when the first alert had just fired.
+    let back = "DELETE FROM alerts WHERE since > (SELECT min(since) FROM alerts); \
+                UPDATE alerts SET state = 'firing', resolved = NULL, resolution = NULL; DELETE FROM raw_frames; \
+                UPDATE sink_cursor SET t = (SELECT extract(epoch FROM min(since)) * 1000000 FROM alerts)";
+    client.batch_execute(back).await.unwrap();
+    let mut hub = Program::hub_with(dir.path(), &variables);
+    eventually(SOON, async || alerts().await, are_all).await.unwrap();
+    let path = "/api/machines/db-1/history?metric=app.queue&from=now-1h&tier=raw&max_points=1000";
+    hub.eventually(path, |body| points(body) == 5);
+    assert_eq!(hub.terminate().code(), Some(0), "{:#?}", hub.errors());
 }
 
 #[tokio::test(flavor = "multi_thread")]

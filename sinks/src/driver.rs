@@ -10,7 +10,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use model::Egress;
+use model::{Egress, LogicalTime, Output};
 use runtime::BoxError;
 use runtime::queue::Receiver;
 use tokio::task::spawn_blocking;
@@ -103,6 +103,11 @@ impl<S: Sink> Driver<S> {
             is_flushed: false,
         };
         (driver, handle)
+    }
+
+    /// What the replay will not say again: it is written with what it does say of those times.
+    pub fn owe(&mut self, owed: Vec<(LogicalTime, Output)>) {
+        owed.into_iter().for_each(|(t, output)| self.staging.add(t, vec![output]));
     }
 
     /// Runs until the graph is complete (or the queue closed) and all is stored, or spilled at the deadline.

@@ -11,6 +11,7 @@ pub mod driver;
 pub mod error;
 pub mod memory;
 pub mod outbox;
+pub mod owed;
 pub mod payload;
 pub mod postgres;
 pub mod redis;

@@ -19,6 +19,7 @@ use super::chunk::Chunk;
 use super::fleet;
 use super::gather::{self, Batches, SPAN_MAX};
 use super::pool::ReadError;
+use super::rows::sql_t;
 use crate::memory::KnownMachine;
 use crate::samples::{Sample, sort_samples};
 
@@ -78,6 +79,17 @@ impl SqliteHistory {
                 })
             })
             .await
+    }
+
+    /// Alerts of which something happened after `t`, in order of their beginning.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub async fn alerts_after(&self, t: LogicalTime) -> Result<Vec<Alert>, QueryError> {
+        let read = move |sql: &Connection| {
+            alerts(sql, include_str!("sql/read_alerts_after.sql"), params![sql_t(t), FIRING_MAX])
+        };
+        self.shared.pool.query(read).await
     }
 }
 
