@@ -126,9 +126,8 @@ impl Hub {
             Some((server, queue)) => {
                 let owed = owed::transitions(&owed, server.covered());
                 let driver = start_driver(&base, &mut sinks, (server.sink, server.spill, owed), queue);
-                let (server_history, state) = (Arc::new(server.history.clone()), Arc::new(history));
-                let history: Arc<dyn History> = Arc::new(WithState { server: server_history, state });
-                (history, driver, Some((embedded, server.history)))
+                let history = WithState { server: Arc::new(server.history.clone()), state: Arc::new(history) };
+                (Arc::new(history) as Arc<dyn History>, driver, Some((embedded, server.history)))
             }
             None => (Arc::new(history) as Arc<dyn History>, embedded, None),
         };
