@@ -86,9 +86,10 @@ impl Load {
         let handle = rig.handle;
         handle.push(0, Stamped { t: BASE_US, record: fleet::rules(self.rules) })?;
         let cpu_before = Process::own().run_seconds_of(WORKER);
-        let newest = self.push(&handle, layouts)?;
-        handle.seal(newest + 1);
-        settle(&handle, newest + 1)?;
+        // Frames of new series wait for the rules that bind to them, which come at the next boundary.
+        let newest = self.push(&handle, layouts)? + SECOND_US;
+        handle.seal(newest);
+        settle(&handle, newest)?;
         let cpu_s = Process::own().run_seconds_of(WORKER) - cpu_before;
         let samples = self.seconds / self.interval_s * self.series() as u64;
         Ok(Loaded { samples, cpu_s, rig: handle, running: Some(rig.running), drains, ended, newest })
@@ -180,6 +181,14 @@ fn drain(mut queue: Receiver<Egress>, take: Live, ended: Arc<AtomicBool>) -> Joi
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_single_frame_of_each_machine_goes_through() {
+        let horizon = Duration::from_secs(600);
+        let load = Load { machines: 17, interval_s: 5, seconds: 5, rules: Rules::Usual, horizon, workers: 1 };
+        let layouts = fleet::layouts(load.machines).unwrap();
+        load.run(&layouts, Box::new(|_| {})).unwrap().stop().unwrap();
+    }
 
     #[test]
     fn a_load_goes_through_and_idles() {

@@ -3,17 +3,22 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use ::synthetic::probe::{self, Book, Exits, Settings, Stage, Stored, rule};
-use futures_util::future::BoxFuture;
+use ::synthetic::probe::{self, AlertBus, Alerts, Book, Exits, Settings, Stage, Stored, rule};
+use futures_util::StreamExt;
+use futures_util::future::{BoxFuture, ready};
 use model::LogicalTime;
 use model::audit::Actor;
 use model::command::{RuleChange, RuleStore};
 use runtime::clock::SharedClock;
 use runtime::drain::DrainToken;
+use runtime::metrics::Registry;
+use sinks::bus::redis::RedisBus;
+use sinks::bus::{Bus, Pattern, Received};
 use sinks::status::DriverHandle;
 use tracing::warn;
 use web::{SyntheticStage, SyntheticView};
 
+use crate::config::Config;
 use crate::health::own_address;
 
 /// The history's driver, as the probe waits for it.
@@ -27,6 +32,43 @@ impl Stored for Commits {
             Some(status?.cursors?.rows)
         })
     }
+}
+
+/// A bus, as the probe listens to it.
+struct Listening<B>(B);
+
+impl<B: Bus> AlertBus for Listening<B> {
+    fn listen(&self) -> BoxFuture<'_, Result<Alerts, runtime::BoxError>> {
+        Box::pin(async move {
+            let subscription = self.0.subscribe(&Pattern::parse("alerts.*")?, None).await?;
+            let payloads = subscription.filter_map(|received| {
+                ready(match received {
+                    Ok(Received::Event { payload, .. }) => Some(Ok(payload)),
+                    // The transactions that it was about are lost to this exit, and counted as such.
+                    Ok(Received::Missed(_)) => None,
+                    Err(error) => Some(Err(error.into())),
+                })
+            });
+            Ok(payloads.boxed())
+        })
+    }
+}
+
+/// The first bus that is set, for the probe.
+pub(crate) fn bus(
+    config: &Config,
+    #[cfg_attr(not(feature = "kafka"), expect(unused_variables, reason = "Kafka counts in it"))] registry: &Registry,
+) -> Option<Arc<dyn AlertBus>> {
+    let name = "synthetic";
+    if let Some(redis) = &config.redis {
+        return Some(Arc::new(Listening(RedisBus::new(name, Arc::clone(&redis.server)))));
+    }
+    #[cfg(feature = "kafka")]
+    if let Some(kafka) = &config.kafka {
+        use sinks::bus::kafka::KafkaBus;
+        return Some(Arc::new(Listening(KafkaBus::new(name, Arc::clone(&kafka.cluster), registry))));
+    }
+    None
 }
 
 /// Where the history stands, for the probe.

@@ -282,7 +282,10 @@ fn figures(
         lateness: base.config.pipeline.window.lateness,
         rates: Mutex::new(Rates::default()),
         looks: Mutex::default(),
-        synthetic: base.config.synthetic_every.map(|every| Arc::new(Book::new(every, &base.registry))),
+        synthetic: base.config.synthetic_every.map(|every| {
+            let has_bus = synthetic::bus(&base.config, &base.registry).is_some();
+            Arc::new(Book::new(every, has_bus, &base.registry))
+        }),
     });
     figures.export(&base.registry);
     figures
@@ -421,6 +424,7 @@ fn start_synthetic(
         versions: inside.hot.subscribe(),
         history: Arc::clone(&inside.history),
         stored: synthetic::stored(inside.driver.clone()),
+        bus: synthetic::bus(&base.config, &base.registry),
     };
     let settings = synthetic::settings(every, grpc, http);
     part.spawn("synthetic", synthetic::run(settings, (book, exits), rules, base.clock(), part.token()));

@@ -129,3 +129,28 @@ fn a_store_that_is_slow_and_then_away_fires_its_rules_and_its_return_resolves_th
     });
     assert_eq!(hub.terminate().code(), Some(0));
 }
+
+#[cfg(feature = "integration")]
+#[test]
+fn with_a_bus_transactions_are_followed_to_a_listener_of_it_and_a_bus_that_is_away_loses_them_there_alone() {
+    let (dir, mut redis) = (private_dir().unwrap(), testkit::redis::RedisServer::start(&[]).unwrap());
+    let url = redis.url();
+    let mut hub = Program::hub_with(dir.path(), &[&QUICK[..], &[("REDIS_URL", url.as_str())]].concat());
+    let told = hub.eventually("/api/v1/synthetic", |body| {
+        body["stages"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .any(|stage| stage["name"] == "bus" && stage["count"].as_u64() > Some(2))
+    });
+    assert_eq!((stage(&told, "bus")["lost"].as_u64(), stage(&told, "alert")["lost"].as_u64()), (Some(0), Some(0)));
+    // A listener cannot know of it before the rule has spoken.
+    let p50 = |name: &str| stage(&told, name)["p50_ms"].as_f64().unwrap();
+    assert!(p50("hot") <= p50("bus"), "{told}");
+    redis.kill();
+    let lost = hub.eventually_slowly("/api/v1/synthetic", |body| stage(body, "bus")["lost"].as_u64() > Some(0));
+    for other in ["acknowledged", "hot", "live", "history"] {
+        assert_eq!(stage(&lost, other)["lost"], 0, "{other}: {lost}");
+    }
+    assert_eq!(hub.terminate().code(), Some(0));
+}

@@ -21,7 +21,7 @@ const RECENT_MAX: usize = 300;
 /// Losses in so many of the newest transactions make an alert.
 const LOSSES_OVER: usize = 60;
 
-/// Where a transaction is seen, in flow order.
+/// Where a transaction is seen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Stage {
@@ -35,10 +35,18 @@ pub enum Stage {
     Live,
     /// Committed to the history.
     History,
+    /// A listener on the event bus was told of the verdict; where there is a bus.
+    Bus,
 }
 
 impl Stage {
-    pub const ALL: [Self; 5] = [Self::Acknowledged, Self::Hot, Self::Alert, Self::Live, Self::History];
+    /// Those of every hub, the bus last.
+    pub const ALL: [Self; 6] = [Self::Acknowledged, Self::Hot, Self::Alert, Self::Live, Self::History, Self::Bus];
+
+    /// Those of a hub with a bus, or without.
+    pub fn all(has_bus: bool) -> &'static [Self] {
+        if has_bus { &Self::ALL } else { &Self::ALL[..Self::ALL.len() - 1] }
+    }
 
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -46,6 +54,7 @@ impl Stage {
             Self::Acknowledged => "acknowledged",
             Self::Hot => "hot",
             Self::Alert => "alert",
+            Self::Bus => "bus",
             Self::Live => "live",
             Self::History => "history",
         }
@@ -102,7 +111,8 @@ pub struct Book {
 struct State {
     open: VecDeque<Open>,
     sent: u64,
-    stages: [StageState; 5],
+    /// As `Stage::all` has them.
+    stages: Vec<StageState>,
     duplicates: u64,
     sent_total: Counter,
     duplicates_total: Counter,
@@ -122,7 +132,7 @@ struct StageState {
 
 impl Book {
     #[must_use]
-    pub fn new(every: Duration, registry: &Registry) -> Self {
+    pub fn new(every: Duration, has_bus: bool, registry: &Registry) -> Self {
         let transactions = "Synthetic transactions by what became of them at a stage.";
         let stage = |stage: Stage| {
             let outcome = |outcome| [("stage", stage.as_str()), ("outcome", outcome)];
@@ -146,7 +156,7 @@ impl Book {
         let state = State {
             open: VecDeque::new(),
             sent: 0,
-            stages: Stage::ALL.map(stage),
+            stages: Stage::all(has_bus).iter().copied().map(stage).collect(),
             duplicates: 0,
             sent_total: counter("synthetic_sent_total", "Synthetic transactions sent."),
             duplicates_total: counter("synthetic_duplicates_total", "Synthetic transactions stored more than once."),
@@ -163,8 +173,8 @@ impl Book {
         let mut state = self.lock();
         state.sent += 1;
         state.sent_total.increment();
-        let all = Stage::ALL.iter().fold(0, |bits, stage| bits | stage.bit());
-        let missing = if breach.is_some() { all } else { all & !Stage::Alert.bit() };
+        let all = Stage::ALL[..state.stages.len()].iter().fold(0, |bits, stage| bits | stage.bit());
+        let missing = if breach.is_some() { all } else { all & !(Stage::Alert.bit() | Stage::Bus.bit()) };
         state.open.push_back(Open { stamp_ms, due_us, breach, missing });
     }
 
@@ -178,9 +188,9 @@ impl Book {
         self.settle(stage, now_us, |open| open.stamp_ms == stamp_ms);
     }
 
-    /// The rule fires, or does not: what had to lead there did.
-    pub(crate) fn judged(&self, fires: bool, now_us: u64) {
-        self.settle(Stage::Alert, now_us, |open| open.breach == Some(fires));
+    /// A stage knows that the rule fires, or does not: what had to lead there did.
+    pub(crate) fn judged(&self, stage: Stage, fires: bool, now_us: u64) {
+        self.settle(stage, now_us, |open| open.breach == Some(fires));
     }
 
     pub(crate) fn note_duplicate(&self) {
@@ -205,7 +215,7 @@ impl Book {
         let State { open, stages, .. } = &mut *state;
         let limit_us = u64::try_from(LOST_AFTER.as_micros()).unwrap_or(u64::MAX);
         while let Some(old) = open.pop_front_if(|one| one.due_us.saturating_add(limit_us) <= now_us) {
-            for stage in Stage::ALL.into_iter().filter(|stage| old.missing & stage.bit() != 0) {
+            for stage in Stage::ALL.iter().copied().filter(|stage| old.missing & stage.bit() != 0) {
                 stages[stage as usize].lose();
             }
         }
@@ -219,20 +229,25 @@ impl Book {
     }
 
     /// p99 of the newest minute of each stage in seconds, and how many of its transactions were lost anywhere.
-    pub(crate) fn newest_minute(&self) -> ([Option<f64>; 5], u64) {
+    pub(crate) fn newest_minute(&self) -> (Vec<Option<f64>>, u64) {
         let state = self.lock();
         let p99 = |stage: &StageState| {
             let newest: Vec<u64> = stage.recent.iter().rev().take(LOSSES_OVER).copied().collect();
             percentile(newest, 99).map(|us| us as f64 / 1e6)
         };
         let lost = |stage: &StageState| stage.losses.iter().filter(|lost| **lost).count() as u64;
-        (std::array::from_fn(|at| p99(&state.stages[at])), state.stages.iter().map(lost).max().unwrap_or(0))
+        (state.stages.iter().map(p99).collect(), state.stages.iter().map(lost).max().unwrap_or(0))
     }
 
     /// p50, p99 and max in milliseconds of the last minutes at a stage; `None` before the first.
     #[must_use]
     pub fn recent_ms(&self, stage: Stage) -> Option<(f64, f64, f64)> {
         self.lock().stages[stage as usize].recent_ms()
+    }
+
+    /// What this hub has.
+    pub(crate) fn stages(&self) -> &'static [Stage] {
+        &Stage::ALL[..self.lock().stages.len()]
     }
 
     #[must_use]
@@ -306,7 +321,7 @@ mod tests {
     const SECOND: u64 = 1_000_000;
 
     fn book() -> Book {
-        Book::new(Duration::from_secs(1), &Registry::new())
+        Book::new(Duration::from_secs(1), false, &Registry::new())
     }
 
     fn stage(view: &View, stage: Stage) -> &StageView {
@@ -324,9 +339,9 @@ mod tests {
         book.found(Stage::History, 1_000, SECOND + 250_000);
         assert_eq!(book.view().under_way, 1);
         assert_eq!(book.awaited(Stage::History), Some((2_000, 2_000)));
-        book.judged(false, 3 * SECOND);
+        book.judged(Stage::Alert, false, 3 * SECOND);
         assert_eq!(stage(&book.view(), Stage::Alert).count, 0, "it fires for this one");
-        book.judged(true, 2 * SECOND + 700);
+        book.judged(Stage::Alert, true, 2 * SECOND + 700);
         book.found(Stage::History, 2_000, 2 * SECOND + 250_000);
         book.reached(Stage::Hot, 2_000, 2 * SECOND + 400);
         let view = book.view();
@@ -335,6 +350,21 @@ mod tests {
         assert_eq!(stage(&view, Stage::Alert).p50_ms, Some(0.7));
         // The first was acknowledged with the second, a second after it was due.
         assert_eq!(stage(&view, Stage::Acknowledged).max_ms, Some(1_001.5));
+    }
+
+    #[test]
+    fn a_bus_is_waited_for_where_there_is_one_and_only_by_what_changes_the_verdict() {
+        let book = Book::new(Duration::from_secs(1), true, &Registry::new());
+        book.open(1_000, SECOND, None);
+        book.open(2_000, 2 * SECOND, Some(true));
+        for stage in [Stage::Acknowledged, Stage::Hot, Stage::Live, Stage::History] {
+            book.reached(stage, 2_000, 2 * SECOND + 500);
+        }
+        book.judged(Stage::Alert, true, 2 * SECOND + 500);
+        assert_eq!(book.view().under_way, 1);
+        book.judged(Stage::Bus, true, 2 * SECOND + 800);
+        assert_eq!((book.view().under_way, stage(&book.view(), Stage::Bus).p50_ms), (0, Some(0.8)));
+        assert!(self::book().view().stages.iter().all(|stage| stage.stage != "bus"));
     }
 
     #[test]
@@ -361,7 +391,7 @@ mod tests {
             let stamp = i64::try_from(n).unwrap();
             book.open(stamp, n * SECOND, None);
             let took = if n < 10 { 4 * SECOND } else { 1_000 };
-            Stage::ALL.into_iter().for_each(|stage| book.reached(stage, stamp, n * SECOND + took));
+            Stage::all(false).iter().for_each(|stage| book.reached(*stage, stamp, n * SECOND + took));
         }
         let view = book.view();
         let hot = stage(&view, Stage::Hot);

@@ -5,13 +5,14 @@ use std::time::Duration;
 use futures_util::{SinkExt, StreamExt};
 use model::query::{RangeQuery, Tier};
 use model::{MachineId, Timestamp};
+use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::time::{sleep, timeout};
 use tokio_tungstenite::connect_async;
 use tokio_tungstenite::tungstenite::Message;
 use tracing::debug;
 
-use super::{Book, Exits, MACHINE, Moments, Stage};
+use super::{AlertBus, Book, Exits, MACHINE, Moments, RULE, Stage};
 use crate::domain::machines::SEQUENCE;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -36,7 +37,7 @@ pub(super) async fn follow_hot(book: &Book, exits: &Exits, moments: Moments) {
         if let Some(stamp) = view.values.first().and_then(|value| stamp_of(*value)) {
             book.reached(Stage::Hot, stamp, now_us);
         }
-        book.judged(view.alerts.iter().any(|count| 0 < *count), now_us);
+        book.judged(Stage::Alert, view.alerts.iter().any(|count| 0 < *count), now_us);
     }
 }
 
@@ -67,6 +68,36 @@ async fn live(book: &Book, url: &str, moments: Moments) -> Result<(), runtime::B
             if let Some(stamp) = machine["values"][0].as_f64().and_then(stamp_of) {
                 book.reached(Stage::Live, stamp, now_us);
             }
+        }
+    }
+    Ok(())
+}
+
+/// The event bus, listened to as another program would, and again whenever it ends.
+pub(super) async fn follow_bus(book: &Book, exits: &Exits, moments: Moments) {
+    let Some(bus) = &exits.bus else { return };
+    loop {
+        if let Err(error) = told(book, bus.as_ref(), moments).await {
+            debug!(%error, "probe listens to the event bus again");
+        }
+        sleep(AGAIN_AFTER).await;
+    }
+}
+
+#[derive(Deserialize)]
+struct Told<'a> {
+    machine: &'a str,
+    rule: &'a str,
+    state: &'a str,
+}
+
+async fn told(book: &Book, bus: &dyn AlertBus, moments: Moments) -> Result<(), runtime::BoxError> {
+    let mut alerts = bus.listen().await?;
+    while let Some(payload) = alerts.next().await {
+        let (payload, now_us) = (payload?, moments.now_us());
+        let Ok(alert) = serde_json::from_slice::<Told<'_>>(&payload) else { continue };
+        if alert.machine == MACHINE && alert.rule == RULE {
+            book.judged(Stage::Bus, alert.state == "firing", now_us);
         }
     }
     Ok(())

@@ -11,7 +11,9 @@ mod sender;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures_util::future::BoxFuture;
+use futures_util::stream::BoxStream;
 use model::query::{History, HotState};
 use model::rule::{Input, Operator};
 use model::{LogicalTime, Rule, Severity};
@@ -50,6 +52,15 @@ pub trait Stored: Send + Sync {
     fn beyond(&self, after: LogicalTime) -> BoxFuture<'_, Option<LogicalTime>>;
 }
 
+/// Documents of alerts as a listener gets them; ends, or fails, with the connection.
+pub type Alerts = BoxStream<'static, Result<Bytes, BoxError>>;
+
+/// An event bus that the hub tells of alerts.
+pub trait AlertBus: Send + Sync {
+    /// Listens from now on.
+    fn listen(&self) -> BoxFuture<'_, Result<Alerts, BoxError>>;
+}
+
 /// The exits that are looked at from inside. The others are asked over their own protocols.
 #[derive(Clone)]
 pub struct Exits {
@@ -58,6 +69,8 @@ pub struct Exits {
     pub versions: watch::Receiver<u64>,
     pub history: Arc<dyn History>,
     pub stored: Arc<dyn Stored>,
+    /// None where the hub has no bus.
+    pub bus: Option<Arc<dyn AlertBus>>,
 }
 
 /// The moments of a probe, by one monotonic clock.
@@ -95,7 +108,8 @@ pub async fn run(
         tokio::join!(
             exits::follow_hot(&book, &exits, moments),
             exits::follow_live(&book, &url, moments),
-            exits::follow_history(&book, &exits, moments)
+            exits::follow_history(&book, &exits, moments),
+            exits::follow_bus(&book, &exits, moments)
         )
     };
     tokio::select! {

@@ -100,8 +100,8 @@ impl Feed {
 
 /// Sends what is due, for as long as it is polled.
 pub(super) async fn run(settings: &Settings, book: &Book, clock: &SharedClock, moments: Moments) {
-    let (Ok(connections), Ok(own), Ok(figures)) = (Connections::to(&settings.grpc, 1), own_series(), figure_series())
-    else {
+    let figures = figure_series(book.stages());
+    let (Ok(connections), Ok(own), Ok(figures)) = (Connections::to(&settings.grpc, 1), own_series(), figures) else {
         debug!(grpc = settings.grpc, "the hub's own address is none");
         return;
     };
@@ -157,9 +157,9 @@ fn own_series() -> Result<Vec<SeriesKey>, InvalidName> {
     [SEQUENCE, LEVEL].into_iter().map(|metric| SeriesKey::parse(metric, Labels::none())).collect()
 }
 
-fn figure_series() -> Result<Vec<SeriesKey>, InvalidName> {
+fn figure_series(stages: &[Stage]) -> Result<Vec<SeriesKey>, InvalidName> {
     let latency = |stage: Stage| SeriesKey::parse(LATENCY, Labels::parse([("stage", stage.as_str())])?);
-    let mut series: Vec<SeriesKey> = Stage::ALL.into_iter().map(latency).collect::<Result<_, _>>()?;
+    let mut series: Vec<SeriesKey> = stages.iter().copied().map(latency).collect::<Result<_, _>>()?;
     series.push(SeriesKey::parse(LOST, Labels::none())?);
     Ok(series)
 }

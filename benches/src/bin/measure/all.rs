@@ -55,19 +55,24 @@ pub(crate) fn run(mut args: Arguments) -> Result<()> {
     let started = Instant::now();
     let mut figures = Vec::new();
     say(&report::head());
-    let mut told = |program: &str, arguments: &[&str]| -> Result<()> {
-        for figure in figures_of(program, arguments)? {
-            say(&figure.row());
-            figures.push(figure);
+    // One that fails is no reason to throw the others' figures away, but the end says so.
+    let mut failed = Vec::new();
+    let mut told = |program: &str, arguments: &[&str]| match figures_of(program, arguments) {
+        Ok(more) => {
+            more.iter().for_each(|figure| say(&figure.row()));
+            figures.extend(more);
         }
-        Ok(())
+        Err(error) => {
+            say(&error.to_string());
+            failed.push(program.to_owned());
+        }
     };
     for (program, arguments) in PROGRAMS {
-        told(program, arguments)?;
+        told(program, arguments);
     }
     for name in SERVERS {
         match args.next() {
-            Some(url) => told("measure", &[name, &url])?,
+            Some(url) => told("measure", &[name, &url]),
             None => say(&format!("{name}: left out, as no server of it is named")),
         }
     }
@@ -82,7 +87,7 @@ pub(crate) fn run(mut args: Arguments) -> Result<()> {
     std::fs::write(&file, serde_json::to_string_pretty(&report)?)?;
     let Report { machine, cores, commit, date, seconds, .. } = report;
     say(&format!("\n{machine}, {cores} cores, commit {commit}, {date}, {seconds:.0} s; also in {}", file.display()));
-    Ok(())
+    if failed.is_empty() { Ok(()) } else { Err(format!("{} of the programs failed", failed.len()).into()) }
 }
 
 fn figures_of(program: &str, arguments: &[&str]) -> Result<Vec<Figure>> {

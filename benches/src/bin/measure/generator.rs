@@ -28,6 +28,7 @@ const RUNS: &[(&str, &[&str], f64, f64)] = &[
 #[derive(Deserialize)]
 struct Report {
     samples_per_s: f64,
+    took_s: f64,
     generator_cores: Option<f64>,
 }
 
@@ -42,8 +43,7 @@ pub(crate) async fn run(mut args: Arguments) -> Result<()> {
         let hub = HubProcess::start(&program).await?;
         let cpu = hub.process.run_seconds();
         let report = one(&program, &hub, &seconds, arguments)?;
-        let took: f64 = seconds.parse()?;
-        let hub_cores = (hub.process.run_seconds() - cpu) / took;
+        let hub_cores = (hub.process.run_seconds() - cpu) / report.took_s;
         let millions = report.samples_per_s / 1e6;
         Figure::new(format!("generator: {name}, acknowledged"), millions, "M samples/s").at_least(*through).print();
         let own = report.generator_cores.unwrap_or(f64::NAN);

@@ -12,9 +12,9 @@ use crate::{Arguments, Result};
 /// What is counted, the part of `measure parts` that it is in, the function whose instructions count, with all that it calls, samples of a run,
 /// and instructions a sample at most.
 const COUNTS: &[(&str, &str, &str, u64, f64)] = &[
-    ("columnar frames of 60, read", "decode", "*parts*read_columnar*", FRAMES * 60 * ROUNDS as u64, 20.0),
-    ("one sample a message, read", "decode", "*parts*read_single*", SAMPLES * ROUNDS as u64, 400.0),
-    ("the graph on one worker", "graph", "*step_or_park*", graph_samples(), 180.0),
+    ("columnar frames of 60, read", "decode", "*parts*read_columnar*", FRAMES * 60 * ROUNDS as u64, 54.0),
+    ("one sample a message, read", "decode", "*parts*read_single*", SAMPLES * ROUNDS as u64, 640.0),
+    ("the graph on one worker", "graph", "*step_or_park*", graph_samples(), 400.0),
 ];
 
 /// 60 series each 5 s.

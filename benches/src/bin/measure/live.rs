@@ -43,10 +43,10 @@ pub(crate) fn run(mut args: Arguments) -> Result<()> {
         let streams = runtime.block_on(client::connect_as(hub.grpc, MACHINES, interval_ms, &fleet::series()?))?;
         let sent: Sent = Arc::new(Mutex::new(vec![None; MACHINES as usize]));
         let watching = watch(hub.http, Arc::clone(&sent))?;
-        let cpu = hub.process.run_seconds();
+        let (cpu, began) = (hub.process.run_seconds(), Instant::now());
         // One interval goes by in which every machine is new.
         send(&runtime, streams, &sent, interval, interval.max(Duration::from_secs(1)) + seconds)?;
-        let cpu = (hub.process.run_seconds() - cpu) / seconds.as_secs_f64() * 100.0;
+        let cpu = (hub.process.run_seconds() - cpu) / began.elapsed().as_secs_f64() * 100.0;
         drop(hub);
         let mut took = watching.join().map_err(|_panic| "the viewer failed")?;
         took.drain(..MACHINES as usize);

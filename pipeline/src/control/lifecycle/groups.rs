@@ -19,6 +19,9 @@ use crate::control::facts::RuleFact;
 /// Parts of a group; more would be parts of one alert each where groups are small.
 const SHARDS: u64 = 32;
 
+/// Groups are made anew so often at most: they are for people, and in a storm of alerts each change of a group costs as much as a thousand samples.
+const STEP: LogicalTime = 1_000_000;
+
 /// A group by its key.
 pub(super) type Grouped = (GroupKey, AlertGroup);
 
@@ -41,7 +44,8 @@ pub(super) fn groups<'s>(
         (Arc::<str>::from(rule.name.as_str()), grouping)
     });
     let members = by_key(stood, "alerts by rule")
-        .join_core(by_key(groupings, "groupings by rule"), |_, stood, grouping| Some(member(stood, grouping)));
+        .join_core(by_key(groupings, "groupings by rule"), |_, stood, grouping| Some(member(stood, grouping)))
+        .delay(|t| t.next_multiple_of(STEP));
     members
         .map(|(key, member)| ((key, member.hashed() % SHARDS), member))
         .reduce_named("Group shard", |_, members: &[(&Arc<GroupMember>, isize)], out| {
