@@ -162,67 +162,48 @@ pub struct AlertGroup {
 impl AlertGroup {
     /// A group of these; none of nobody.
     pub fn of<'a>(members: impl IntoIterator<Item = &'a Arc<GroupMember>>) -> Option<Self> {
-        let mut whole: Option<Self> = None;
-        let mut named = Vec::new();
-        for member in members {
-            let (is_active, is_inhibited) =
-                (member.standing == Standing::Active, member.standing == Standing::Inhibited);
-            let sums = Sums {
-                active: u32::from(is_active),
-                silenced: u32::from(!is_active && !is_inhibited),
-                inhibited: u32::from(is_inhibited),
-                severity: member.severity,
-                severity_active: is_active.then_some(member.severity),
-                since: member.since,
-            };
-            whole = Some(sums.added_to(whole));
-            named.push(member);
-        }
-        whole.map(|whole| Self { members: first(named), ..whole })
+        let members: Vec<_> = members.into_iter().collect();
+        let whole = members.iter().map(|member| Self::sums_of(member)).reduce(Self::plus)?;
+        Some(Self { members: first(members), ..whole })
     }
 
     /// All parts together; none of nothing.
     pub fn merged<'a>(parts: impl IntoIterator<Item = &'a Self>) -> Option<Self> {
-        let mut whole: Option<Self> = None;
-        let mut named = Vec::new();
-        for part in parts {
-            let Self { active, silenced, inhibited, severity, severity_active, since, ref members } = *part;
-            whole = Some(Sums { active, silenced, inhibited, severity, severity_active, since }.added_to(whole));
-            named.extend(members);
+        let parts: Vec<_> = parts.into_iter().collect();
+        let whole = parts.iter().map(|part| Self { members: Vec::new(), ..**part }).reduce(Self::plus)?;
+        Some(Self { members: first(parts.into_iter().flat_map(|part| &part.members).collect()), ..whole })
+    }
+
+    /// What one member adds, without itself.
+    fn sums_of(member: &GroupMember) -> Self {
+        let is = |which: bool| u32::from(which);
+        let (is_active, is_inhibited) = (member.standing == Standing::Active, member.standing == Standing::Inhibited);
+        Self {
+            active: is(is_active),
+            silenced: is(!is_active && !is_inhibited),
+            inhibited: is(is_inhibited),
+            severity: member.severity,
+            severity_active: is_active.then_some(member.severity),
+            since: member.since,
+            members: Vec::new(),
         }
-        whole.map(|whole| Self { members: first(named), ..whole })
+    }
+
+    /// Both together, without members.
+    fn plus(self, other: Self) -> Self {
+        Self {
+            active: self.active + other.active,
+            silenced: self.silenced + other.silenced,
+            inhibited: self.inhibited + other.inhibited,
+            severity: self.severity.max(other.severity),
+            severity_active: self.severity_active.max(other.severity_active),
+            since: self.since.min(other.since),
+            members: Vec::new(),
+        }
     }
 
     pub fn count(&self) -> u32 {
         self.active + self.silenced + self.inhibited
-    }
-}
-
-/// What of a part is added up.
-struct Sums {
-    active: u32,
-    silenced: u32,
-    inhibited: u32,
-    severity: Severity,
-    severity_active: Option<Severity>,
-    since: Timestamp,
-}
-
-impl Sums {
-    fn added_to(self, whole: Option<AlertGroup>) -> AlertGroup {
-        let Self { active, silenced, inhibited, severity, severity_active, since } = self;
-        match whole {
-            Some(whole) => AlertGroup {
-                active: whole.active + active,
-                silenced: whole.silenced + silenced,
-                inhibited: whole.inhibited + inhibited,
-                severity: whole.severity.max(severity),
-                severity_active: whole.severity_active.max(severity_active),
-                since: whole.since.min(since),
-                members: Vec::new(),
-            },
-            None => AlertGroup { active, silenced, inhibited, severity, severity_active, since, members: Vec::new() },
-        }
     }
 }
 

@@ -179,7 +179,8 @@ proptest! {
         let outputs = run(&live(workers), &records, |n| seals >> (n % 32) & 1 == 1, end);
         // Before each turn, when what the one before it did is over.
         for n in 1..=turns.len() {
-            let until = tick(tenth(n, pause));
+            // Groups are made anew at whole seconds.
+            let until = tick(tenth(n, pause)) / 1_000_000 * 1_000_000;
             let upto: Vec<_> = outputs.iter().filter(|(when, output)| match output {
                 Output::Transition(_) => *when < until,
                 _ => *when <= until,
