@@ -11,8 +11,9 @@ use crate::workload::{BASE_MS, SERIES_PER_MACHINE, Workload, threshold};
 
 const WIDTH: usize = SERIES_PER_MACHINE as usize;
 
+/// What a window keeps of a series.
 #[derive(Clone, Copy)]
-struct Cell {
+pub struct Cell {
     count: u32,
     sum: f64,
     min: f64,
@@ -21,7 +22,8 @@ struct Cell {
     last_ms: i64,
 }
 
-const EMPTY: Cell =
+/// Before the first value.
+pub const EMPTY: Cell =
     Cell { count: 0, sum: 0.0, min: f64::INFINITY, max: f64::NEG_INFINITY, last: 0.0, last_ms: i64::MIN };
 
 /// Seconds that the loop takes on as many threads, each with its part of the machines and arrays of its own.
@@ -107,7 +109,8 @@ fn index(number: i64) -> usize {
     usize::try_from(number).unwrap_or(0)
 }
 
-fn add(cell: &mut Cell, at: i64, value: f64) {
+/// Counts a value of this time in milliseconds.
+pub fn add(cell: &mut Cell, at: i64, value: f64) {
     cell.count += 1;
     cell.sum += value;
     cell.min = if value < cell.min { value } else { cell.min };

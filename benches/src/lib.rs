@@ -1,6 +1,6 @@
 //! What measures sysmonstm: workloads, the graph's replay, and what the programs in `bin/` share.
 //!
-//! `sysmonstm bench replay` is a thin caller of `replay::run`; the programs in `bin/` measure one thing each. README.md has method and results.
+//! `sysmonstm bench replay` is a thin caller of `replay::run`; `bin/measure` and `bin/weigh` have a file for each thing that is measured. README.md has method and results.
 
 pub mod baseline;
 pub mod client;

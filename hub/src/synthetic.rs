@@ -54,6 +54,11 @@ impl<B: Bus> AlertBus for Listening<B> {
     }
 }
 
+/// Whether the probe has a bus to listen to.
+pub(crate) fn has_bus(config: &Config) -> bool {
+    config.redis.is_some() || config.kafka.is_some()
+}
+
 /// The first bus that is set, for the probe.
 pub(crate) fn bus(
     config: &Config,

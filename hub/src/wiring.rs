@@ -282,10 +282,10 @@ fn figures(
         lateness: base.config.pipeline.window.lateness,
         rates: Mutex::new(Rates::default()),
         looks: Mutex::default(),
-        synthetic: base.config.synthetic_every.map(|every| {
-            let has_bus = synthetic::bus(&base.config, &base.registry).is_some();
-            Arc::new(Book::new(every, has_bus, &base.registry))
-        }),
+        synthetic: base
+            .config
+            .synthetic_every
+            .map(|every| Arc::new(Book::new(every, synthetic::has_bus(&base.config), &base.registry))),
     });
     figures.export(&base.registry);
     figures

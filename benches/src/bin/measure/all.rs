@@ -13,7 +13,7 @@ use serde::Serialize;
 
 use crate::{Arguments, Result};
 
-/// Program, and its arguments: sized so that all take some six minutes.
+/// Program, and its arguments: sized so that all take some ten minutes.
 const PROGRAMS: &[(&str, &[&str])] = &[
     ("measure", &["graph"]),
     ("measure", &["parts"]),

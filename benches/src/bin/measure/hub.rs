@@ -26,7 +26,7 @@ const FRAMES_PER_MESSAGE: u64 = 64;
 
 #[tokio::main]
 pub(crate) async fn run(mut args: Arguments) -> Result<()> {
-    let what = args.next().ok_or("usage: hub idle|ack|load|fleet [SECONDS] [PROGRAM]")?;
+    let what = args.next().ok_or("usage: measure hub idle|ack|load|fleet [SECONDS] [PROGRAM]")?;
     let seconds = Duration::from_secs(args.next().map_or(Ok(30), |text| text.parse())?);
     let program = match args.next() {
         Some(program) => PathBuf::from(program),

@@ -4,6 +4,7 @@
 
 use std::process::{Command, Stdio};
 
+use benches::fleet;
 use benches::report::Figure;
 
 use crate::parts::{self, FRAMES, ROUNDS, SAMPLES};
@@ -12,14 +13,20 @@ use crate::{Arguments, Result};
 /// What is counted, the part of `measure parts` that it is in, the function whose instructions count, with all that it calls, samples of a run,
 /// and instructions a sample at most.
 const COUNTS: &[(&str, &str, &str, u64, f64)] = &[
-    ("columnar frames of 60, read", "decode", "*parts*read_columnar*", FRAMES * 60 * ROUNDS as u64, 54.0),
+    (
+        "columnar frames of 60, read",
+        "decode",
+        "*parts*read_columnar*",
+        FRAMES * fleet::WIDTH as u64 * ROUNDS as u64,
+        54.0,
+    ),
     ("one sample a message, read", "decode", "*parts*read_single*", SAMPLES * ROUNDS as u64, 640.0),
     ("the graph on one worker", "graph", "*step_or_park*", graph_samples(), 400.0),
 ];
 
-/// 60 series each 5 s.
+/// Each machine has a frame each 5 s.
 const fn graph_samples() -> u64 {
-    parts::MACHINES as u64 * parts::MINUTES as u64 * 12 * 60
+    parts::MACHINES as u64 * parts::MINUTES as u64 * 12 * fleet::WIDTH as u64
 }
 
 pub(crate) fn run(_args: Arguments) -> Result<()> {

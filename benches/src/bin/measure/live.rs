@@ -45,30 +45,33 @@ pub(crate) fn run(mut args: Arguments) -> Result<()> {
         let watching = watch(hub.http, Arc::clone(&sent))?;
         let (cpu, began) = (hub.process.run_seconds(), Instant::now());
         // One interval goes by in which every machine is new.
-        send(&runtime, streams, &sent, interval, interval.max(Duration::from_secs(1)) + seconds)?;
+        let frames = send(&runtime, streams, &sent, interval, interval.max(Duration::from_secs(1)) + seconds)?;
         let cpu = (hub.process.run_seconds() - cpu) / began.elapsed().as_secs_f64() * 100.0;
         drop(hub);
         let mut took = watching.join().map_err(|_panic| "the viewer failed")?;
-        took.drain(..MACHINES as usize);
+        // A frame that the next one of its machine overtook is never shown: what is told is of this part of them.
+        let shown = took.len() as f64 / f64::from(frames) * 100.0;
+        took.drain(..took.len().min(MACHINES as usize));
         let spread = Spread::of(took);
         for (percent, goal) in [(50, p50), (99, Some(p99))] {
             let ms = Duration::from_nanos(spread.percentile(percent)).as_secs_f64() * 1e3;
             let figure = Figure::new(format!("live: send to WebSocket at {name}, p{percent}"), ms, "ms");
             if let Some(goal) = goal { figure.at_most(goal) } else { figure }.print();
         }
+        Figure::new(format!("live: frames shown at {name}"), shown, "%").print();
         Figure::new(format!("live: CPU of the hub at {name}"), cpu, "% of a core").print();
     }
     Ok(())
 }
 
-/// Sends the machines' frames in turn, evenly spaced.
+/// Sends the machines' frames in turn, evenly spaced, and says how many.
 fn send(
     runtime: &tokio::runtime::Runtime,
     mut streams: Vec<Stream>,
     sent: &Sent,
     interval: Duration,
     during: Duration,
-) -> Result<()> {
+) -> Result<u32> {
     let (clock, began, step) = (SystemClock::new(), Instant::now(), interval / MACHINES);
     let mut number = 0_u32;
     while began.elapsed() < during {
@@ -86,7 +89,7 @@ fn send(
     for stream in &mut streams {
         runtime.block_on(stream.acknowledged(stream.sequence))?;
     }
-    Ok(())
+    Ok(number)
 }
 
 #[derive(Deserialize)]

@@ -1,7 +1,7 @@
 //! History on a server: frames and windows through the sink, a bare COPY of the same rows beside it, what they occupy, and how long
 //! the dashboard's heaviest questions take.
 //!
-//! Usage: `postgres postgres://user@host:5432/database`; the database is empty, and its tables are left for a look.
+//! `postgres URL`; the database is empty, and its tables are left for a look. Whether the server syncs is told with the figures.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -26,7 +26,7 @@ const RUNS: usize = 21;
 
 #[tokio::main]
 pub(crate) async fn run(mut args: Arguments) -> Result<()> {
-    let url = args.next().ok_or("usage: postgres postgres://user@host:5432/database")?;
+    let url = args.next().ok_or("usage: measure postgres postgres://user@host:5432/database")?;
     let clock = SystemClock::shared();
     let settings = PostgresSettings::new(PostgresUrl::parse(&url)?, "bench");
     let (mut sink, history) = open(settings, Arc::clone(&clock), &Registry::new());
@@ -35,7 +35,7 @@ pub(crate) async fn run(mut args: Arguments) -> Result<()> {
     let connection = tokio::spawn(connection);
     let mut fleet = Fleet::new(Timestamp::from_micros(clock.now_us()))?;
     raw(&mut fleet, &mut sink, &client, &history).await?;
-    rows::windows("postgres", &mut fleet, &mut sink).await?;
+    rows::windows("postgres", Some(150.0), &mut fleet, &mut sink).await?;
     week(&mut fleet, &mut sink).await?;
     client.batch_execute("VACUUM (ANALYZE) raw_frames, minute_aggregates, series, layouts, machines").await?;
     queries(&fleet, &history, &client).await?;
@@ -51,7 +51,8 @@ async fn raw(fleet: &mut Fleet, sink: &mut PostgresSink, client: &Client, histor
     let through = rate(samples, took);
     let bare = rate(samples, bare_copy(client, first_t).await?);
     // The baseline: a bare COPY of the same rows, a transaction each batch.
-    let name = format!("postgres: raw frames, {}", history.server().unwrap_or_default());
+    let fsync: String = client.query_one("SELECT current_setting('fsync')", &[]).await?.get(0);
+    let name = format!("postgres: raw frames, {}, fsync {fsync}", history.server().unwrap_or_default());
     Figure::new(name, through / 1e6, "M samples/s").at_least(5.0).against(bare / 1e6).print();
     let size = "SELECT sum(pg_total_relation_size(relid))::bigint FROM pg_partition_tree('raw_frames')";
     let bytes: i64 = client.query_one(size, &[]).await?.get(0);

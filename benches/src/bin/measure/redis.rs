@@ -1,7 +1,7 @@
 //! Redis: machine updates a second through the sink (SET of the document with a TTL, PUBLISH, ZADD), beside a bare pipeline of the same
 //! documents (SET and PUBLISH, encoded beforehand) in the same run, round by round.
 //!
-//! `redis URL [ROUNDS] [MACHINES]`, of a plain Redis without a password: `scripts/with-servers.sh sh -c 'target/release/redis "$TEST_REDIS_URL"'`.
+//! `redis URL [ROUNDS] [MACHINES]`, of a plain Redis without a password: `scripts/with-servers.sh sh -c 'target/release/measure redis "$TEST_REDIS_URL"'`.
 
 use std::collections::VecDeque;
 use std::io::{Read, Write};
@@ -31,7 +31,7 @@ const ANSWER_BYTES: usize = 9;
 
 #[tokio::main]
 pub(crate) async fn run(mut args: Arguments) -> Result<()> {
-    let url = args.next().ok_or("usage: redis URL [ROUNDS] [MACHINES]")?;
+    let url = args.next().ok_or("usage: measure redis URL [ROUNDS] [MACHINES]")?;
     let rounds: usize = args.next().map_or(Ok(30), |text| text.parse())?;
     let machines: usize = args.next().map_or(Ok(4_096), |text| text.parse())?;
     let hot = HotStore::new(HotSettings::default(), SystemClock::shared());

@@ -12,7 +12,7 @@ use crate::{Arguments, Result};
 pub(crate) fn run(args: Arguments) -> Result<()> {
     let (options, args): (Vec<String>, Vec<String>) = args.partition(|arg| arg.starts_with("--"));
     let mut args = args.into_iter();
-    let file = args.next().ok_or("usage: replay FILE [WORKERS] [RUNS] [--unwatched|--events]")?;
+    let file = args.next().ok_or("usage: measure replay FILE [WORKERS] [RUNS] [--unwatched|--events]")?;
     let mut number = |default| args.next().map_or(Ok(default), |text| text.parse::<usize>());
     let (workers, runs) = (number(1)?, number(1)?);
     let mut settings = Settings::new(workers, Catalogue::identity());

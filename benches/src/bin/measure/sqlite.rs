@@ -1,5 +1,6 @@
-//! History in a file: frames and windows through the embedded store's sink, beside the same bytes in a plain table of the same library's file.
+//! History in a file: frames and windows through the embedded store's sink, beside as many bytes written to a plain file and synced as often.
 
+use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -22,12 +23,11 @@ pub(crate) async fn run(_args: Arguments) -> Result<()> {
     sink.connect().await?;
     let (samples, took) = rows::raw(&mut fleet, &mut sink).await?;
     let bytes = size(folder.path())?;
-    // The baseline: as many bytes written and synced as often.
     let plain = written(folder.path(), bytes)?;
     let name = "sqlite: raw frames";
     Figure::new(name, rate(samples, took) / 1e6, "M samples/s").against(rate(samples, plain) / 1e6).print();
     Figure::new("sqlite: raw frames on disk", bytes as f64 / samples as f64, "B/sample").at_most(12.0).print();
-    rows::windows("sqlite", &mut fleet, &mut sink).await
+    rows::windows("sqlite", None, &mut fleet, &mut sink).await
 }
 
 /// Of all files of the store.
@@ -40,7 +40,6 @@ fn size(folder: &Path) -> Result<u64> {
 }
 
 fn written(folder: &Path, bytes: u64) -> Result<Duration> {
-    use std::io::Write;
     let piece = vec![0x5a; usize::try_from(bytes / rows::BATCHES)?];
     let (mut file, since) = (tempfile::tempfile_in(folder)?, Instant::now());
     for _ in 0..rows::BATCHES {

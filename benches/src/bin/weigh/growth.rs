@@ -5,6 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use benches::baseline::{EMPTY, add};
 use benches::fleet::{self, Rules};
 use benches::load::Load;
 use benches::process;
@@ -81,43 +82,29 @@ fn measure(machines: u32, layouts: &[Arc<Layout>]) -> Result<Cost> {
     Ok(Cost { sample_ns, new_us, bytes: bytes as f64 / series, idle_us })
 }
 
-#[derive(Clone, Copy)]
-struct Cell {
-    count: u32,
-    sum: f64,
-    min: f64,
-    max: f64,
-    last: f64,
-}
-
 /// Nanoseconds a sample of minute and hour aggregates, latest values and a threshold in arrays indexed by series, without an engine.
 fn plain_loop(machines: u32, ticks: u64) -> f64 {
     let series = machines as usize * fleet::WIDTH;
-    let empty = Cell { count: 0, sum: 0.0, min: f64::INFINITY, max: f64::NEG_INFINITY, last: 0.0 };
-    let (mut minutes, mut hours) = (vec![empty; series], vec![empty; series]);
+    let (mut minutes, mut hours) = (vec![EMPTY; series], vec![EMPTY; series]);
     let (mut changes, mut above) = (0_u64, vec![false; series]);
     let (mut seconds, mut count) = (0.0, 0_u32);
     for tick in 0..ticks.max(1) {
         let frames: Vec<Vec<f64>> = (0..machines).map(|machine| fleet::values(machine, tick)).collect();
+        let at_ms = i64::try_from(tick * INTERVAL_S * 1_000).unwrap_or(i64::MAX);
         let started = process::own_thread_seconds();
         if tick % 12 == 0 {
-            minutes.fill(empty);
+            minutes.fill(EMPTY);
         }
         for (machine, values) in frames.iter().enumerate() {
             let range = machine * fleet::WIDTH..(machine + 1) * fleet::WIDTH;
             let cells = minutes[range.clone()].iter_mut().zip(&mut hours[range.clone()]).zip(&mut above[range]);
             for (((minute, hour), is_above), value) in cells.zip(values) {
-                for cell in [minute, hour] {
-                    cell.count += 1;
-                    cell.sum += value;
-                    cell.min = if *value < cell.min { *value } else { cell.min };
-                    cell.max = if *value > cell.max { *value } else { cell.max };
-                    cell.last = *value;
-                }
+                add(minute, at_ms, *value);
+                add(hour, at_ms, *value);
                 changes += u64::from(*is_above != (*value > 0.8));
                 *is_above = *value > 0.8;
             }
-            count += 60;
+            count += u32::try_from(fleet::WIDTH).unwrap_or(u32::MAX);
         }
         seconds += process::own_thread_seconds() - started;
     }
