@@ -180,7 +180,7 @@ async fn once(options: &RunOptions, load: &Load, prefix: &str, clock: &SharedClo
     }
     let left = left?;
     let mut board = course.board.lock();
-    board.close_second(course.now_us().div_ceil(1_000_000));
+    board.close_second(course.second());
     let cpu_s = own_cpu_s().zip(cpu_before).map(|(after, before)| after - before);
     let ended = report::Course { began, took_s, cpu_s, unacknowledged: left.unacknowledged };
     Ok((Report::of(setting(options, load, prefix), ended, &board), left))

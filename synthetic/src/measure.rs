@@ -47,6 +47,18 @@ pub struct Second {
     pub max_us: u64,
 }
 
+impl Second {
+    /// Adds what came behind its end. Of latencies the greater is told, for percentiles cannot be added.
+    fn join(&mut self, rest: Self) {
+        let Self { at_s: _, samples_sent, samples_acknowledged, p50_us, p99_us, max_us } = rest;
+        self.samples_sent += samples_sent;
+        self.samples_acknowledged += samples_acknowledged;
+        self.p50_us = self.p50_us.max(p50_us);
+        self.p99_us = self.p99_us.max(p99_us);
+        self.max_us = self.max_us.max(max_us);
+    }
+}
+
 #[derive(Debug, Default)]
 pub struct Measured {
     /// From when a frame was due to its acknowledgement.
@@ -115,7 +127,10 @@ impl Measured {
         };
         self.told = (sent, acknowledged);
         self.second.clear();
-        if self.timeline.len() < TIMELINE_MAX {
+        // What is left behind the last whole second belongs to it.
+        if let Some(last) = self.timeline.last_mut().filter(|last| last.at_s == at_s) {
+            last.join(second);
+        } else if self.timeline.len() < TIMELINE_MAX {
             self.timeline.push(second);
         }
         second
@@ -136,6 +151,17 @@ mod tests {
         let second = measured.close_second(2);
         assert_eq!(second, Second { at_s: 2, ..Second::default() });
         assert_eq!((measured.service.summary().max_us, measured.timeline.len()), (500, 2));
+        measured.acknowledge((0, 500, 2_000), 60);
+        measured.close_second(2);
+        let last = Second {
+            at_s: 2,
+            samples_acknowledged: 60,
+            p50_us: 2_000,
+            p99_us: 2_000,
+            max_us: 2_000,
+            ..Second::default()
+        };
+        assert_eq!(measured.timeline, [first, last], "what is left over is no second of its own");
     }
 
     #[test]

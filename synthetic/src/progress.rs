@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
-use tokio::time::{Instant, MissedTickBehavior, interval_at};
+use tokio::time::{MissedTickBehavior, interval_at};
 
 use crate::measure::Second;
 use crate::report::table::{ms, whole_words};
@@ -17,11 +17,11 @@ const BAR: usize = 24;
 /// Tells of the run until it is dropped, and closes its seconds.
 pub(crate) async fn tell(course: Arc<Course>, duration: Duration, is_loud: bool) {
     let is_terminal = io::stderr().is_terminal();
-    let mut ticks = interval_at(Instant::now() + EVERY, EVERY);
+    let mut ticks = interval_at(course.moment(1_000_000), EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
     loop {
         ticks.tick().await;
-        let at_s = course.now_us().div_ceil(1_000_000);
+        let at_s = course.second();
         let (second, under_way) = {
             let mut board = course.board.lock();
             let counts = &board.counts;

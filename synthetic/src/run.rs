@@ -158,6 +158,11 @@ impl Course {
         u64::try_from(Instant::now().saturating_duration_since(self.began).as_micros()).unwrap_or(u64::MAX)
     }
 
+    /// Which second of the run ends now, to the nearest.
+    pub(crate) fn second(&self) -> u64 {
+        self.now_us().saturating_add(500_000) / 1_000_000
+    }
+
     pub(crate) fn moment(&self, due_us: u64) -> Instant {
         self.began + Duration::from_micros(due_us)
     }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::plot::{Line, Plot, Scale, escaped};
+use super::plot::{Line, Plot, Scale, escaped, round_step};
 use super::{Report, table};
 use crate::latency::Summary;
 
@@ -10,8 +10,8 @@ const STYLE: &str = "body{font:15px/1.5 system-ui,sans-serif;max-width:820px;mar
 table{border-collapse:collapse;width:100%}th,td{text-align:right;padding:.2rem .5rem;border-bottom:1px solid #d6dbe1}th:first-child,td:first-child{text-align:left}\
 figure{margin:2rem 0}figcaption{font-weight:600}svg{width:100%;height:auto}svg text{font-size:12px;fill:#57606a}.grid{stroke:#e3e7ec}polyline{fill:none;stroke-width:1.6}\
 .c1{stroke:#0a62c4;color:#0a62c4}.c2{stroke:#b35900;color:#b35900}.c3{stroke:#a3134f;color:#a3134f}.c4{stroke:#1a7f37;color:#1a7f37}.key span{font-weight:600;margin-right:1rem}\
-pre{background:#f3f5f7;padding:1rem;overflow:auto}\
-@media(prefers-color-scheme:dark){body{color:#e6edf3;background:#0d1117}th,td{border-color:#30363d}.grid{stroke:#22282f}svg text{fill:#9aa4af}pre{background:#161b22}\
+pre{background:#f3f5f7;padding:1rem;overflow:auto;white-space:pre-wrap}.outcome{border-left:4px solid;padding-left:1rem}.outcome span{color:#1b1f24}\
+@media(prefers-color-scheme:dark){body{color:#e6edf3;background:#0d1117}th,td{border-color:#30363d}.grid{stroke:#22282f}svg text{fill:#9aa4af}pre{background:#161b22}.outcome span{color:#e6edf3}\
 .c1{stroke:#58a6ff;color:#58a6ff}.c2{stroke:#f0a35e;color:#f0a35e}.c3{stroke:#ff7eb6;color:#ff7eb6}.c4{stroke:#56d364;color:#56d364}}";
 
 const COLOURS: [&str; 4] = ["c1", "c2", "c3", "c4"];
@@ -28,8 +28,10 @@ pub fn render(report: &Report) -> String {
     );
     add(
         &mut page,
-        format_args!("<h1>Synthetic load</h1><p>Began {}, sysmonstm {}.</p>", escaped(&report.began), report.version),
+        format_args!("<h1>Synthetic load</h1><p>Began {}, sysmonstm {}.<br>", escaped(&report.began), report.version),
     );
+    add(&mut page, format_args!("{}.</p>", escaped(&table::asked(&report.setting))));
+    outcome(&mut page, report);
     stages(&mut page, report);
     add(&mut page, format_args!("{}{}{}", percentiles(report), rate(report), over_time(report)));
     add(&mut page, format_args!("<h2>In words</h2><pre>{}</pre>", escaped(&table::render(report))));
@@ -37,6 +39,23 @@ pub fn render(report: &Report) -> String {
                    so that a stall counts for all frames that were due in it (coordinated omission is corrected); <em>service</em> counts from the moment a frame was really sent. \
                    Histograms have three significant digits from 1 \u{b5}s to 60 s. The clock is monotonic.</p></body></html>");
     page
+}
+
+/// What a reader asks first: whether it all arrived, how fast, and who was the limit.
+fn outcome(page: &mut String, report: &Report) {
+    let (colour, verdict) = match &report.verification {
+        _ if 0 < report.unacknowledged => ("c3", format!("{} frames were never acknowledged.", report.unacknowledged)),
+        Some(verdict) if verdict.is_equal => ("c4", "The hub's history has all of it.".to_owned()),
+        Some(_) => ("c3", "The hub's history is not what was sent: see below.".to_owned()),
+        None if report.is_fine() => ("c1", "Everything was acknowledged; the history was not compared.".to_owned()),
+        None => ("c3", "No step of the search kept within the bound.".to_owned()),
+    };
+    let rate = table::whole_words(report.samples_per_s);
+    add(page, format_args!("<p class=\"outcome {colour}\"><strong>{verdict}</strong><br>"));
+    add(
+        page,
+        format_args!("<span>{rate} samples/s acknowledged. Limit: {}.</span></p>", escaped(&table::limit(report))),
+    );
 }
 
 fn stages(page: &mut String, report: &Report) {
@@ -134,9 +153,10 @@ fn over_time(report: &Report) -> String {
 }
 
 fn second_ticks(report: &Report) -> Vec<(f64, String)> {
-    let last = report.timeline.last().map_or(1, |second| second.at_s).max(1);
-    let step = last.div_ceil(8).max(1);
-    (0..=last).step_by(usize::try_from(step).unwrap_or(1)).map(|at| (at as f64, at.to_string())).collect()
+    let last = report.timeline.last().map_or(1, |second| second.at_s).max(1) as f64;
+    let step = round_step(last).max(1.0);
+    let ticks = std::iter::successors(Some(0.0), |at| Some(at + step)).take_while(|at| *at <= last);
+    ticks.map(|at| (at, format!("{at:.0}"))).collect()
 }
 
 fn plain(ms: f64) -> String {
@@ -166,6 +186,7 @@ mod tests {
             assert!(!page.contains(foreign), "{foreign}");
         }
         assert!(page.contains("Latency by percentile") && page.contains("service"));
+        assert!(page.contains("the history was not compared") && page.contains("10 machines x 60 series"));
     }
 
     #[test]

@@ -107,7 +107,10 @@ impl Plot<'_> {
     fn y_range(&self) -> (f64, f64) {
         let values = self.lines.iter().flat_map(|line| line.points.iter().map(|(_, y)| *y));
         match self.y_scale {
-            Scale::Linear => (0.0, range(values).1.max(1e-9) * 1.05),
+            Scale::Linear => {
+                let high = range(values).1.max(1e-9) * 1.02;
+                (0.0, (high / round_step(high)).ceil() * round_step(high))
+            }
             Scale::Log => {
                 let (low, high) = range(values.filter(|y| 0.0 < *y));
                 (10_f64.powf(low.max(1e-9).log10().floor()), 10_f64.powf(high.max(1e-8).log10().ceil()))
@@ -117,13 +120,24 @@ impl Plot<'_> {
 
     fn y_ticks(&self, low: f64, high: f64) -> Vec<f64> {
         match self.y_scale {
-            Scale::Linear => (0..=4).map(|n| low + (high - low) * f64::from(n) / 4.0).collect(),
+            Scale::Linear => {
+                let ticks = std::iter::successors(Some(low), |tick| Some(tick + round_step(high)));
+                ticks.take_while(|tick| *tick <= high * 1.001).take(12).collect()
+            }
             Scale::Log => {
                 let ticks = std::iter::successors(Some(low), |tick| Some(tick * 10.0));
                 ticks.take_while(|tick| *tick <= high * 1.001).take(12).collect()
             }
         }
     }
+}
+
+/// A step of 1, 2 or 5 times a power of ten that goes into `high` four to nine times.
+pub(super) fn round_step(high: f64) -> f64 {
+    let rough = high / 5.0;
+    let power = 10_f64.powf(rough.log10().floor());
+    let step = [1.0, 2.0, 5.0].into_iter().rev().find(|step| step * power <= rough).unwrap_or(1.0);
+    step * power
 }
 
 fn range(values: impl Iterator<Item = f64>) -> (f64, f64) {
@@ -143,6 +157,17 @@ pub(super) fn escaped(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn steps_are_round_and_a_handful() {
+        for (high, step) in
+            [(12_700.0, 2_000.0), (5.0, 1.0), (60.0, 10.0), (99.0, 10.0), (0.003, 0.000_5), (1e6, 200_000.0)]
+        {
+            let found = round_step(high);
+            assert!((found - step).abs() < step * 1e-9, "{high}: {found}");
+            assert!((4.0..=13.0).contains(&(high / found)), "{high}: {found}");
+        }
+    }
 
     #[test]
     fn points_stay_in_the_box_and_texts_are_escaped() {

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::{Exit, Limit, Report, Search};
+use super::{Exit, Limit, Report, Search, Setting};
 use crate::verify::Verdict;
 
 /// Differences shown; the JSON file has more.
@@ -11,22 +11,8 @@ const DIFFERENCES_SHOWN: usize = 20;
 /// The whole report as lines.
 #[must_use]
 pub fn render(report: &Report) -> String {
-    let mut out = String::new();
-    let setting = &report.setting;
-    line(&mut out, format_args!(""));
-    line(
-        &mut out,
-        format_args!(
-            "{} machines x {} series every {} ms for {:.0} s, seed {}, {} frames, names {}*",
-            setting.machines,
-            setting.series,
-            round(setting.interval_ms),
-            setting.duration_s,
-            setting.seed,
-            setting.encoding,
-            setting.names
-        ),
-    );
+    let mut out = String::from("\n");
+    line(&mut out, format_args!("{}", asked(&report.setting)));
     line(&mut out, format_args!(""));
     line(
         &mut out,
@@ -50,6 +36,25 @@ pub fn render(report: &Report) -> String {
         verification(&mut out, verdict);
     }
     out
+}
+
+/// What was asked for.
+pub(super) fn asked(setting: &Setting) -> String {
+    let Setting { domain: _, machines, series, interval_ms, duration_s, seed, names, encoding, .. } = setting;
+    let interval = round(*interval_ms);
+    format!(
+        "{machines} machines x {series} series every {interval} ms for {duration_s:.0} s, seed {seed}, {encoding} frames, names {names}*"
+    )
+}
+
+/// Who set the pace, and why.
+pub(super) fn limit(report: &Report) -> String {
+    let who = match report.limit {
+        Limit::None => "none",
+        Limit::Hub => "the hub",
+        Limit::Generator => "THE GENERATOR",
+    };
+    format!("{who}: {}", report.limit_why)
 }
 
 /// Where in the hub it is slow.
@@ -105,12 +110,7 @@ fn counts(out: &mut String, report: &Report) {
     if let Some(cores) = report.generator_cores {
         line(out, format_args!("generator      {cores:.2} cores"));
     }
-    let who = match report.limit {
-        Limit::None => "none",
-        Limit::Hub => "the hub",
-        Limit::Generator => "THE GENERATOR",
-    };
-    line(out, format_args!("limit          {who}: {}", report.limit_why));
+    line(out, format_args!("limit          {}", limit(report)));
 }
 
 fn steps(out: &mut String, search: &Search) {
