@@ -6,12 +6,22 @@ mod common;
 
 use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
+use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
 
+use std::sync::Arc;
+
 use common::{Machine, Program, SOON, now_ms};
+use rustls::ServerConfig;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use serde_json::Value;
+use testkit::certificate;
 use testkit::eventually_blocking;
 use testkit::servers::private_dir;
+use tokio::io::copy_bidirectional;
+use tokio::net::TcpStream;
+use tokio_rustls::TlsAcceptor;
 
 const TOKEN: &str = "a-token-that-nobody-guesses";
 const METRICS: [&str; 2] = ["system.cpu.utilization", "app.SECRET"];
@@ -53,10 +63,15 @@ fn free_address() -> String {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
 }
 
-fn hub(dir: &std::path::Path, edge: &str) -> Program {
-    let url = format!("ws://{edge}");
+fn hub(dir: &Path, edge: &str) -> Program {
+    hub_at(dir, &format!("ws://{edge}"), "")
+}
+
+/// A hub whose edge is at `url`; `ca_file`, if any, names the authority that signs for it.
+fn hub_at(dir: &Path, url: &str, ca_file: &str) -> Program {
     let variables = [
-        ("EDGE_URL", url.as_str()),
+        ("EDGE_URL", url),
+        ("HUB_EDGE_CA_FILE", ca_file),
         ("EDGE_TOKEN", TOKEN),
         ("HUB_EDGE_MACHINES", "pub-*"),
         ("HUB_EDGE_METRICS", "system.cpu.utilization"),
@@ -64,6 +79,31 @@ fn hub(dir: &std::path::Path, edge: &str) -> Program {
         ("HUB_EDGE_TITLE", "Our machines"),
     ];
     Program::hub_with(dir, &variables)
+}
+
+/// What stands before an edge in the open: takes TLS on a port of its own with the certificate in `dir`, and hands on what it reads.
+/// Gives its address. It ends with the test's runtime.
+async fn proxy(dir: &Path, edge: String) -> String {
+    let chain = CertificateDer::pem_file_iter(dir.join("cert.pem")).unwrap().map(Result::unwrap).collect();
+    let key = PrivateKeyDer::from_pem_file(dir.join("key.pem")).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let acceptor = TlsAcceptor::from(Arc::new(config.with_no_client_auth().with_single_cert(chain, key).unwrap()));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let (acceptor, edge) = (acceptor.clone(), edge.clone());
+            tokio::spawn(async move {
+                // Who does not trust the certificate hangs up here.
+                let Ok(mut outside) = acceptor.accept(stream).await else { return };
+                let mut inside = TcpStream::connect(edge).await.unwrap();
+                // Either side may go away in the middle of a word.
+                drop(copy_bidirectional(&mut outside, &mut inside).await);
+            });
+        }
+    });
+    address
 }
 
 /// Body of a GET; empty while nobody answers or there is nothing to show.
@@ -161,4 +201,28 @@ async fn a_hub_with_another_token_says_so_and_works_on() {
     hub.eventually("/api/v1/machines", |body| body.to_string().contains("pub-1"));
     assert!(get(&address, "/metrics").contains("edge_publishers_total{outcome=\"unauthorized\"}"));
     assert_eq!(hub.terminate().code(), Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_encrypted_edge_is_told_only_where_its_certificate_is_known() {
+    let (dir, address) = (private_dir().unwrap(), free_address());
+    certificate::make(dir.path()).unwrap();
+    let _edge = Edge::start(&address, TOKEN);
+    let url = format!("wss://{}", proxy(dir.path(), address.clone()).await);
+    let mut stranger = hub_at(&dir.path().join("stranger"), &url, "");
+    let of_certificate = |ready: &Value| {
+        edge_of(ready)["last_error"]
+            .as_str()
+            .is_some_and(|error| error.contains("certificate") && !error.contains(TOKEN))
+    };
+    let ready = stranger.eventually("/ready", of_certificate);
+    assert!(edge_is(&ready, "down") && ready["status"] == "degraded", "{ready}");
+    assert_eq!(stranger.terminate().code(), Some(0));
+    assert!(!get(&address, "/metrics").contains("edge_publishers_total{"), "not even the token came so far");
+    let ca_file = dir.path().join("ca.pem");
+    let mut friend = hub_at(&dir.path().join("friend"), &url, ca_file.to_str().unwrap());
+    deliver(&friend, &mut Machine::new("pub-1", &METRICS), 0.25).await;
+    shown(&address, |body| cpu(body) == Some(0.25));
+    friend.eventually("/ready", |ready| edge_is(ready, "up"));
+    assert_eq!(friend.terminate().code(), Some(0));
 }
