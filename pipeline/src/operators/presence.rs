@@ -128,8 +128,8 @@ impl Roll {
             machine.seen_t = machine.seen_t.min(t).max(arrival.min(t));
         }
         let (is_up, needs_timer) = (machine.status == Some(Status::Up), machine.due == 0);
-        // A replayed frame from before the outage that the history knows of does not end it.
-        let is_over = machine.down_since.is_none_or(|since| since < Timestamp::from_logical(t));
+        // A replayed frame from before the outage that the history knows of does not end it. One of the very time does: it came behind it.
+        let is_over = machine.down_since.is_none_or(|since| since <= Timestamp::from_logical(t));
         if is_frame && !is_up && is_over {
             self.become_status(index, Status::Up, t, out);
         }
@@ -367,6 +367,22 @@ mod tests {
             265: Fired machine-down since 265
             300: up since 300
             300: Resolved machine-down since 265
+        "]],
+        );
+    }
+
+    #[test]
+    fn a_frame_of_the_very_time_of_an_outage_ends_it() {
+        check(
+            &[200, 260],
+            261,
+            &expect![[r"
+            200: up since 200
+            215: stale since 200
+            260: down since 200
+            260: Fired machine-down since 260
+            260: up since 260
+            260: Resolved machine-down since 260
         "]],
         );
     }
