@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 
 use hashbrown::HashMap;
-use model::{Aggregate, Aggregates, Bound, Change, LogicalTime, Output, Timestamp, Transition};
+use model::{Aggregate, Aggregates, Bound, Change, LogicalTime, Output, Stretch, Times, Timestamp, Transition};
 use pipeline::SinkPort;
 use serde::Serialize;
 
@@ -213,33 +213,46 @@ impl SinkPort for HistoryFigures {
 /// Keeps the latest value of each series of one worker.
 pub struct LatestFigures {
     done: SyncSender<Figures>,
-    /// By machine index, then slot: event time and value.
-    series: Vec<(i64, f64)>,
+    /// Newest event time of each machine, by its index.
+    newest: Vec<i64>,
+    /// By machine index, then slot.
+    times: Vec<i64>,
+    values: Vec<f64>,
     is_complete: bool,
 }
 
 impl LatestFigures {
     pub fn new(done: SyncSender<Figures>) -> Self {
-        Self { done, series: Vec::new(), is_complete: false }
+        Self { done, newest: Vec::new(), times: Vec::new(), values: Vec::new(), is_complete: false }
     }
-}
 
-impl LatestFigures {
     fn latest(&mut self, bound: &Bound) {
-        let first = bound.index() as usize * WIDTH;
-        if self.series.len() < first + WIDTH {
-            self.series.resize(first + WIDTH, (i64::MIN, 0.0));
+        let (index, batch) = (bound.index() as usize, &bound.batch);
+        let first = index * WIDTH;
+        if self.newest.len() <= index {
+            self.newest.resize(index + 1, i64::MIN);
+            self.times.resize(first + WIDTH, i64::MIN);
+            self.values.resize(first + WIDTH, 0.0);
         }
-        let cells = &mut self.series[first..first + WIDTH];
-        let (values, at) = (&bound.batch.values, bound.batch.newest().micros());
-        let keep = |cell: &mut (i64, f64), at: i64, value: f64| *cell = if at > cell.0 { (at, value) } else { *cell };
-        if bound.is_dense() {
-            cells.iter_mut().zip(values).for_each(|(cell, value)| keep(cell, at, *value));
-        } else if let Some(list) = bound.rising() {
-            list.iter().zip(values).for_each(|(slot, value)| keep(&mut cells[usize::from(*slot)], at, *value));
-        } else {
-            for (index, value) in values.iter().enumerate() {
-                keep(&mut cells[bound.slot(index).index()], bound.batch.time(index).micros(), *value);
+        let newest = self.newest[index];
+        self.newest[index] = newest.max(batch.newest().micros());
+        for Stretch { at, slot, values } in bound.stretches() {
+            let cells = first + slot..first + slot + values.len();
+            let (times, latest) = (&mut self.times[cells.clone()], &mut self.values[cells]);
+            match &batch.times {
+                // Newer than everything of the machine: nothing has to be compared.
+                Times::One(time) if newest < time.micros() => {
+                    times.fill(time.micros());
+                    latest.copy_from_slice(values);
+                }
+                _ => {
+                    let cells = times.iter_mut().zip(latest).zip((at..).zip(values));
+                    for ((time, latest), (at, value)) in
+                        cells.filter(|((time, _), (at, _))| **time < batch.time(*at).micros())
+                    {
+                        (*time, *latest) = (batch.time(at).micros(), *value);
+                    }
+                }
             }
         }
     }
@@ -261,7 +274,7 @@ impl SinkPort for LatestFigures {
             return;
         }
         let mut figures = Figures::default();
-        for (at, value) in self.series.iter().filter(|(at, _)| *at != i64::MIN) {
+        for (at, value) in self.times.iter().zip(&self.values).filter(|(at, _)| **at != i64::MIN) {
             figures.latest.series += 1;
             figures.latest.value += value;
             figures.latest.ts += ms(Timestamp::from_micros(*at));

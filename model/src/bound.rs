@@ -100,6 +100,16 @@ impl Bound {
         }
     }
 
+    /// Whether positions are slots and rise strictly, so that what is known of a layout position by position can be laid beside the values.
+    pub fn is_in_order(&self) -> bool {
+        self.shape != Shape::Other
+    }
+
+    /// The values in their order, cut where slots do not follow each other: one piece for a dense frame, one more for each gap.
+    pub fn stretches(&self) -> Stretches<'_> {
+        Stretches { bound: self, at: 0 }
+    }
+
     /// Dense index of the machine on its worker.
     pub fn index(&self) -> u32 {
         self.index
@@ -143,16 +153,70 @@ fn below(width: usize) -> u64 {
     }
 }
 
-/// Whether the slots rise strictly, and their mask. Without early exit: nearly all do.
-fn rise(list: &[u16]) -> (Shape, u64) {
-    let Some((first, rest)) = list.split_first() else { return (Shape::Other, 0) };
-    let step = |(rises, before, mask): (bool, u16, u64), slot: &u16| {
-        (rises & (before < *slot), *slot, mask | 1 << (*slot & 63))
-    };
-    match rest.iter().fold((true, *first, 1 << (*first & 63)), step) {
-        (false, ..) => (Shape::Other, 0),
-        (true, last, mask) => (Shape::Rising, if last < 64 { mask } else { 0 }),
+/// Values of slots that follow each other.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Stretch<'a> {
+    /// Which value of the batch is the first.
+    pub at: usize,
+    /// Its slot.
+    pub slot: usize,
+    pub values: &'a [f64],
+}
+
+/// See `Bound::stretches`.
+#[derive(Debug, Clone)]
+pub struct Stretches<'a> {
+    bound: &'a Bound,
+    at: usize,
+}
+
+impl<'a> Iterator for Stretches<'a> {
+    type Item = Stretch<'a>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Stretch<'a>> {
+        let (bound, at) = (self.bound, self.at);
+        let left = bound.batch.values.get(at..).filter(|left| !left.is_empty())?;
+        let (slot, length) = match (bound.shape, &bound.batch.positions) {
+            (Shape::Dense, _) => (at, left.len()),
+            (Shape::Rising, Positions::List(list)) => (usize::from(list[at]), follow(&list[at..])),
+            _ => (bound.slot(at).index(), 1),
+        };
+        self.at += length;
+        Some(Stretch { at, slot, values: &left[..length] })
     }
+}
+
+/// How many of the first numbers of a list follow each other, the list rising strictly: then its numbers run away from their places and
+/// never come back, so the end is found by halves. Mostly it is the list's own.
+#[inline]
+fn follow(list: &[u16]) -> usize {
+    let runs = |length: usize| usize::from(list[length - 1] - list[0]) == length - 1;
+    if runs(list.len()) {
+        return list.len();
+    }
+    let (mut runs_to, mut breaks_at) = (1, list.len());
+    while breaks_at - runs_to > 1 {
+        let middle = usize::midpoint(runs_to, breaks_at);
+        if runs(middle) { runs_to = middle } else { breaks_at = middle }
+    }
+    runs_to
+}
+
+/// Whether the slots rise strictly, and their mask.
+fn rise(list: &[u16]) -> (Shape, u64) {
+    let (Some((_, rest)), Some(last)) = (list.split_first(), list.last()) else { return (Shape::Other, 0) };
+    // Without early exit: nearly all do.
+    if !list.iter().zip(rest).fold(true, |rises, (before, slot)| rises & (before < slot)) {
+        return (Shape::Other, 0);
+    }
+    let (mut mask, mut left) = (0, if *last < 64 { list } else { &[] });
+    while let Some(first) = left.first() {
+        let length = follow(left);
+        mask |= below(length) << first;
+        left = &left[length..];
+    }
+    (Shape::Rising, mask)
 }
 
 #[cfg(test)]
@@ -168,6 +232,15 @@ mod tests {
             prop_assert_eq!(shape == Shape::Rising, is_rising);
             let fits = is_rising && list.iter().all(|slot| *slot < 64);
             prop_assert_eq!(mask, if fits { list.iter().fold(0, |mask, slot| mask | 1 << slot) } else { 0 });
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_follows_is_counted_up_to_the_first_gap(list in prop::collection::btree_set(0u16..40, 1..30)) {
+            let list: Vec<u16> = list.into_iter().collect();
+            let expected = list.iter().zip(list[0]..).take_while(|(number, expected)| **number == *expected).count();
+            prop_assert_eq!(follow(&list), expected);
         }
     }
 

@@ -33,7 +33,7 @@ pub use aggregate::{Aggregate, Aggregates};
 pub use alert::{Alert, AlertState, Cause, Change, Resolution, Standing, StandingChange, Transition};
 pub use alert_shape::AlertShape;
 pub use batch::{Batch, Layout, LayoutId, Positions, Times};
-pub use bound::{Bound, BoundLayout, Roster, Slots};
+pub use bound::{Bound, BoundLayout, Roster, Slots, Stretch};
 pub use catalogue::{Catalogue, Metric};
 pub use cells::{Cells, Rows};
 pub use dataflow::{Dataflow, Stamped};

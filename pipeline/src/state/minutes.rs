@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
 
-use model::{Aggregates, Bound, Cells, LogicalTime, Roster, Rows, Slot, Timestamp, Width, Window};
+use model::{Aggregates, Bound, Cells, LogicalTime, Roster, Rows, Slot, Stretch, Timestamp, Width, Window};
 
 use crate::settings::{WindowSettings, micros};
 use crate::state::news::News;
@@ -165,14 +165,10 @@ impl Minutes {
                 (None, Some(list)) => self.seen.insert_rising(at, list),
                 (None, None) => bound.is_dense() && self.seen.insert_dense(at, width),
             };
-        let added = if is_whole_and_new {
-            match bound.rising() {
-                Some(list) => minute.add_frame(list.iter().copied().map(usize::from).zip(values), time),
-                None => minute.add_dense(values, time),
-            }
-            given
-        } else if is_frame && self.seen.insert_newest(at, (0..given).map(|index| bound.slot(index))) {
-            minute.add_frame((0..given).map(|index| bound.slot(index).index()).zip(values), time);
+        let is_new =
+            is_whole_and_new || is_frame && self.seen.insert_newest(at, (0..given).map(|index| bound.slot(index)));
+        let added = if is_new {
+            minute.add_frame(bound.stretches(), time);
             given
         } else {
             let mut added = 0;
@@ -298,18 +294,11 @@ impl Minute {
         }
     }
 
-    fn add_dense(&mut self, values: &[f64], time: Timestamp) {
-        if self.published > 0 {
-            self.news.add_frame(values.iter().enumerate(), time);
-        }
-        self.cells.add_dense(values, time);
-    }
-
     /// Adds samples of one time.
-    fn add_frame<'a>(&mut self, samples: impl Iterator<Item = (usize, &'a f64)> + Clone, time: Timestamp) {
+    fn add_frame<'a>(&mut self, stretches: impl Iterator<Item = Stretch<'a>> + Clone, time: Timestamp) {
         if self.published > 0 {
-            self.news.add_frame(samples.clone(), time);
+            self.news.add_frame(stretches.clone(), time);
         }
-        self.cells.add_frame(samples, time);
+        self.cells.add_frame(stretches, time);
     }
 }

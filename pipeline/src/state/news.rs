@@ -2,7 +2,7 @@
 //!
 //! Mostly one late sample, so it is a short list in slot order and not a second set of cells.
 
-use model::{Aggregate, Slot, Timestamp};
+use model::{Aggregate, Slot, Stretch, Timestamp};
 
 /// Aggregates of the samples since, one per slot that has any.
 #[derive(Debug, Default)]
@@ -14,9 +14,9 @@ impl News {
     }
 
     /// Adds samples of one time, whose slots mostly rise.
-    pub fn add_frame<'a>(&mut self, samples: impl Iterator<Item = (usize, &'a f64)>, time: Timestamp) {
+    pub fn add_frame<'a>(&mut self, stretches: impl Iterator<Item = Stretch<'a>>, time: Timestamp) {
         let mut next = 0;
-        for (slot, value) in samples {
+        for (slot, value) in stretches.flat_map(|stretch| (stretch.slot..).zip(stretch.values)) {
             // Slots are u32 where they are made.
             next = self.add_from(next, Slot(u32::try_from(slot).unwrap_or(u32::MAX)), *value, time) + 1;
         }
@@ -63,7 +63,7 @@ mod tests {
             let (mut news, mut cells) = (News::default(), Cells::new(Timestamp::EPOCH, 9));
             for (time, samples) in &frames {
                 let time = Timestamp::from_micros(*time);
-                news.add_frame(samples.iter().map(|(slot, value)| (*slot, value)), time);
+                news.add_frame(samples.iter().map(|(slot, value)| Stretch { at: 0, slot: *slot, values: std::slice::from_ref(value) }), time);
                 for (slot, value) in samples {
                     cells.add(Slot(u32::try_from(*slot).unwrap()), *value, time);
                 }

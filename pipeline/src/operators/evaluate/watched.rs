@@ -105,51 +105,21 @@ impl Watched {
     }
 
     pub(super) fn batch(&mut self, t: LogicalTime, bound: &Bound, out: &mut Transitions) {
-        if self.hot.is_empty() {
-            return;
-        }
-        let (values, time) = (&bound.batch.values, bound.batch.newest());
-        if let Some(mask) = bound.mask().filter(|_| self.hot.len() < values.len()) {
-            // As many bits below a slot as values before its own.
-            let index = |slot: u32| (mask & ((1 << slot) - 1)).count_ones() as usize;
-            return self.frame((t, time), |slot| (slot < 64 && mask >> slot & 1 > 0).then(|| values[index(slot)]), out);
-        }
-        if bound.is_dense() {
-            return self.frame((t, time), |slot| values.get(slot as usize).copied(), out);
-        }
-        if let Some(list) = bound.rising().filter(|list| self.hot.len() < list.len()) {
-            return self.frame((t, time), |slot| Some(values[position_of(slot, list)?]), out);
-        }
-        // Slots mostly rise within a batch, so the next watched one is found by walking along.
+        // The first entry that may be of the stretch. Slots mostly rise within a batch, so it is a few behind the one before.
         let (mut next, mut before) = (0, 0);
-        for index in 0..bound.batch.len() {
-            let slot = bound.slot(index).0;
-            if slot <= before {
-                next = self.first_of(slot);
-            }
-            before = slot;
-            while self.hot.get(next).is_some_and(|hot| hot.slot < slot) {
-                next += 1;
-            }
-            while self.hot.get(next).is_some_and(|hot| hot.slot == slot) {
-                let (value, time) = (bound.batch.values[index], bound.batch.time(index));
+        for stretch in bound.stretches() {
+            let (from, end) = (stretch.slot, stretch.slot + stretch.values.len());
+            next = if from < before { 0 } else { next };
+            before = end;
+            next += self.hot[next..].partition_point(|hot| (hot.slot as usize) < from);
+            let Some(first) = self.hot.get(next).filter(|hot| (hot.slot as usize) < end) else { continue };
+            let mut slot = first.slot as usize;
+            while slot < end {
+                let index = slot - from;
+                let (value, time) = (stretch.values[index], bound.batch.time(stretch.at + index));
                 self.look(next, Look { t, value, time }, out);
                 next += 1;
-            }
-        }
-    }
-
-    /// Judges values of one time, each series' own.
-    #[inline]
-    fn frame(
-        &mut self,
-        (t, time): (LogicalTime, Timestamp),
-        value: impl Fn(u32) -> Option<f64>,
-        out: &mut Transitions,
-    ) {
-        for at in 0..self.hot.len() {
-            if let Some(value) = value(self.hot[at].slot) {
-                self.look(at, Look { t, value, time }, out);
+                slot = self.hot.get(next).map_or(usize::MAX, |hot| hot.slot as usize);
             }
         }
     }
@@ -331,6 +301,17 @@ impl Watched {
     #[inline]
     fn look(&mut self, at: usize, look: Look, out: &mut Transitions) {
         let hot = &mut self.hot[at];
+        if hot.is_calm & (hot.newest < look.time.micros()) & !hot.breaches(look.value) {
+            (hot.newest, hot.value) = (look.time.micros(), look.value);
+        } else {
+            self.step(at, look, out);
+        }
+    }
+
+    /// As `look`, for what is not newer than what was judged, breaches, or may end a breach.
+    #[inline(never)]
+    fn step(&mut self, at: usize, look: Look, out: &mut Transitions) {
+        let hot = &mut self.hot[at];
         let time = look.time.micros();
         if time <= hot.newest {
             // Of events that share a time each may fire, but a calm one does not take back what another has said of that time.
@@ -347,20 +328,6 @@ impl Watched {
             hot.is_calm = cold.phase == Phase::Calm;
         }
     }
-}
-
-/// Where a slot is in a list that rises strictly. Few are absent, so it is a few places before the one of its number.
-fn position_of(slot: u32, list: &[u16]) -> Option<usize> {
-    const NEAR: usize = 8;
-    let end = list.len().min(slot as usize + 1);
-    let near = end.saturating_sub(NEAR);
-    let found = match list.get(near) {
-        Some(first) if u32::from(*first) <= slot => {
-            near + list[near..end].iter().rposition(|at| u32::from(*at) <= slot)?
-        }
-        _ => list[..near].binary_search_by_key(&slot, |at| u32::from(*at)).ok()?,
-    };
-    (u32::from(list[found]) == slot).then_some(found)
 }
 
 /// Whose series the entries are.
@@ -412,15 +379,6 @@ mod tests {
             let (value, threshold) = (if value == 3 { f64::NAN } else { f64::from(value) }, f64::from(threshold));
             for operator in [Operator::Gt, Operator::Gte, Operator::Lt, Operator::Lte, Operator::Eq, Operator::Ne] {
                 prop_assert_eq!(Breach::of(operator).holds(value, threshold), operator.holds(value, threshold));
-            }
-        }
-
-        #[test]
-        fn a_slot_is_found_where_it_is(list in prop::collection::btree_set(0u16..60, 0..60)) {
-            let list: Vec<u16> = list.into_iter().collect();
-            for slot in 0..64_u16 {
-                let expected = list.iter().position(|at| *at == slot);
-                prop_assert_eq!(position_of(u32::from(slot), &list), expected);
             }
         }
     }

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use model::catalogue::Resolved;
 use model::{
-    Batch, BoundLayout, Kept, LogicalTime, Output, Positions, RejectReason, Rejected, Roster, Slots, Source, Times,
+    Batch, Bound, BoundLayout, Kept, LogicalTime, Output, Positions, RejectReason, Rejected, Roster, Slots, Source,
+    Times,
 };
 
 use super::Ports;
@@ -27,8 +28,24 @@ pub(super) struct Layout {
 struct Limits {
     /// Factor to base units; none when all are 1.
     scale: Option<Box<[f64]>>,
-    /// Least and greatest valid value.
-    range: Box<[(f64, f64)]>,
+    /// Least valid values.
+    least: Box<[f64]>,
+    /// Greatest valid values.
+    greatest: Box<[f64]>,
+}
+
+impl Limits {
+    /// NaN fits nowhere, infinity on neither end.
+    fn fits(&self, position: usize, value: f64) -> bool {
+        (value >= self.least[position]) & (value <= self.greatest[position])
+    }
+
+    /// Whether each of the values fits, from a position on. Those that do not are counted, for a count is made two or four at a time.
+    fn fit(&self, position: usize, values: &[f64]) -> bool {
+        let limits = self.least[position..].iter().zip(&self.greatest[position..]);
+        let is_out = |(value, (least, greatest)): (&f64, (&f64, &f64))| !((value >= least) & (value <= greatest));
+        values.iter().zip(limits).map(|pair| u64::from(is_out(pair))).sum::<u64>() == 0
+    }
 }
 
 /// Limits that layouts share: machines with one kind of collector have the same, and the one copy stays in the cache.
@@ -59,32 +76,25 @@ impl Layout {
         let slots = if is_identity { Slots::Identity } else { Slots::Map(slots.into()) };
         let limits = Limits {
             scale: (!is_plain).then(|| resolved.iter().map(|r| r.scale).collect()),
-            range: resolved.iter().map(|r| (r.min, r.max)).collect(),
+            least: resolved.iter().map(|r| r.min).collect(),
+            greatest: resolved.iter().map(|r| r.max).collect(),
         };
         let bound = Arc::new(BoundLayout::new(roster, slots));
         Self { bound, limits: shared.share(limits), has_refused }
     }
 
     /// Whether every value is in base units and in range: then the batch goes on as it is.
-    pub(super) fn takes_as_is(&self, batch: &Batch) -> bool {
+    pub(super) fn takes_as_is(&self, bound: &Bound) -> bool {
         if self.limits.scale.is_some() || self.has_refused {
             return false;
         }
-        let range = &self.limits.range;
-        // Without early exits, so that nothing waits for a comparison. NaN fails both, infinity one.
-        let fits = |fits: bool, value: &f64, (min, max): &(f64, f64)| fits & (value >= min) & (value <= max);
-        match &batch.positions {
-            Positions::All => batch.values.iter().zip(range).fold(true, |all, (value, range)| fits(all, value, range)),
-            Positions::List(list) => {
-                let at = |position: &u16| &range[usize::from(*position)];
-                batch.values.iter().zip(list).fold(true, |all, (value, position)| fits(all, value, at(position)))
-            }
+        if bound.is_in_order() {
+            return bound.stretches().all(|stretch| self.limits.fit(stretch.slot, stretch.values));
         }
-    }
-
-    fn fits(&self, position: u16, value: f64) -> bool {
-        let (min, max) = self.limits.range[usize::from(position)];
-        (value >= min) & (value <= max)
+        let batch = &bound.batch;
+        // Without early exit, so that nothing waits for a comparison.
+        let fits = |all, (index, value)| all & self.limits.fits(batch.position(index), value);
+        batch.values.iter().copied().enumerate().fold(true, fits)
     }
 
     /// The batch in base units, without what is refused; that leaves as dead letters.
@@ -100,7 +110,7 @@ impl Layout {
                 RejectReason::TooManySeries
             } else if !value.is_finite() {
                 RejectReason::NotFinite
-            } else if self.fits(position, value) {
+            } else if self.limits.fits(usize::from(position), value) {
                 kept.0.push(position);
                 kept.1.push(batch.time(index));
                 kept.2.push(value);

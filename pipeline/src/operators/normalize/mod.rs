@@ -131,9 +131,12 @@ impl Names {
             return;
         };
         self.last_t[layout.bound.index() as usize] = t;
-        let batch = if layout.takes_as_is(&batch) { batch } else { layout.mend(t, &batch, &self.counters, out) };
+        let mut bound = Bound::new(batch, Arc::clone(&layout.bound));
+        if !layout.takes_as_is(&bound) {
+            bound = Bound::new(layout.mend(t, &bound.batch, &self.counters, out), bound.layout);
+        }
         // One without a valid value goes on too: its machine has been heard of.
-        out.batches.push(At { t, item: Bound::new(batch, Arc::clone(&layout.bound)) });
+        out.batches.push(At { t, item: bound });
     }
 
     /// See `Stage::warm`. What ingest has written comes from far, and is needed by every operator behind this one. Step by step, for
