@@ -71,6 +71,8 @@ pub(crate) fn unsaved(group: &Group, cursors: Cursors) -> Option<Group> {
         return None;
     }
     let is_unsaved = |output: &&_| cursors.of(Lane::of(output)) < group.t;
-    let outputs: Vec<_> = group.outputs.iter().filter(is_unsaved).cloned().collect();
+    let mut outputs: Vec<_> = group.outputs.iter().filter(is_unsaved).cloned().collect();
+    // Most have one, and there are as many as the store gathers.
+    outputs.shrink_to_fit();
     (!outputs.is_empty()).then_some(Group { t: group.t, outputs })
 }

@@ -27,7 +27,7 @@ pub struct SqliteSettings {
     pub gather_batches: usize,
     /// A chunk is written after this time in any case. What is gathered is in the journal, so a restart loses none of it.
     pub gather_for: Duration,
-    /// Memory for what is gathered; beyond that everything gathered is written.
+    /// Memory for what is gathered; beyond that everything gathered is written, and a machine when as much of all machines has come since its first batch.
     pub gather_bytes_max: usize,
     /// Connections that read, hence queries at once.
     pub readers: usize,
@@ -49,7 +49,7 @@ impl SqliteSettings {
             dead_letters_max: 20_000,
             gather_batches: 120,
             gather_for: HOUR / 6,
-            gather_bytes_max: 128 << 20,
+            gather_bytes_max: 64 << 20,
             readers: 4,
             query_within: Duration::from_secs(5),
         }

@@ -26,8 +26,27 @@ pub(super) type Run<'a> = (Arc<Roster>, &'a [(LogicalTime, Bound)]);
 
 #[derive(Default)]
 pub(super) struct Gathered {
-    machines: HashMap<MachineId, Batches>,
+    machines: HashMap<MachineId, Waiting>,
     pub(super) bytes: usize,
+    /// Bytes of everything that ever came.
+    passed: u64,
+}
+
+struct Waiting {
+    batches: Batches,
+    /// Bytes that had come before the first of them.
+    since: u64,
+}
+
+/// When a machine's batches make a chunk; any of these is enough.
+pub(super) struct Due {
+    /// As many batches.
+    pub(super) batches: usize,
+    /// The first is of this T, or older.
+    pub(super) before: LogicalTime,
+    /// As many bytes of all machines have come since the first. It holds the cursor back, and with it in memory what is behind: one slow
+    /// machine must not make that grow with the fleet.
+    pub(super) behind: u64,
 }
 
 /// One row of the table `raw_chunks`.
@@ -39,23 +58,30 @@ pub(super) struct RawChunk {
 
 impl Gathered {
     pub(super) fn add(&mut self, t: LogicalTime, bound: &Bound) {
-        self.bytes += bytes_of(bound);
+        let (bytes, since) = (bytes_of(bound), self.passed);
+        self.bytes += bytes;
+        self.passed += bytes as u64;
         let machine = &bound.roster().machine;
         match self.machines.get_mut(machine) {
-            Some(batches) => batches.push((t, bound.clone())),
+            Some(waiting) => waiting.batches.push((t, bound.clone())),
             None => {
-                self.machines.insert(machine.clone(), vec![(t, bound.clone())]);
+                let waiting = Waiting { batches: vec![(t, bound.clone())], since };
+                self.machines.insert(machine.clone(), waiting);
             }
         }
     }
 
     pub(super) fn of(&self, machine: &MachineId) -> &[(LogicalTime, Bound)] {
-        self.machines.get(machine).map_or(&[], Vec::as_slice)
+        self.machines.get(machine).map_or(&[], |waiting| waiting.batches.as_slice())
     }
 
-    /// Machines with as many batches, or with one that is older than `before`; in id order, at most `count_max`.
-    pub(super) fn due(&self, batches: usize, before: LogicalTime, count_max: usize) -> Vec<MachineId> {
-        let is_due = |waiting: &Batches| batches <= waiting.len() || waiting.first().is_some_and(|(t, _)| *t <= before);
+    /// Machines whose batches are due, in id order, at most `count_max`.
+    pub(super) fn due(&self, due: &Due, count_max: usize) -> Vec<MachineId> {
+        let is_due = |Waiting { batches, since }: &Waiting| {
+            due.batches <= batches.len()
+                || due.behind <= self.passed - since
+                || batches.first().is_some_and(|(t, _)| *t <= due.before)
+        };
         let due = self.machines.iter().filter(|(_, waiting)| is_due(waiting));
         let mut due: Vec<MachineId> = due.map(|(machine, _)| machine.clone()).take(count_max).collect();
         due.sort();
@@ -65,12 +91,12 @@ impl Gathered {
     /// T of the oldest batch of any machine but these.
     pub(super) fn oldest_without(&self, machines: &[MachineId]) -> Option<LogicalTime> {
         let others = self.machines.iter().filter(|(machine, _)| machines.binary_search(machine).is_err());
-        others.filter_map(|(_, batches)| batches.first().map(|(t, _)| *t)).min()
+        others.filter_map(|(_, waiting)| waiting.batches.first().map(|(t, _)| *t)).min()
     }
 
     pub(super) fn remove(&mut self, machines: &[MachineId]) {
         for machine in machines {
-            let removed = self.machines.remove(machine).unwrap_or_default();
+            let removed = self.machines.remove(machine).map_or_else(Vec::new, |waiting| waiting.batches);
             self.bytes -= removed.iter().map(|(_, bound)| bytes_of(bound)).sum::<usize>();
         }
     }
@@ -236,6 +262,21 @@ mod tests {
             )
         };
         chunks.iter().map(show).collect()
+    }
+
+    #[test]
+    fn a_slow_machine_is_due_when_much_has_come_behind_it() {
+        let (slow, busy, mut gathered) = (roster("slow", 1), roster("busy", 1), Gathered::default());
+        for (t, roster) in (1..).zip([&slow, &busy, &busy, &busy]) {
+            gathered.add(t, &frame(roster, at(1), &[1.0]));
+        }
+        let frames = |count: usize| (count * (BATCH_BYTES + 10)) as u64;
+        let due = |behind| gathered.due(&Due { batches: 9, before: 0, behind }, 9);
+        assert_eq!((due(frames(4) + 1).len(), due(frames(4))), (0, vec![slow.machine.clone()]));
+        assert_eq!(due(frames(3)).len(), 2);
+        let machines = due(frames(3));
+        gathered.remove(&machines);
+        assert_eq!((gathered.bytes, gathered.oldest_without(&[])), (0, None));
     }
 
     #[test]

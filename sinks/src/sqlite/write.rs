@@ -16,7 +16,7 @@ use tokio::task::spawn_blocking;
 
 use super::Shared;
 use super::expire::{self, Stage};
-use super::gather::{self, Batches};
+use super::gather::{self, Batches, Due};
 use super::open::{NAME, is_damage, mark_damaged, sink_error};
 use super::repair::{self, Bounds};
 use super::rows::{Ids, RowError, RowWriter, sql_t};
@@ -134,9 +134,13 @@ impl Writer {
         let due = {
             let gathered = self.shared.gathered();
             let is_full = settings.gather_bytes_max <= gathered.bytes;
-            let batches = if is_full { 1 } else { settings.gather_batches };
             let age = u64::try_from(settings.gather_for.as_micros()).unwrap_or(u64::MAX);
-            gathered.due(batches, batch.upto.saturating_sub(age), MACHINES_MAX)
+            let due = Due {
+                batches: if is_full { 1 } else { settings.gather_batches },
+                before: batch.upto.saturating_sub(age),
+                behind: settings.gather_bytes_max as u64,
+            };
+            gathered.due(&due, MACHINES_MAX)
         };
         self.store(batch, due)
     }
@@ -145,7 +149,8 @@ impl Writer {
     fn flush(&mut self) -> Result<Cursors, SinkError> {
         let nothing = WriteBatch { groups: Vec::new(), upto: self.gathered_upto };
         loop {
-            let due = self.shared.gathered().due(1, LogicalTime::MAX, MACHINES_MAX);
+            let everything = Due { batches: 1, before: LogicalTime::MAX, behind: 0 };
+            let due = self.shared.gathered().due(&everything, MACHINES_MAX);
             if due.is_empty() {
                 return Ok(self.cursors);
             }
