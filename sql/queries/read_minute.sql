@@ -1,5 +1,5 @@
 -- Windows of these series that start in [$2, $3), in time order.
-SELECT series_id, time, count, sum, min, max, last, is_final
+SELECT time, count, sum, min, max, last, is_final, series_id
 FROM minute_aggregates
 WHERE series_id = ANY ($1) AND time >= $2 AND time < $3
 ORDER BY time, series_id

@@ -133,12 +133,8 @@ async fn range(session: &Session, query: &RangeQuery) -> Result<RangeAnswer, Fai
     let series: Vec<Asked> = series.collect::<Result<_, Failure>>()?;
     match query.tier {
         Tier::Raw => raw(session, query, machine, series).await,
-        Tier::Minute => {
-            windows(session, query, Width::Minute, series, include_str!("../../../sql/queries/read_minute.sql")).await
-        }
-        Tier::Hour => {
-            windows(session, query, Width::Hour, series, include_str!("../../../sql/queries/read_hour.sql")).await
-        }
+        Tier::Minute => windows(session, query, series, &MINUTES).await,
+        Tier::Hour => windows(session, query, series, &HOURS).await,
     }
 }
 
@@ -195,23 +191,46 @@ fn raw_answer(series: Vec<Asked>, lists: Vec<Vec<Sample>>, points_max: usize, is
     answer
 }
 
+/// How windows of a width are read.
+struct Windows {
+    width: Width,
+    of_several: &'static str,
+    /// The same of one series, the chart's question: the server need not sort.
+    of_one: &'static str,
+}
+
+const MINUTES: Windows = Windows {
+    width: Width::Minute,
+    of_several: include_str!("../../../sql/queries/read_minute.sql"),
+    of_one: include_str!("../../../sql/queries/read_minute_of_one.sql"),
+};
+
+const HOURS: Windows = Windows {
+    width: Width::Hour,
+    of_several: include_str!("../../../sql/queries/read_hour.sql"),
+    of_one: include_str!("../../../sql/queries/read_hour_of_one.sql"),
+};
+
 async fn windows(
     session: &Session,
     query: &RangeQuery,
-    width: Width,
     series: Vec<Asked>,
-    text: &str,
+    windows: &Windows,
 ) -> Result<RangeAnswer, Failure> {
-    let places: HashMap<i32, usize> = series.iter().enumerate().map(|(place, (id, _))| (*id, place)).collect();
     let ids: Vec<i32> = series.iter().map(|(id, _)| *id).collect();
+    let places: HashMap<i32, usize> = ids.iter().enumerate().map(|(place, id)| (*id, place)).collect();
     let mut points: Vec<SeriesPoints> =
         series.into_iter().map(|(_, key)| SeriesPoints { key: Some(key), ..SeriesPoints::default() }).collect();
     // The window that `from` falls into begins before it.
-    let from = Window::containing(query.from, width).start;
+    let (from, to) = (Time(Window::containing(query.from, windows.width).start), Time(query.to));
     let one_more = sql_len(query.points_max).saturating_add(1);
-    let rows = session.query(text, &[&ids, &Time(from), &Time(query.to), &one_more]).await?;
+    let rows = match ids.as_slice() {
+        [id] => session.query(windows.of_one, &[id, &from, &to, &one_more]).await?,
+        _ => session.query(windows.of_several, &[&ids, &from, &to, &one_more]).await?,
+    };
     for row in rows.iter().take(query.points_max) {
-        if let Some(place) = places.get(&row.get::<_, i32>(0)) {
+        let place = if points.len() == 1 { Some(&0) } else { places.get(&row.get::<_, i32>(7)) };
+        if let Some(place) = place {
             push_window(row, &mut points[*place]);
         }
     }
@@ -220,16 +239,16 @@ async fn windows(
 }
 
 fn push_window(row: &Row, points: &mut SeriesPoints) {
-    let (count, sum): (i64, f64) = (row.get(2), row.get(3));
-    points.t.push(row.get::<_, Time>(1).0);
+    let (count, sum): (i64, f64) = (row.get(1), row.get(2));
+    points.t.push(row.get::<_, Time>(0).0);
     #[expect(clippy::cast_precision_loss, reason = "counts stay far below 2^53")]
     points.v.push(sum / count as f64);
     points.count.push(u64::try_from(count).unwrap_or(0));
     points.sum.push(sum);
-    points.min.push(row.get(4));
-    points.max.push(row.get(5));
-    points.last.push(row.get(6));
-    points.is_final.push(row.get(7));
+    points.min.push(row.get(3));
+    points.max.push(row.get(4));
+    points.last.push(row.get(5));
+    points.is_final.push(row.get(6));
 }
 
 fn alert(row: &Row) -> Result<Alert, Failure> {
