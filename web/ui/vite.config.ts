@@ -55,6 +55,20 @@ export default defineConfig({
     // The polyfill would be one more script for browsers that we do not support anyway.
     modulePreload: { polyfill: false },
     sourcemap: false,
+    rolldownOptions: {
+      output: {
+        // What is small goes together: texts that are alike compress once, and a request costs more than a kilobyte.
+        codeSplitting: {
+          // What a group needs stays where it is: the first screen must not wait for charts.
+          includeDependenciesRecursively: false,
+          groups: [
+            { name: 'first', test: /src\/(format|dom|api|author|levels|router|preferences|live|shell\/(?!palette)|fleet\/(?!add)|alerts\/present|charts\/(spark|palette))|alpinejs|preload-helper/ },
+            { name: 'charts', test: /src\/(charts|machine\/(range|columns|legend|notes|specs))|node_modules\/uplot/ },
+            { name: 'lists', test: /src\/(audit|settings|rules\/(rules|form|scale)|shell\/palette|fleet\/add|alerts\/silences)/ },
+          ],
+        },
+      },
+    },
   },
   server: {
     host: '127.0.0.1',

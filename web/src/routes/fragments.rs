@@ -12,7 +12,7 @@ use axum::response::{Html, IntoResponse, Response};
 use http::Uri;
 use model::catalogue::unit_of;
 use model::query::AlertQuery;
-use model::rule::Operator;
+use model::rule::{MACHINE_DOWN, Operator};
 use model::{Alert, AlertState, Resolution, Severity, Standing, Timestamp};
 
 use crate::error::Problem;
@@ -117,6 +117,9 @@ impl std::fmt::Display for Reading<'_> {
         let (value, threshold) = (shown(alert.value), shown(alert.rule.threshold));
         let sign = sign(alert.rule.operator);
         match alert.state {
+            // It is about no value: one has stopped coming.
+            AlertState::Firing if alert.rule.name == MACHINE_DOWN => out.write_str("silent"),
+            AlertState::Resolved if alert.rule.name == MACHINE_DOWN => out.write_str("heard again"),
             AlertState::Firing => write!(out, "{} {sign} {}", Escaped(&value), Escaped(&threshold)),
             AlertState::Resolved if alert.resolution == Some(Resolution::RuleGone) => {
                 write!(out, "{sign} {}", Escaped(&threshold))

@@ -9,7 +9,7 @@ const base = (process.env.BASE_URL ?? 'http://127.0.0.1:8700').replace(/\/$/, ''
 const edge = process.env.EDGE_PAGE;
 const only = process.argv.slice(2);
 const DEADLINE_MS = 90_000;
-const SCROLLS_MAX = 4;
+const SCROLLS_MAX = 6;
 const LOOKS = [
   { name: 'dark', colorScheme: 'dark', viewport: { width: 1400, height: 1000 } },
   { name: 'light', colorScheme: 'light', viewport: { width: 1400, height: 1000 } },
@@ -60,7 +60,7 @@ async function tidy({ silence }) {
 
 /** What is done before the picture; on a phone only where it can be. */
 const acts = {
-  palette: (page) => page.keyboard.press('Control+k').then(() => page.keyboard.type('e')),
+  palette: (page) => page.keyboard.press('Control+k').then(() => page.locator('dialog[open] input').fill('fleet-00')),
   columns: (page) => page.getByRole('button', { name: 'Columns' }).click(),
   add: (page) => page.getByRole('button', { name: 'Add', exact: true }).click(),
   pin: (page) => page.locator('[data-panel="cpu"] .u-over').click({ position: { x: 200, y: 60 } }),
@@ -108,7 +108,8 @@ async function take(browser, name, url, { ready, whole = false, compact = false,
     await settle(page);
     if (act !== null) await acts[act](page);
     if (act !== null) await page.waitForTimeout(400);
-    const wide = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+    // A phone's browser makes its window as wide as what stands out, so that one is compared with the phone.
+    const wide = (await page.evaluate(() => document.documentElement.scrollWidth)) - options.viewport.width;
     if (wide > 0) console.log(name, look, `${wide} px wider than the window`);
     await shoot(page, `.pictures/${name}-${look}`, whole, options.isMobile === true);
     await context.close();

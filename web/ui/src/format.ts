@@ -171,6 +171,19 @@ export function clockTime(ms: number): string {
   return `${pad(hours)}:${pad(minutes)}:${pad(seconds)}`;
 }
 
+/** As a field for a date and a time has it, in the zone that the reader chose. */
+export function fieldTime(ms: number): string {
+  const at = new Date(ms);
+  const shift = preferences().zone === 'utc' ? 0 : at.getTimezoneOffset() * 60_000;
+  return new Date(ms - shift).toISOString().slice(0, 16);
+}
+
+/** Milliseconds of what such a field has; null of an empty one. */
+export function ofFieldTime(text: string): number | null {
+  const at = Date.parse(preferences().zone === 'utc' ? `${text}Z` : text);
+  return Number.isNaN(at) ? null : at;
+}
+
 const MONTHS = ['Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun', 'Jul', 'Aug', 'Sep', 'Oct', 'Nov', 'Dec'];
 
 export function dayMonth(ms: number): string {

@@ -17,6 +17,9 @@ export interface AlertView {
   sinceTitle: string;
 }
 
+/** The hub's own alert for a machine that is not heard. */
+export const MACHINE_DOWN = 'machine-down';
+
 const SEVERITY_ORDER: Record<Severity, number> = { critical: 0, warning: 1, info: 2 };
 
 /** Worst first, then newest. */
@@ -42,7 +45,8 @@ export function present(alert: Alert, now: number): AlertView {
     href: machinePath(alert.machine),
     rule: alert.rule,
     subject: labels === '' ? what : `${what} · ${labels}`,
-    reading: `${quantity(kind, alert.value)} ${operator(alert.operator)} ${quantity(kind, alert.threshold)}`,
+    // It is about no value: one has stopped coming.
+    reading: alert.rule === MACHINE_DOWN ? 'silent' : `${quantity(kind, alert.value)} ${operator(alert.operator)} ${quantity(kind, alert.threshold)}`,
     since: ago(alert.since, now),
     sinceTitle: dateTime(alert.since),
   };

@@ -17,6 +17,8 @@ import { describe } from './summary.ts';
 export interface BoxOptions {
   title: string;
   kind: Quantity;
+  /** A chart that has the page to itself may be higher. */
+  height?: number;
   /** Small charts side by side have no legend: their title says what they show. */
   hasLegend?: boolean;
   onZoom?(from: number, to: number): void;
@@ -56,6 +58,7 @@ export class ChartBox {
     this.options = options;
     this.canvas = element('div', { class: 'plot', role: 'img', tabindex: '0', 'aria-label': `${options.title}: loading` });
     const body = element('div', { class: 'chart-body' }, this.canvas, this.message);
+    if (options.height !== undefined) this.canvas.style.height = body.style.height = `${options.height}px`;
     this.node = element('div', { class: 'chart is-empty is-loading' }, element('header', { class: 'panel-head' }, ...head, this.readout), body);
     this.legend = new Legend(options.kind, (key) => {
       if (!this.hidden.delete(key)) this.hidden.add(key);
@@ -63,7 +66,7 @@ export class ChartBox {
     });
     if (options.hasLegend !== false) this.node.append(this.legend.node);
     this.plot = new Plot(this.canvas, {
-      kind: options.kind, fromZero: options.kind !== 'celsius', isMirrored: false, height: HEIGHT,
+      kind: options.kind, fromZero: options.kind !== 'celsius', isMirrored: false, height: options.height ?? HEIGHT,
       onZoom: (from, to) => options.onZoom?.(from, to),
       onBack: () => options.onBack?.(),
       onCursor: (row, at) => this.showCursor(row, at),

@@ -46,6 +46,7 @@ export interface PlotData {
 }
 
 /** A drag shorter than this is a click. */
+const HOVER_PX_MAX = 24;
 const ZOOM_PX_MIN = 6;
 
 export class Plot {
@@ -157,6 +158,8 @@ export class Plot {
       cursor: {
         y: false,
         points: { size: 7, width: 2 },
+        // In a gap there is nothing to point at.
+        hover: { prox: HOVER_PX_MAX },
         drag: { x: true, y: false, setScale: false, dist: ZOOM_PX_MIN },
         bind: {
           // While a time is pinned the pointer moves no crosshair.
@@ -186,7 +189,8 @@ export class Plot {
     if (series === undefined) return { show: true, width: 0, stroke: '#0000', points: { show: false } };
     const stroke = colors.series[series.color % colors.series.length] ?? colors.accent;
     const isDots = series.fill === 'dots';
-    const fill = series.fill === 'none' || isDots ? null : alpha(stroke, series.fill === 'stack' ? 0.5 : 0.12);
+    // A band says more than what is below the line.
+    const fill = series.fill === 'none' || isDots || series.band !== null ? null : alpha(stroke, series.fill === 'stack' ? 0.5 : 0.12);
     return {
       show: !series.isHidden,
       stroke,

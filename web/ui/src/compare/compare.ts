@@ -12,6 +12,8 @@ import { replaceQuery } from '../router.ts';
 import type { Context, Screen } from '../screen.ts';
 import { fromQuery, highestFirst, LINES_MAX, linesOfMachines, linesOfTags, MACHINES_MAX, toQuery, TOPS, type By, type Line, type Selection } from './state.ts';
 
+/** Of the one chart that has the page to itself, in pixels. */
+const ONE_HEIGHT = 300;
 const RATE_MS = 2_000;
 const REFRESH_MS = 15_000;
 const POINTS = 600;
@@ -251,7 +253,7 @@ class Board {
       this.boxes.forEach((box) => box.destroy());
       this.boxes = groups.map((group) => {
         const title = isSmall ? (group[0]?.name ?? '') : 'All of them';
-        return new ChartBox({ title, kind, hasLegend: !isSmall }, element('h2', {}, isSmall ? element('a', { class: 'machine-link', href: group[0]?.href ?? '/' }, title) : 'Over time'));
+        return new ChartBox({ title, kind, hasLegend: !isSmall, ...(isSmall ? {} : { height: ONE_HEIGHT }) }, element('h2', {}, isSmall ? element('a', { class: 'machine-link', href: group[0]?.href ?? '/' }, title) : 'Over time'));
       });
       const charts = find(this.place, '[data-charts]');
       charts.classList.toggle('is-small', isSmall);

@@ -8,9 +8,10 @@ import type { Ring } from '../live/ring.ts';
 import type { Machine } from '../protocol.ts';
 import { machinePath } from '../router.ts';
 import { loadPerCore, tagsOf } from './order.ts';
+import { SEED_GAP_MS } from './seed.ts';
 
 const TAGS_SHOWN = 3;
-/** Its past comes in steps of 10 s (seed.ts), so this many intervals of 5 s are a gap. */
+/** So many missed intervals are a gap, where its past (seed.ts) is not coarser. */
 const GAP_INTERVALS = 5;
 const INTERVAL_MS_DEFAULT = 5000;
 /** About as wide as a line is. */
@@ -122,7 +123,7 @@ export class Row {
   paint(ring: Ring | undefined, now: number, spanMs: number): void {
     if (this.machine === null) return;
     this.paintedAt = now;
-    const gapMs = GAP_INTERVALS * (this.machine.interval_ms ?? INTERVAL_MS_DEFAULT);
+    const gapMs = Math.max(SEED_GAP_MS, GAP_INTERVALS * (this.machine.interval_ms ?? INTERVAL_MS_DEFAULT));
     paintSpark(this.spark, ring, { now, spanMs, gapMs, isGrey: this.machine.status !== 'up' });
   }
 

@@ -12,6 +12,8 @@ const POINTS = 90;
 /** Rows that were scrolled past long ago are not worth a request any more. */
 const QUEUE_MAX = 40;
 const METRIC = 'system.cpu.utilization';
+/** A bucket of the past has its lowest and its highest value, at their times: two of one kind are at most two buckets apart. */
+export const SEED_GAP_MS = (2 * SPAN_MS_MAX) / (POINTS / 2);
 
 export class SparkSeeder {
   private readonly store: FleetStore;

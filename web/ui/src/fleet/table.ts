@@ -167,6 +167,10 @@ export class FleetTable {
     return sparkSpan(this.options.store.sparksSince ?? now, now);
   }
 
+  private shownColumns(): number {
+    return [...this.table.querySelectorAll('thead th')].filter((head) => head.getClientRects().length > 0).length;
+  }
+
   private rowHeight(): number {
     return Number.parseFloat(getComputedStyle(this.body).getPropertyValue('--row-height')) || 52;
   }
@@ -221,8 +225,10 @@ export class FleetTable {
     const firstId = visible.find((entry) => typeof entry === 'string');
     let index = firstId === undefined ? 0 : this.ids.indexOf(firstId);
     let previous: Element = this.above;
+    // A cell over columns that are not shown would make room for them.
+    const width = this.heads.size === 0 && visible.every((entry) => typeof entry === 'string') ? 0 : this.shownColumns();
     for (const entry of visible) {
-      const node = typeof entry === 'string' ? this.rowOf(entry, index, free, now, spanMs) : this.headNode(entry);
+      const node = typeof entry === 'string' ? this.rowOf(entry, index, free, now, spanMs) : this.headNode(entry, width);
       if (node === null) continue;
       if (typeof entry === 'string') index += 1;
       if (previous.nextElementSibling !== node) previous.after(node);
@@ -245,14 +251,15 @@ export class FleetTable {
     return row.node;
   }
 
-  private headNode({ key, title, note }: GroupHead): HTMLElement {
+  private headNode({ key, title, note }: GroupHead, width: number): HTMLElement {
     const known = this.heads.get(key);
     const content = [title, element('span', { class: 'muted' }, note)];
     if (known !== undefined) {
       known.firstElementChild?.replaceChildren(...content);
+      known.firstElementChild?.setAttribute('colspan', String(width));
       return known;
     }
-    const node = element('tr', { role: 'row', class: 'group-row' }, element('th', { role: 'rowheader', scope: 'rowgroup', colspan: '11' }, ...content));
+    const node = element('tr', { role: 'row', class: 'group-row' }, element('th', { role: 'rowheader', scope: 'rowgroup', colspan: String(width) }, ...content));
     this.heads.set(key, node);
     return node;
   }

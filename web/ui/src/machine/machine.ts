@@ -45,6 +45,8 @@ class MachineScreen implements Screen {
       shift: (direction) => this.setRange(shift(this.range, direction, context.now())),
       back: () => this.zoomBack(),
       type: (text) => this.type(text),
+      window: () => bounds(this.range, context.now()),
+      show: (from, to) => this.setRange(untilNow(fixed(from, to), context.now()), true),
     }, (view) => (this.view = view));
     place.innerHTML = template;
     Alpine.initTree(find(place, '[x-data]'));

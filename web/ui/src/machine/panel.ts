@@ -35,6 +35,8 @@ export interface PanelHost {
 
 const PLOT_HEIGHT = 208;
 const TABLE_ROWS_MAX = 200;
+/** Live points that may come while an answer is on its way. */
+const RECENT_MAX = 30;
 /** An hour of samples at the default interval of 5 s, with some to spare. */
 const POINTS_MIN = 750;
 const POINTS_MAX = 1500;
@@ -55,6 +57,7 @@ export class Panel {
   private readonly legend: Legend;
   private readonly chart: Plot | Heat;
   private columns: ChartColumn[] = [];
+  private readonly recent: [time: number, values: ReadonlyMap<string, number | null>][] = [];
   private drawing: Drawing = { x: [], rows: [], values: [], series: [] };
   private readonly hidden = new Set<string>();
   private history: { tier: Tier; stepMs: number } | null = null;
@@ -111,13 +114,19 @@ export class Panel {
   }
 
   appendLive(time: number, values: ReadonlyMap<string, number | null>): void {
+    this.recent.push([time, values]);
+    if (this.recent.length > RECENT_MAX) this.recent.shift();
     if (this.history?.tier !== 'raw' || !this.host.followsNow()) return;
+    this.grow(time, values);
+    this.requestDraw();
+  }
+
+  private grow(time: number, values: ReadonlyMap<string, number | null>): void {
     const [from] = this.host.window();
     for (const column of this.columns) {
       const value = values.get(column.key);
       if (value !== undefined) append(column, time, value, from);
     }
-    this.requestDraw();
   }
 
   resize(): void {
@@ -172,6 +181,8 @@ export class Panel {
   private accept(history: History): void {
     this.history = { tier: history.tier, stepMs: history.step_ms };
     this.columns = choose(this.spec, history.series);
+    // What came while the answer was on its way is in neither.
+    if (history.tier === 'raw' && this.host.followsNow()) for (const [time, values] of this.recent) this.grow(time, values);
     setText(this.badge, badgeText(history));
     this.badge.title = history.partial ? 'Part of this range is older than what is kept.' : '';
     const isEmpty = this.columns.every((column) => column.t.length === 0);

@@ -1,6 +1,7 @@
 // What happened to a machine, read from its alerts and its series: restarts, holes in its data, how much of each day it was heard.
 // Pure: answers of the API in, lists out.
 
+import { MACHINE_DOWN } from '../alerts/present.ts';
 import type { Alert, HistorySeries, Machine } from '../protocol.ts';
 
 export interface MachineEvent {
@@ -56,7 +57,6 @@ function restarts(uptime: Points | undefined): MachineEvent[] {
   return found;
 }
 
-const MACHINE_DOWN = 'machine-down';
 
 /** Why a chart has nothing at a time, as far as the events tell. */
 export function whyMissing(at: number, events: readonly MachineEvent[], machine: Pick<Machine, 'status' | 'last_seen'> | undefined): string {

@@ -3,7 +3,7 @@
 import Alpine from '@alpinejs/csp';
 import { present, worstFirst, type AlertView } from '../alerts/present.ts';
 import { tagsOf } from '../fleet/order.ts';
-import { bytes, clockTime, dateTime, percent } from '../format.ts';
+import { bytes, clockTime, dateTime, fieldTime, ofFieldTime, percent } from '../format.ts';
 import type { Machine, Processes, ProcessUse } from '../protocol.ts';
 import { machinePath } from '../router.ts';
 import type { Context } from '../screen.ts';
@@ -16,6 +16,9 @@ export interface ViewActions {
   back(): void;
   /** False when the text says no range. */
   type(text: string): boolean;
+  /** What is shown now. */
+  window(): [from: number, to: number];
+  show(from: number, to: number): void;
 }
 
 const byName = new Intl.Collator('en', { numeric: true }).compare;
@@ -51,6 +54,9 @@ export function createView(context: Context, id: string, actions: ViewActions) {
     isZoomed: false,
     typedText: '',
     typedFault: 'false',
+    fromDate: '',
+    toDate: '',
+    datesFault: '',
     hasNeighbours: false,
     previous: '/',
     next: '/',
@@ -103,6 +109,19 @@ export function createView(context: Context, id: string, actions: ViewActions) {
     back: () => actions.back(),
     type() {
       this.typedFault = String(!actions.type(this.typedText));
+    },
+    /** Before it opens: what is shown now. */
+    fillDates() {
+      [this.fromDate, this.toDate] = actions.window().map(fieldTime) as [string, string];
+      this.datesFault = '';
+    },
+    pickDates() {
+      const [from, to] = [ofFieldTime(this.fromDate), ofFieldTime(this.toDate)];
+      if (from === null || to === null) return;
+      this.datesFault = from >= Math.min(to, context.now()) ? 'It must begin before it ends, and before now.' : '';
+      if (this.datesFault !== '') return;
+      document.querySelector<HTMLElement>('#range-dates')?.hidePopover();
+      actions.show(from, to);
     },
     retype() {
       this.typedFault = 'false';

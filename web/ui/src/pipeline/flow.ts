@@ -6,7 +6,9 @@ import { count, milliseconds, percent } from '../format.ts';
 import type { GraphFigures, OperatorFigures } from '../protocol.ts';
 import { layout, type Layout } from './layout.ts';
 
-const BOX = { width: 152, height: 62, gapX: 24, gapY: 16, margin: 12 };
+const BOX = { width: 148, height: 62, gapX: 32, gapY: 16, margin: 12 };
+/** A longer name is set narrower. */
+const NAME_LETTERS_MAX = 19;
 /** Ways that no channel tells of, because what stands on them (maps, joins, concatenations) counts nothing: pipeline/src/graph.rs has them. */
 const UNCOUNTED: Readonly<Record<string, readonly string[]>> = {
   normalize: ['coarsen tags'], window: ['rollup', 'contribute', 'evaluate'], coarsen: ['evaluate', 'silences'],
@@ -65,27 +67,26 @@ export class Flow {
     for (const operator of drawn) this.write(operator);
   }
 
-  private build({ nodes, edges, columns, rows }: Layout): void {
+  private build({ nodes, lines, columns, rows }: Layout): void {
     this.boxes = new Map();
     if (nodes.length === 0) return this.place.replaceChildren(element('p', { class: 'empty-row' }, 'The graph does not look at itself (pipeline.introspection is off).'));
     const { width, height, gapX, gapY, margin } = BOX;
     const size = { width: columns * (width + gapX) - gapX + 2 * margin, height: rows * (height + gapY) - gapY + 2 * margin };
-    const at = new Map(nodes.map(({ name, column, row }) => [name, { x: margin + column * (width + gapX), y: margin + row * (height + gapY) }]));
-    const lines = edges.flatMap(({ source, target }) => {
+    const left = (column: number): number => margin + column * (width + gapX);
+    const middle = (row: number): number => margin + row * (height + gapY) - gapY / 2;
+    const at = new Map(nodes.map((node) => [node.name, node]));
+    const paths = lines.flatMap(({ source, target, through }) => {
       const [from, to] = [at.get(source), at.get(target)];
-      if (from === undefined || to === undefined || to.x <= from.x) return [];
-      const [x1, y1, x2, y2] = [from.x + width, from.y + height / 2, to.x, to.y + height / 2];
-      const bend = Math.min(gapX, (x2 - x1) / 2);
-      return [svg('path', { class: 'flow-line', d: `M${x1} ${y1}C${x1 + bend} ${y1} ${x2 - bend} ${y2} ${x2} ${y2}` })];
+      return from === undefined || to === undefined ? [] : [svg('path', { class: 'flow-line', d: pathOf([from, ...through, to], left, middle) })];
     });
-    const groups = nodes.map(({ name }) => this.box(name, at.get(name) ?? { x: 0, y: 0 }));
-    this.place.replaceChildren(svg('svg', { class: 'flow', viewBox: `0 0 ${size.width} ${size.height}`, width: size.width, height: size.height, role: 'img', 'aria-label': 'The operators of the dataflow in flow order; the table of operators below has the same figures' }, ...lines, ...groups));
+    const groups = nodes.map(({ name, column, row }) => this.box(name, { x: left(column), y: middle(row) - height / 2 }));
+    this.place.replaceChildren(svg('svg', { class: 'flow', viewBox: `0 0 ${size.width} ${size.height}`, width: size.width, height: size.height, role: 'img', 'aria-label': 'The operators of the dataflow in flow order; the table of operators below has the same figures' }, ...paths, ...groups));
   }
 
   private box(name: string, { x, y }: { x: number; y: number }): SVGElement {
     const rate = svg('text', { class: 'flow-rate', x: 9, y: 38 });
     const note = svg('text', { class: 'flow-note', x: 9, y: 53 });
-    const group = svg('g', { class: 'flow-box', transform: `translate(${x} ${y})` }, svg('rect', { width: BOX.width, height: BOX.height, rx: 8 }), svg('text', { class: 'flow-name', x: 9, y: 21 }, name), rate, note);
+    const group = svg('g', { class: 'flow-box', transform: `translate(${x} ${y})` }, svg('rect', { width: BOX.width, height: BOX.height, rx: 8 }), svg('text', { class: 'flow-name', x: 9, y: 21, ...(name.length > NAME_LETTERS_MAX ? { textLength: BOX.width - 18, lengthAdjust: 'spacingAndGlyphs' } : {}) }, name), rate, note);
     this.boxes.set(name, { group, rate, note });
     return group;
   }
@@ -100,4 +101,18 @@ export class Flow {
     box.note.textContent = parts.filter((part) => part !== '').join(', ');
     box.group.setAttribute('data-level', lagMs !== null && lagMs >= LAG_WARN_MS ? 'warn' : 'ok');
   }
+}
+
+/** From the right edge of the first to the left edge of the last, straight through the lanes between them. */
+function pathOf(way: readonly { column: number; row: number }[], left: (column: number) => number, middle: (row: number) => number): string {
+  const parts: string[] = [];
+  way.forEach(({ column, row }, index) => {
+    const [x, y] = [left(column), middle(row)];
+    const previous = way[index - 1];
+    if (previous === undefined) return parts.push(`M${x + BOX.width} ${y}`);
+    parts.push(`C${x - BOX.gapX / 2} ${middle(previous.row)} ${x - BOX.gapX / 2} ${y} ${x} ${y}`);
+    if (index < way.length - 1) parts.push(`H${x + BOX.width}`);
+    return undefined;
+  });
+  return parts.join('');
 }

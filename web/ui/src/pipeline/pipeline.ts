@@ -10,7 +10,7 @@ import type { Context, Screen } from '../screen.ts';
 import { cell, head, number, row } from './cells.ts';
 import { DeadLetters } from './dead.ts';
 import { Flow, totals } from './flow.ts';
-import { histogram } from './layout.ts';
+import { histogram } from './histogram.ts';
 import { tiersOf } from './tiers.ts';
 
 const REFRESH_MS = 2_000;

@@ -72,7 +72,7 @@ export class PreviewPanel {
     find(this.panel, '[data-listed]').replaceChildren(...rows);
   }
 
-  private draw(body: RuleBody, unit: string, { worst, from, to }: RulePreview): void {
+  private draw(body: RuleBody, unit: string, { worst, from, to, fired }: RulePreview): void {
     const kind = body.input === 'minute_count' ? 'count' : kindOf(body.metric, worst?.unit ?? unit);
     if (worst === null) {
       this.box?.destroy();
@@ -87,7 +87,7 @@ export class PreviewPanel {
       find(this.panel, '[data-chart]').replaceChildren(this.box.node);
     }
     const labels = Object.values(worst.labels).join(', ');
-    find(this.box.node, '[data-worst]').replaceChildren('Worst: ', element('a', { class: 'machine-link', href: machinePath(worst.machine) }, worst.machine), labels === '' ? '' : ` ${labels}`);
+    find(this.box.node, '[data-worst]').replaceChildren(fired === 0 ? 'Closest: ' : 'Worst: ', element('a', { class: 'machine-link', href: machinePath(worst.machine) }, worst.machine), labels === '' ? '' : ` ${labels}`);
     const known = [...worst.v, ...(worst.max ?? [])].filter((value) => value !== null);
     const top = Math.max(body.threshold, ...known) * HEADROOM;
     const marks = worst.alerts.map(({ since, resolved }) => ({ fromMs: since, toMs: resolved, severity: body.severity }));

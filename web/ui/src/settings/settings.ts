@@ -98,7 +98,7 @@ function press(place: HTMLElement, value: string): void {
 }
 
 function row({ key, value, source }: Setting): HTMLTableRowElement {
-  return element('tr', source === 'default' ? {} : { class: 'is-set' }, element('th', { scope: 'row', 'data-label': 'Setting' }, element('span', {}, key)), element('td', { 'data-label': 'Value' }, element('span', {}, value)), element('td', { 'data-label': 'From' }, element('span', {}, source)));
+  return element('tr', source === 'default' ? {} : { class: 'is-set' }, element('th', { scope: 'row', 'data-label': 'Setting' }, element('span', {}, key)), element('td', { 'data-label': 'Value' }, value === '' ? element('span', { class: 'is-unset' }, 'not set') : element('span', {}, value)), element('td', { 'data-label': 'From' }, element('span', {}, source)));
 }
 
 function fail(place: HTMLElement, text: string, load: () => Promise<void>): void {

@@ -56,6 +56,9 @@ test('the fleet in groups and as cards, kept in the address', () => on.visit('/'
   await page.getByRole('button', { name: 'Table', exact: true }).click();
   await page.locator('.fleet-table:not(.is-cards)').waitFor();
   await settles(async () => (await page.locator(rows).count()) > 0, true);
+  // Columns that are not shown take no room: a group's head is as wide as what is above it.
+  const widthOf = (selector: string): Promise<number> => page.locator(selector).first().evaluate((node) => Math.round(node.getBoundingClientRect().width));
+  await settles(async () => (await widthOf('.group-row th')) === (await widthOf('.fleet-table')) && (await widthOf('.fleet-table thead tr')) === (await widthOf('.fleet-table')), true);
 }));
 
 test('columns are chosen, sort the rows, and stay chosen', () => on.visit('/', async (page) => {

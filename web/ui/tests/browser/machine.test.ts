@@ -124,6 +124,23 @@ test('arrows lead to the next machine, but on a chart they move the crosshair', 
   });
 });
 
+test('a range is picked from one date to another, and one that ends before it begins is not', async () => {
+  await on.visit(pathOf(await someMachine(on)), async (page) => {
+    await page.getByRole('button', { name: 'From one date to another' }).click();
+    const [from, to] = [page.getByLabel('From', { exact: true }), page.getByLabel('To', { exact: true })];
+    await settles(async () => Date.parse(await to.inputValue()) - Date.parse(await from.inputValue()), 3_600_000);
+    const begin = await from.inputValue();
+    await from.fill(await to.inputValue());
+    await page.getByRole('button', { name: 'Show', exact: true }).click();
+    await page.getByRole('alert').filter({ hasText: 'must begin before it ends' }).waitFor();
+    await from.fill(begin);
+    await page.getByRole('button', { name: 'Show', exact: true }).click();
+    await page.waitForURL((url) => url.searchParams.get('from') === String(Date.parse(begin)));
+    await page.getByRole('button', { name: 'Reset zoom' }).waitFor();
+    await settles(() => page.locator('#range-dates').isVisible(), false);
+  }, { timezoneId: 'UTC' });
+});
+
 test('a range is typed, and what is none is said to be', async () => {
   await on.visit(pathOf(await someMachine(on)), async (page) => {
     const field = page.getByLabel('Another range');
