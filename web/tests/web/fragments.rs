@@ -1,6 +1,9 @@
 //! The alerts tables' rows.
 
+use std::sync::Arc;
+
 use http::StatusCode;
+use model::rule::{MACHINE_DOWN, Rule};
 use model::{Alert, AlertState, Resolution};
 
 use crate::common::{Hub, fleet};
@@ -31,6 +34,20 @@ async fn resolved_alerts_come_from_history_and_firing_ones_are_left_out() {
     assert_eq!(answer.text.matches("<tr").count(), 1);
     assert!(answer.text.contains("resolved-1") && answer.text.contains("2025-11-21 04:40:00 UTC"));
     assert!(answer.text.contains("rule gone") && !answer.text.contains("calm at"), "{}", answer.text);
+}
+
+#[tokio::test]
+async fn a_silent_machine_has_no_value_to_read() {
+    let hub = Hub::new();
+    let down = |id: &str, state| {
+        let alert = fleet::alert(id, "db-1", state);
+        let rule = Arc::new(Rule { name: MACHINE_DOWN.to_owned(), ..alert.rule.as_ref().clone() });
+        Alert { rule, ..alert }
+    };
+    hub.hot.alert(down("a1", AlertState::Firing));
+    *hub.history.alerts.lock().unwrap() = vec![down("a2", AlertState::Resolved)];
+    assert!(hub.get("/fragments/alerts").await.text.contains("<td>silent</td>"));
+    assert!(hub.get("/fragments/alerts?state=resolved").await.text.contains("<td>heard again</td>"));
 }
 
 #[tokio::test]

@@ -145,7 +145,7 @@ function createComponent(context: Context) {
     },
     refreshTags() {
       this.tags = tagCounts(context.store.machines.values(), TAGS_LISTED).map(({ tag, machines }) => ({ tag, label: `${tag} (${machines})` }));
-      this.groups = tagNames(context.store.machines.values()).map((tag) => ({ tag, label: `Group by ${tag}` }));
+      this.groups = tagNames(context.store.machines.values()).map((tag) => ({ tag, label: `By ${tag}` }));
     },
     isGroup(tag: string): boolean {
       return this.group === tag;
