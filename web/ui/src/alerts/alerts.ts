@@ -50,6 +50,7 @@ export function mountAlerts(place: HTMLElement, context: Context): Screen {
     const { detail } = event as CustomEvent<{ target: Element; serverResponse: string; shouldSwap: boolean; isError: boolean }>;
     if (!(detail.target instanceof HTMLTableSectionElement) || detail.isError) return;
     detail.shouldSwap = false;
+    detail.target.dataset.answered = '';
     renew(detail.target, detail.serverResponse, context.now());
     if (detail.target === past) more.hidden = past.rows.length !== HISTORY_FIRST;
     sift(detail.target, filter());
@@ -183,8 +184,9 @@ function sift(body: HTMLTableSectionElement, filter: AlertFilter): void {
   const { shown, all } = filterRows(body.rows, filter);
   const counted = body.closest('section')?.querySelector('[data-counted]');
   if (counted !== null && counted !== undefined) setText(counted, all === 0 ? '' : shown === all ? String(all) : `${shown} of ${all}`);
-  const isLoading = all === 0 && body.closest('section')?.querySelector('.htmx-request') !== null;
-  noteOf(body)?.replaceChildren(...(shown > 0 || isLoading ? [] : [all === 0 ? (body.dataset.empty ?? '') : 'No row is like that.']));
+  // Before the hub has answered nobody knows that all is clear: what the note says then (looking, or what failed) stays.
+  if (body.dataset.answered === undefined) return;
+  noteOf(body)?.replaceChildren(...(shown > 0 ? [] : [all === 0 ? (body.dataset.empty ?? '') : 'No row is like that.']));
 }
 
 /** All pages of the last thirty days, as far as one file may go; it says when there were more. */

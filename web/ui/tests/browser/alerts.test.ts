@@ -16,6 +16,18 @@ test('the alerts come as fragments of the hub, with local times', () => on.visit
   await settles(() => page.evaluate(() => [...document.querySelectorAll('tbody[hx-get*="active"] tr')].every((row) => row.querySelectorAll('td .severity svg').length === 1)), true);
 }));
 
+test('all is clear only once the hub has said so', () => on.visit('/alerts', async (page) => {
+  const notes = page.locator('[data-note]');
+  const answers: (() => Promise<void>)[] = [];
+  await page.route(/\/fragments\/alerts/, (route) => void answers.push(() => route.fulfill({ status: 200, contentType: 'text/html', body: '' })));
+  await page.reload();
+  await settles(async () => answers.length, 2);
+  assert.deepEqual(await notes.allInnerTexts(), ['Looking…', 'Looking…']);
+  await Promise.all(answers.map((answer) => answer()));
+  await settles(async () => (await notes.allInnerTexts()).join(' '), 'All clear. No alert is firing. Nothing has been resolved yet.');
+  await page.unroute(/\/fragments\/alerts/);
+}));
+
 test('an alert fires, is silenced, speaks again, and is history when its rule is gone', async () => {
   const [rule, machine] = [`memory-there-${process.pid}`, await someMachine(on)];
   await on.visit('/alerts', async (page) => {

@@ -194,4 +194,5 @@ test('a chart can be read as a table', async () => {
 
 test('a machine that does not exist is said to be missing', () => on.visit('/machines/no-such-machine-anywhere', async (page) => {
   await page.getByText('No machine has this name').waitFor();
+  await settles(() => page.locator('[data-panel="events"]').isVisible(), false);
 }, { isTroubled: true }));
