@@ -5,7 +5,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 target=${CARGO_TARGET_DIR:-target}
-cargo build --release --locked -p hub -p benches --bins
-WANTS_VALGRIND=1 scripts/install-test-deps.sh
+cargo build --release --locked -p hub -p benches -p collector --bins
+WANTS_BENCHES=1 scripts/install-test-deps.sh
 # shellcheck disable=SC2016 # The addresses are the inner shell's.
-exec scripts/with-servers.sh sh -c 'exec "$0" all "$1" "$TEST_POSTGRES_URL" "$TEST_REDIS_URL"' "$target/release/measure" "${1:-$target/bench.json}"
+exec scripts/with-servers.sh sh -c 'exec "$0" all "$1" "$TEST_POSTGRES_URL" "$TEST_REDIS_URL" .venv/bin/python' "$target/release/measure" "${1:-$target/bench.json}"

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what `make test` needs beyond Rust, Node and a C compiler: PostgreSQL 15, Redis, openssl, Python, chromium, cargo-nextest, and
-# schemathesis in `.venv`.
+# schemathesis in `.venv`; for `make bench` valgrind and socketify.
 # Skips what is present, so the second run takes no time and asks for no rights.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -9,6 +9,8 @@ cd "$(dirname "$0")/.."
 nextest_version=0.9.143
 # Another version asks other questions, so this one is used and no other.
 schemathesis_version=4.32.5
+# The server that fan-out is compared with.
+socketify_version=0.0.31
 
 wanted=()
 have_postgres() { command -v pg_ctl >/dev/null || compgen -G "/usr/lib/postgresql/*/bin/pg_ctl" >/dev/null; }
@@ -25,8 +27,11 @@ if grep -qs '"test:browser"' web/ui/package.json; then
     command -v chromium >/dev/null || wanted+=(chromium fonts-dejavu-core)
 fi
 
-# Counts instructions, for `make bench` alone.
-[[ -z ${WANTS_VALGRIND:-} ]] || command -v valgrind >/dev/null || wanted+=(valgrind)
+# For `make bench` alone: what counts instructions, and what the rival's server is linked with.
+if [[ -n ${WANTS_BENCHES:-} ]]; then
+    command -v valgrind >/dev/null || wanted+=(valgrind)
+    ldconfig -p | grep -q 'libuv\.so\.1' || wanted+=(libuv1)
+fi
 
 if ((${#wanted[@]} > 0)); then
     as_root=()
@@ -49,7 +54,12 @@ if ! cargo nextest --version >/dev/null 2>&1; then
     CARGO_PROFILE_DEV_DEBUG=0 cargo install --locked --debug --quiet cargo-nextest --version "$nextest_version"
 fi
 
-if [[ $(.venv/bin/python -c 'import importlib.metadata as m; print(m.version("schemathesis"))' 2>/dev/null) != "$schemathesis_version" ]]; then
-    python3 -m venv .venv
-    .venv/bin/pip install --quiet --disable-pip-version-check "schemathesis==$schemathesis_version" </dev/null
-fi
+# $1: a package from PyPI, $2: its version.
+have_python() {
+    if [[ $(.venv/bin/python -c "import importlib.metadata as m; print(m.version('$1'))" 2>/dev/null) != "$2" ]]; then
+        python3 -m venv .venv
+        .venv/bin/pip install --quiet --disable-pip-version-check "$1==$2" </dev/null
+    fi
+}
+have_python schemathesis "$schemathesis_version"
+[[ -z ${WANTS_BENCHES:-} ]] || have_python socketify "$socketify_version"

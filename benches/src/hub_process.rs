@@ -39,6 +39,26 @@ impl HubProcess {
         Self::run(Command::new(program), program).await
     }
 
+    /// The same without a history.
+    ///
+    /// # Errors
+    /// As `start`.
+    pub async fn start_live_only(program: &Path) -> Result<Self, HubError> {
+        let mut command = Command::new(program);
+        command.env("HUB_HISTORY_ENABLED", "false");
+        Self::run(command, program).await
+    }
+
+    /// The same with its history on a server.
+    ///
+    /// # Errors
+    /// As `start`.
+    pub async fn start_on_server(program: &Path, url: &str) -> Result<Self, HubError> {
+        let mut command = Command::new(program);
+        command.env("TIMESCALE_URL", url);
+        Self::run(command, program).await
+    }
+
     /// The same on one core, by util-linux' `taskset`.
     ///
     /// # Errors
@@ -75,6 +95,16 @@ impl HubProcess {
         tokio::time::timeout(START_MAX, opened).await.map_err(|_elapsed| HubError::Late)?;
         Ok(hub)
     }
+
+    /// One of its metrics, by name and labels as `/metrics` writes them; 0 while it has none.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub async fn metric(&self, name: &str) -> std::io::Result<f64> {
+        let metrics = get(self.http, "/metrics").await?;
+        let value = metrics.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        Ok(value.and_then(|value| value.parse().ok()).unwrap_or(0.0))
+    }
 }
 
 /// Ends it at once; its folder goes with it.
@@ -87,12 +117,17 @@ impl Drop for HubProcess {
 
 /// It answers before that, too, but takes nothing.
 async fn is_ready(http: SocketAddr) -> std::io::Result<bool> {
+    Ok(get(http, "/ready").await?.starts_with("HTTP/1.1 200"))
+}
+
+/// Head and body of the answer.
+async fn get(http: SocketAddr, path: &str) -> std::io::Result<String> {
     let mut stream = TcpStream::connect(http).await?;
-    let request = format!("GET /ready HTTP/1.1\r\nHost: {http}\r\nConnection: close\r\n\r\n");
+    let request = format!("GET {path} HTTP/1.1\r\nHost: {http}\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await?;
-    let mut answer = Vec::new();
-    stream.read_to_end(&mut answer).await?;
-    Ok(answer.starts_with(b"HTTP/1.1 200"))
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await?;
+    Ok(answer)
 }
 
 /// A port that was free a moment ago.

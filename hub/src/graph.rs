@@ -64,8 +64,7 @@ impl Graph {
     pub(crate) fn start(base: &Base, stores: &Stores) -> Result<(Self, Outlets)> {
         let mut ports = Ports::default();
         let history_max = base.config.history.queue_messages_max;
-        // With a server the data folder keeps what a start must know although the server is away.
-        let embedded = if stores.server.is_some() { is_state } else { is_stored };
+        let embedded = if stores.is_state_only { is_state } else { is_stored };
         let history = ports.open("history", (Feed::History, embedded), history_max);
         let hot = ports.open("hot", (Feed::Live, is_shown), HOT_MESSAGES_MAX);
         let server = stores.server.as_ref();

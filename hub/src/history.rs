@@ -1,5 +1,6 @@
 //! History on a server, with the store in the data folder behind it: while the server is away, alerts and dead letters are answered from
 //! there, where they are as well (ADR 0018). Samples and windows are on the server alone, and those questions go on saying that it is away.
+//! Where history is off, they are nowhere.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -52,5 +53,40 @@ impl History for WithState {
 
     fn kept(&self, tier: Tier) -> Duration {
         self.server.kept(tier)
+    }
+}
+
+/// The store in the data folder as what the hub is asked of, whether it has the history or the state alone.
+pub(crate) fn embedded(is_on: bool, store: impl History + 'static) -> Arc<dyn History> {
+    if is_on { Arc::new(store) } else { Arc::new(StateOnly(Arc::new(store))) }
+}
+
+/// Where history is off.
+struct StateOnly(Arc<dyn History>);
+
+fn is_off<T: Send + 'static>() -> Answer<'static, T> {
+    let why = "it is off in this hub's settings (history.enabled)".to_owned();
+    Box::pin(std::future::ready(Err(QueryError::Unavailable(why))))
+}
+
+impl History for StateOnly {
+    fn range(&self, _: RangeQuery) -> Answer<'_, RangeAnswer> {
+        is_off()
+    }
+
+    fn fleet(&self, _: FleetQuery) -> Answer<'_, FleetAnswer> {
+        is_off()
+    }
+
+    fn alerts(&self, query: AlertQuery) -> Answer<'_, Vec<Alert>> {
+        self.0.alerts(query)
+    }
+
+    fn dead_letters(&self, query: DeadLetterQuery) -> Answer<'_, Vec<DeadLetter>> {
+        self.0.dead_letters(query)
+    }
+
+    fn kept(&self, tier: Tier) -> Duration {
+        self.0.kept(tier)
     }
 }

@@ -24,6 +24,8 @@ pub(crate) struct Stores {
     pub(crate) journal: Journal,
     pub(crate) sink: SqliteSink,
     pub(crate) history: SqliteHistory,
+    /// The data folder keeps what a start must know and no more: the history is on a server, which may be away, or off.
+    pub(crate) is_state_only: bool,
     pub(crate) spill: Spill,
     /// The history itself, where it is kept on a server.
     pub(crate) server: Option<Server>,
@@ -49,7 +51,8 @@ impl Stores {
         let (mut journal, opened) = Journal::open(config.journal.clone()).context("open the journal")?;
         report(&opened);
         let server = Server::open(base).await?;
-        let name = if server.is_some() { "state" } else { config.history.store.name };
+        let is_state_only = server.is_some() || !config.history.is_on;
+        let name = if is_state_only { "state" } else { config.history.store.name };
         let settings = SqliteSettings { name, ..config.history.store.clone() };
         let store = sqlite::open(settings, base.clock(), &base.registry);
         let (mut sink, history) = store.context("open the history")?;
@@ -85,7 +88,7 @@ impl Stores {
             recovery = base.reach().without_what_is_lost(recovery, t_floor);
         }
         info!(machines = known.machines.len(), firing = known.alerts.len(), ?recovery, "stores opened");
-        Ok(Self { journal, sink, history, spill, server, buses, known, owed, recovery, t_floor })
+        Ok(Self { journal, sink, history, is_state_only, spill, server, buses, known, owed, recovery, t_floor })
     }
 }
 

@@ -54,9 +54,13 @@ impl<B: Bus> AlertBus for Listening<B> {
     }
 }
 
-/// Whether the probe has a bus to listen to.
-pub(crate) fn has_bus(config: &Config) -> bool {
-    config.redis.is_some() || config.kafka.is_some()
+/// Whether transactions come by there in this hub.
+pub(crate) fn has(config: &Config, stage: Stage) -> bool {
+    match stage {
+        Stage::Acknowledged | Stage::Hot | Stage::Alert | Stage::Live => true,
+        Stage::History => config.history.is_on,
+        Stage::Bus => config.redis.is_some() || config.kafka.is_some(),
+    }
 }
 
 /// The first bus that is set, for the probe.

@@ -42,7 +42,7 @@ use crate::config::Config;
 use crate::dead_letters::Office;
 use crate::figures::{Figures, Rates};
 use crate::graph::Graph;
-use crate::history::WithState;
+use crate::history::{WithState, embedded as embedded_history};
 use crate::part::Part;
 use crate::program::VERSION;
 use crate::rules::{Location, OwnRules, Rules, Watcher};
@@ -129,7 +129,7 @@ impl Hub {
                 let history = WithState { server: Arc::new(server.history.clone()), state: Arc::new(history) };
                 (Arc::new(history) as Arc<dyn History>, driver, Some((embedded, server.history)))
             }
-            None => (Arc::new(history) as Arc<dyn History>, embedded, None),
+            None => (embedded_history(base.config.history.is_on, history), embedded, None),
         };
         let buses = buses::start(&base, &mut sinks, &hot, (buses, outlets.buses, &owed));
         let watchdog = start_watchdog(&base, &graph);
@@ -285,7 +285,7 @@ fn figures(
         synthetic: base
             .config
             .synthetic_every
-            .map(|every| Arc::new(Book::new(every, synthetic::has_bus(&base.config), &base.registry))),
+            .map(|every| Arc::new(Book::new(every, |stage| synthetic::has(&base.config, stage), &base.registry))),
     });
     figures.export(&base.registry);
     figures

@@ -107,6 +107,40 @@ async fn a_breach_fires_once_and_resolves_once_also_over_a_restart() {
     assert_eq!(hub.errors(), Vec::<Value>::new());
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hub_without_history_is_live_alerts_and_remembers_what_a_start_must_know() {
+    let dir = private_dir().unwrap();
+    std::fs::write(dir.path().join("rules.toml"), RULE).unwrap();
+    let settings =
+        [("HUB_HISTORY_ENABLED", "false"), ("HUB_SYNTHETIC_ENABLED", "true"), ("HUB_SYNTHETIC_EVERY", "100ms")];
+    let mut hub = Program::hub_with(dir.path(), &settings);
+    let mut machine = Machine::new("db-1", &[CPU]);
+    machine.measure(now_ms(), &[0.95]);
+    let mut push = machine.connect(&hub.grpc).await.unwrap();
+    machine.deliver(&mut push).await.unwrap();
+    let fires = |body: &Value| body["alerts"].as_array().is_some_and(|alerts| alerts.len() == 1);
+    let active = hub.eventually("/api/v1/alerts", fires);
+    hub.eventually("/api/v1/alerts/history", fires);
+    let (status, refused) = hub.get("/api/machines/db-1/history?metric=CPU_PERCENT&from=now-1h");
+    assert_eq!(status, 503, "{refused}");
+    assert!(refused.to_string().contains("history.enabled"), "{refused}");
+    let (status, _) = hub.get("/ready");
+    assert_eq!(status, 200, "off is not away");
+    let probe = hub.eventually("/api/v1/synthetic", |body| {
+        body["stages"].as_array().unwrap().iter().all(|stage| stage["count"].as_u64() > Some(1))
+    });
+    assert!(probe["stages"].as_array().unwrap().iter().all(|stage| stage["name"] != "history"), "{probe}");
+    drop(push);
+    hub.kill();
+
+    let mut hub = Program::hub_with(dir.path(), &settings);
+    let again = hub.json("/api/v1/alerts");
+    assert_eq!(again["alerts"][0]["id"], active["alerts"][0]["id"], "the same alert, not another one: {again}");
+    hub.eventually("/api/v1/machines", |body| body["machines"][0]["id"] == "db-1");
+    assert_eq!(hub.terminate().code(), Some(0));
+    assert_eq!(hub.errors(), Vec::<Value>::new());
+}
+
 /// The client of docs/LIVE_PROTOCOL.md, and the lines that it prints.
 struct Watching {
     client: Child,

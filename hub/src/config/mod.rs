@@ -160,6 +160,14 @@ mod tests {
     }
 
     #[test]
+    fn history_is_not_off_and_on_a_server_at_once() {
+        let off = ("--x", "history.enabled", "false");
+        sources(&[], &[off]).load().unwrap();
+        let server = ("--y", "timescale.url", "postgres://u@localhost/d");
+        assert!(problems_of(&sources(&[], &[off, server])).contains("leave one of them out"));
+    }
+
+    #[test]
     fn other_machines_may_connect_only_when_somebody_says_so() {
         let open = ("--grpc-address", "grpc.address", "0.0.0.0:50051");
         assert!(problems_of(&sources(&[], &[open])).contains("accept the risk with --insecure"));

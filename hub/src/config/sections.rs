@@ -69,6 +69,8 @@ pub struct LogConfig {
 
 #[derive(Debug, Clone)]
 pub struct HistoryConfig {
+    /// Off, samples and windows are kept nowhere; alerts, presence and dead letters are, since a start must know them.
+    pub is_on: bool,
     pub store: SqliteSettings,
     pub driver: DriverSettings,
     pub spill: SpillSettings,
@@ -152,6 +154,10 @@ impl Config {
         if self.journal.quota_bytes / 2 < self.journal.segment_bytes {
             let advice = "is less than two segments; raise it or lower journal.segment";
             settings.reject("journal.quota", advice);
+        }
+        if !self.history.is_on && self.history.server.is_some() {
+            settings
+                .reject("history.enabled", "is false, but timescale.url says where to keep it; leave one of them out");
         }
         let SqliteSettings { raw_kept, minute_kept, hour_kept, .. } = self.history.store;
         if minute_kept < raw_kept {
@@ -242,6 +248,7 @@ fn history(settings: &mut Settings, data_dir: &Path) -> HistoryConfig {
         ..SqliteSettings::new(data_dir)
     };
     HistoryConfig {
+        is_on: settings.flag("history.enabled"),
         server: server(settings, data_dir, &store),
         store,
         driver: DriverSettings {

@@ -40,13 +40,7 @@ pub enum Stage {
 }
 
 impl Stage {
-    /// Those of every hub, the bus last.
     pub const ALL: [Self; 6] = [Self::Acknowledged, Self::Hot, Self::Alert, Self::Live, Self::History, Self::Bus];
-
-    /// Those of a hub with a bus, or without.
-    pub fn all(has_bus: bool) -> &'static [Self] {
-        if has_bus { &Self::ALL } else { &Self::ALL[..Self::ALL.len() - 1] }
-    }
 
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -111,7 +105,7 @@ pub struct Book {
 struct State {
     open: VecDeque<Open>,
     sent: u64,
-    /// As `Stage::all` has them.
+    /// Those that this hub has, in the order of `Stage::ALL`.
     stages: Vec<StageState>,
     duplicates: u64,
     sent_total: Counter,
@@ -119,6 +113,7 @@ struct State {
 }
 
 struct StageState {
+    stage: Stage,
     recent: VecDeque<u64>,
     /// Of the newest transactions: whether each was lost here.
     losses: VecDeque<bool>,
@@ -131,12 +126,13 @@ struct StageState {
 }
 
 impl Book {
-    #[must_use]
-    pub fn new(every: Duration, has_bus: bool, registry: &Registry) -> Self {
+    /// Of the stages that this hub has.
+    pub fn new(every: Duration, has: impl Fn(Stage) -> bool, registry: &Registry) -> Self {
         let transactions = "Synthetic transactions by what became of them at a stage.";
         let stage = |stage: Stage| {
             let outcome = |outcome| [("stage", stage.as_str()), ("outcome", outcome)];
             StageState {
+                stage,
                 recent: VecDeque::with_capacity(RECENT_MAX),
                 losses: VecDeque::with_capacity(LOSSES_OVER),
                 all: Latencies::default(),
@@ -156,7 +152,7 @@ impl Book {
         let state = State {
             open: VecDeque::new(),
             sent: 0,
-            stages: Stage::all(has_bus).iter().copied().map(stage).collect(),
+            stages: Stage::ALL.into_iter().filter(|stage| has(*stage)).map(stage).collect(),
             duplicates: 0,
             sent_total: counter("synthetic_sent_total", "Synthetic transactions sent."),
             duplicates_total: counter("synthetic_duplicates_total", "Synthetic transactions stored more than once."),
@@ -173,7 +169,7 @@ impl Book {
         let mut state = self.lock();
         state.sent += 1;
         state.sent_total.increment();
-        let all = Stage::ALL[..state.stages.len()].iter().fold(0, |bits, stage| bits | stage.bit());
+        let all = state.stages.iter().fold(0, |bits, state| bits | state.stage.bit());
         let missing = if breach.is_some() { all } else { all & !(Stage::Alert.bit() | Stage::Bus.bit()) };
         state.open.push_back(Open { stamp_ms, due_us, breach, missing });
     }
@@ -202,9 +198,10 @@ impl Book {
     fn settle(&self, stage: Stage, now_us: u64, is_there: impl Fn(&Open) -> bool) {
         let mut state = self.lock();
         let State { open, stages, .. } = &mut *state;
+        let Some(state) = stages.iter_mut().find(|state| state.stage == stage) else { return };
         for one in open.iter_mut().filter(|one| one.missing & stage.bit() != 0 && is_there(one)) {
             one.missing &= !stage.bit();
-            stages[stage as usize].note(now_us.saturating_sub(one.due_us));
+            state.note(now_us.saturating_sub(one.due_us));
         }
         open.retain(|one| one.missing != 0);
     }
@@ -215,9 +212,7 @@ impl Book {
         let State { open, stages, .. } = &mut *state;
         let limit_us = u64::try_from(LOST_AFTER.as_micros()).unwrap_or(u64::MAX);
         while let Some(old) = open.pop_front_if(|one| one.due_us.saturating_add(limit_us) <= now_us) {
-            for stage in Stage::ALL.iter().copied().filter(|stage| old.missing & stage.bit() != 0) {
-                stages[stage as usize].lose();
-            }
+            stages.iter_mut().filter(|state| old.missing & state.stage.bit() != 0).for_each(StageState::lose);
         }
     }
 
@@ -229,11 +224,11 @@ impl Book {
     }
 
     /// p99 of the newest minute of each stage in seconds, and how many of its transactions were lost anywhere.
-    pub(crate) fn newest_minute(&self) -> (Vec<Option<f64>>, u64) {
+    pub(crate) fn newest_minute(&self) -> (Vec<(Stage, Option<f64>)>, u64) {
         let state = self.lock();
         let p99 = |stage: &StageState| {
             let newest: Vec<u64> = stage.recent.iter().rev().take(LOSSES_OVER).copied().collect();
-            percentile(newest, 99).map(|us| us as f64 / 1e6)
+            (stage.stage, percentile(newest, 99).map(|us| us as f64 / 1e6))
         };
         let lost = |stage: &StageState| stage.losses.iter().filter(|lost| **lost).count() as u64;
         (state.stages.iter().map(p99).collect(), state.stages.iter().map(lost).max().unwrap_or(0))
@@ -242,21 +237,21 @@ impl Book {
     /// p50, p99 and max in milliseconds of the last minutes at a stage; `None` before the first.
     #[must_use]
     pub fn recent_ms(&self, stage: Stage) -> Option<(f64, f64, f64)> {
-        self.lock().stages[stage as usize].recent_ms()
+        self.lock().stages.iter().find(|state| state.stage == stage)?.recent_ms()
     }
 
     /// What this hub has.
-    pub(crate) fn stages(&self) -> &'static [Stage] {
-        &Stage::ALL[..self.lock().stages.len()]
+    pub(crate) fn stages(&self) -> Vec<Stage> {
+        self.lock().stages.iter().map(|state| state.stage).collect()
     }
 
     #[must_use]
     pub fn view(&self) -> View {
         let state = self.lock();
-        let stage = |(name, stage): (Stage, &StageState)| {
+        let stage = |stage: &StageState| {
             let recent = stage.recent_ms();
             StageView {
-                stage: name.as_str(),
+                stage: stage.stage.as_str(),
                 count: stage.all.count(),
                 p50_ms: recent.map(|(p50, _, _)| p50),
                 p99_ms: recent.map(|(_, p99, _)| p99),
@@ -271,7 +266,7 @@ impl Book {
             sent: state.sent,
             under_way: state.open.len(),
             duplicates: state.duplicates,
-            stages: Stage::ALL.into_iter().zip(&state.stages).map(stage).collect(),
+            stages: state.stages.iter().map(stage).collect(),
         }
     }
 }
@@ -321,7 +316,7 @@ mod tests {
     const SECOND: u64 = 1_000_000;
 
     fn book() -> Book {
-        Book::new(Duration::from_secs(1), false, &Registry::new())
+        Book::new(Duration::from_secs(1), |stage| stage != Stage::Bus, &Registry::new())
     }
 
     fn stage(view: &View, stage: Stage) -> &StageView {
@@ -354,7 +349,7 @@ mod tests {
 
     #[test]
     fn a_bus_is_waited_for_where_there_is_one_and_only_by_what_changes_the_verdict() {
-        let book = Book::new(Duration::from_secs(1), true, &Registry::new());
+        let book = Book::new(Duration::from_secs(1), |_| true, &Registry::new());
         book.open(1_000, SECOND, None);
         book.open(2_000, 2 * SECOND, Some(true));
         for stage in [Stage::Acknowledged, Stage::Hot, Stage::Live, Stage::History] {
@@ -365,6 +360,20 @@ mod tests {
         book.judged(Stage::Bus, true, 2 * SECOND + 800);
         assert_eq!((book.view().under_way, stage(&book.view(), Stage::Bus).p50_ms), (0, Some(0.8)));
         assert!(self::book().view().stages.iter().all(|stage| stage.stage != "bus"));
+    }
+
+    #[test]
+    fn a_stage_that_a_hub_has_not_is_not_waited_for() {
+        let book = Book::new(Duration::from_secs(1), |stage| stage != Stage::History, &Registry::new());
+        book.open(1_000, SECOND, None);
+        for stage in [Stage::Acknowledged, Stage::Hot, Stage::Live, Stage::History] {
+            book.reached(stage, 1_000, 2 * SECOND);
+        }
+        let view = book.view();
+        assert_eq!((view.under_way, book.recent_ms(Stage::History)), (0, None));
+        assert_eq!(book.recent_ms(Stage::Live).map(|(p50, ..)| p50), Some(1_000.0));
+        let names: Vec<_> = view.stages.iter().map(|stage| stage.stage).collect();
+        assert_eq!(names, ["acknowledged", "hot", "alert", "live", "bus"]);
     }
 
     #[test]
@@ -381,7 +390,7 @@ mod tests {
         assert_eq!(lost, [0, 1, 0, 1, 1], "{view:?}");
         assert_eq!(stage(&view, Stage::Acknowledged).late, 1);
         let (p99, losses) = book.newest_minute();
-        assert_eq!((p99[0], p99[1], losses), (Some(6.0), None, 1));
+        assert_eq!((p99[0], p99[1], losses), ((Stage::Acknowledged, Some(6.0)), (Stage::Hot, None), 1));
     }
 
     #[test]
@@ -391,7 +400,7 @@ mod tests {
             let stamp = i64::try_from(n).unwrap();
             book.open(stamp, n * SECOND, None);
             let took = if n < 10 { 4 * SECOND } else { 1_000 };
-            Stage::all(false).iter().for_each(|stage| book.reached(*stage, stamp, n * SECOND + took));
+            book.stages().iter().for_each(|stage| book.reached(*stage, stamp, n * SECOND + took));
         }
         let view = book.view();
         let hot = stage(&view, Stage::Hot);

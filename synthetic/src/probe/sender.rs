@@ -100,7 +100,7 @@ impl Feed {
 
 /// Sends what is due, for as long as it is polled.
 pub(super) async fn run(settings: &Settings, book: &Book, clock: &SharedClock, moments: Moments) {
-    let figures = figure_series(book.stages());
+    let figures = figure_series(&book.stages());
     let (Ok(connections), Ok(own), Ok(figures)) = (Connections::to(&settings.grpc, 1), own_series(), figures) else {
         debug!(grpc = settings.grpc, "the hub's own address is none");
         return;
@@ -139,7 +139,7 @@ pub(super) async fn run(settings: &Settings, book: &Book, clock: &SharedClock, m
             _ = report.tick() => {
                 let (p99, lost) = book.newest_minute();
                 // A stage that had nothing yet is as good as any.
-                let mut values: Vec<f64> = p99.iter().map(|seconds| seconds.unwrap_or(0.0)).collect();
+                let mut values: Vec<f64> = p99.iter().map(|(_, seconds)| seconds.unwrap_or(0.0)).collect();
                 values.push(lost as f64);
                 reports.send(clock.now_us().div_euclid(1_000), values).await;
             }

@@ -22,9 +22,10 @@ const PROGRAMS: &[(&str, &[&str])] = &[
     ("measure", &["hub", "idle", "20"]),
     ("measure", &["hub", "ack", "8"]),
     ("measure", &["hub", "load", "8"]),
+    ("measure", &["hub", "fleet", "10"]),
     ("measure", &["live", "6"]),
     ("measure", &["generator", "6"]),
-    ("measure", &["fanout", "2"]),
+    ("measure", &["collector", "30"]),
     ("measure", &["fleet"]),
     ("measure", &["journal", "150000", "2"]),
     ("measure", &["restart", "1000", "10", "2"]),
@@ -33,7 +34,7 @@ const PROGRAMS: &[(&str, &[&str])] = &[
     ("weigh", &["growth", "100000", "1"]),
 ];
 /// Those of a server, whose addresses follow the file's name in this order; without one it is left out, which is said.
-const SERVERS: &[&str] = &["postgres", "redis"];
+const SERVERS: &[&[&str]] = &[&["postgres", "stored"], &["redis"]];
 /// A program that takes longer hangs.
 const PROGRAM_SECONDS_MAX: &str = "180";
 /// What coreutils' `timeout` ends with then.
@@ -70,12 +71,14 @@ pub(crate) fn run(mut args: Arguments) -> Result<()> {
     for (program, arguments) in PROGRAMS {
         told(program, arguments);
     }
-    for name in SERVERS {
-        match args.next() {
-            Some(url) => told("measure", &[name, &url]),
-            None => say(&format!("{name}: left out, as no server of it is named")),
+    for names in SERVERS {
+        match args.next().filter(|url| !url.is_empty()) {
+            Some(url) => names.iter().for_each(|name| told("measure", &[name, &url])),
+            None => say(&format!("{}: left out, as no server of it is named", names.join(", "))),
         }
     }
+    // Without a Python that has the rival's server the last argument is empty, as `fanout` wants it.
+    told("measure", &["fanout", "2", "1000", &args.next().unwrap_or_default()]);
     let report = Report {
         machine: processor(),
         cores: std::thread::available_parallelism()?.get(),

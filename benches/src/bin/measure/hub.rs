@@ -36,7 +36,11 @@ pub(crate) async fn run(mut args: Arguments) -> Result<()> {
     match what.as_str() {
         "idle" => idle(&hub, seconds).await,
         "ack" => acknowledgement(&hub, seconds).await?,
-        "load" => saturation(&hub, seconds).await?,
+        "load" => {
+            saturation("load", &hub, seconds).await?;
+            drop(hub);
+            saturation("load, history off", &HubProcess::start_live_only(&program).await?, seconds).await?;
+        }
         "fleet" => memory(&hub, seconds).await?,
         other => return Err(format!("{other} is none of idle, ack, load, fleet").into()),
     }
@@ -114,7 +118,7 @@ async fn send_and_wait(mut stream: Stream, clock: Arc<SystemClock>, began: Insta
 }
 
 /// A hundred collectors come back with a spool, as fast as the hub takes it.
-async fn saturation(hub: &HubProcess, during: Duration) -> Result<()> {
+async fn saturation(name: &str, hub: &HubProcess, during: Duration) -> Result<()> {
     let streams = client::connect(hub.grpc, 100).await?;
     let now_ms = SystemClock::new().now_us() / 1_000;
     let (sent, deadline) = (Arc::new(AtomicU64::new(0)), Instant::now() + during);
@@ -129,11 +133,13 @@ async fn saturation(hub: &HubProcess, during: Duration) -> Result<()> {
     let own = benches::process::Process::own().run_seconds() - own_cpu;
     #[expect(clippy::cast_precision_loss, reason = "far below 2^53")]
     let samples = sent.load(Ordering::Relaxed) as f64 * fleet::WIDTH as f64;
-    Figure::new("load: acknowledged over gRPC, columnar", samples / took / 1e6, "M samples/s").print();
-    Figure::new("load: the same per core of the hub", samples / cpu / 1e6, "M samples/s").print();
-    Figure::new("load: cores of the hub", cpu / took, "cores").print();
-    Figure::new("load: cores of the senders", own / took, "cores").print();
-    Figure::new("load: resident, peak", hub.process.peak_rss_mb(), "MB").print();
+    Figure::new(format!("{name}: acknowledged over gRPC, columnar"), samples / took / 1e6, "M samples/s").print();
+    Figure::new(format!("{name}: the same per core of the hub"), samples / cpu / 1e6, "M samples/s")
+        .at_least(10.0)
+        .print();
+    Figure::new(format!("{name}: cores of the hub"), cpu / took, "cores").print();
+    Figure::new(format!("{name}: cores of the senders"), own / took, "cores").print();
+    Figure::new(format!("{name}: resident, peak"), hub.process.peak_rss_mb(), "MB").print();
     Ok(())
 }
 

@@ -3,6 +3,7 @@
 //! One program for all, since each links the whole hub. What counts its own memory is in `weigh`, whose allocator costs a little.
 
 mod all;
+mod collector;
 mod fanout;
 mod fleet;
 mod generator;
@@ -19,6 +20,7 @@ mod replay;
 mod restart;
 mod rows;
 mod sqlite;
+mod stored;
 
 use std::error::Error;
 use std::iter::Skip;
@@ -33,7 +35,8 @@ type Run = fn(Arguments) -> Result<()>;
 
 /// Name, arguments, and what runs it.
 const PROGRAMS: &[(&str, &str, Run)] = &[
-    ("all", "[FILE [POSTGRES_URL [REDIS_URL]]]", all::run),
+    ("all", "[FILE [POSTGRES_URL [REDIS_URL [PYTHON]]]]", all::run),
+    ("collector", "[SECONDS] [COLLECTOR] [PROGRAM]", collector::run),
     ("fanout", "[SECONDS] [CLIENTS] [PYTHON] [PROGRAM]", fanout::run),
     ("fleet", "[MACHINES] [MINUTES] [WORKERS] [on|off]", fleet::run),
     ("generator", "[SECONDS] [PROGRAM]", generator::run),
@@ -49,6 +52,7 @@ const PROGRAMS: &[(&str, &str, Run)] = &[
     ("replay", "FILE [WORKERS] [RUNS] [--unwatched|--events]", replay::run),
     ("restart", "[MACHINES] [MINUTES] [ROUNDS]", restart::run),
     ("sqlite", "", sqlite::run),
+    ("stored", "POSTGRES_URL [MILLIONS] [PROGRAM]", stored::run),
 ];
 
 fn main() -> Result<()> {

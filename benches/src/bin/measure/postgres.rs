@@ -49,7 +49,9 @@ async fn raw(fleet: &mut Fleet, sink: &mut PostgresSink, client: &Client, histor
     let first_t = fleet.t + 2;
     let (samples, took) = rows::raw(fleet, sink).await?;
     let through = rate(samples, took);
-    let bare = rate(samples, bare_copy(client, first_t).await?);
+    let batches: Vec<(i64, i64)> =
+        (first_t.cast_signed()..).map(|t| (t - 1, t)).take(usize::try_from(BATCHES)?).collect();
+    let bare = rate(samples, bare_copy(client, &batches).await?);
     // The baseline: a bare COPY of the same rows, a transaction each batch.
     let fsync: String = client.query_one("SELECT current_setting('fsync')", &[]).await?.get(0);
     let name = format!("postgres: raw frames, {}, fsync {fsync}", history.server().unwrap_or_default());
@@ -62,12 +64,13 @@ async fn raw(fleet: &mut Fleet, sink: &mut PostgresSink, client: &Client, histor
     Ok(())
 }
 
-/// What the server gives back of each batch, into a table of the same shape.
-async fn bare_copy(client: &Client, first_t: u64) -> Result<Duration> {
+/// What the server gives back of each batch, of T from behind the first to the second, into a table of the same shape.
+pub(crate) async fn bare_copy(client: &Client, batches: &[(i64, i64)]) -> Result<Duration> {
     client.batch_execute("DROP TABLE IF EXISTS bare; CREATE TABLE bare (LIKE raw_frames INCLUDING ALL)").await?;
     let mut took = Duration::ZERO;
-    for t in first_t..first_t + BATCHES {
-        let text = format!("COPY (SELECT * FROM raw_frames WHERE t = {t}) TO STDOUT (FORMAT binary)");
+    for (behind, last) in batches {
+        let text =
+            format!("COPY (SELECT * FROM raw_frames WHERE {behind} < t AND t <= {last}) TO STDOUT (FORMAT binary)");
         let pieces: Vec<bytes::Bytes> = client.copy_out(&text).await?.try_collect().await?;
         let mut pieces: std::collections::VecDeque<bytes::Bytes> =
             pieces.chunks(64).map(|run| bytes::Bytes::from(run.concat())).collect();
