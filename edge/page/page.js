@@ -1,5 +1,5 @@
 // Keeps the public page live over the edge's WebSocket. Without it the page is complete, only older: every word and picture here is made
-// the same way as in edge/src/relay/page.rs, chart.rs and format.rs. docs/EDGE.md describes the messages.
+// the same way as in edge/src/relay/page.rs, bars.rs, chart.rs and format.rs. docs/EDGE.md describes the messages.
 'use strict';
 
 (() => {
@@ -10,6 +10,14 @@
   const STALE_AFTER_MS = 30000;
   const RETRY_MS_MIN = 1000;
   const RETRY_MS_MAX = 30000;
+  const DAYS = 90;
+  const DAY_MS = 86400000;
+  const BAR_STEP = 4;
+  const BAR_HEIGHT = 24;
+  const DAYS_NAMED_MAX = 3;
+  const [GOOD, FAIR] = [995, 950];
+  const LEVELS = [['good', BAR_HEIGHT], ['fair', 16], ['poor', 8], ['unknown', 2]];
+  const MONTHS = ['Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun', 'Jul', 'Aug', 'Sep', 'Oct', 'Nov', 'Dec'];
   const UNITS = ['B', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB'];
 
   /** The newest snapshot, kept up to date. */
@@ -136,6 +144,92 @@
     });
   }
 
+  const thousandths = (share) => (share % 10 === 0 ? `${share / 10} %` : `${Math.floor(share / 10)}.${share % 10} %`);
+
+  function day(number) {
+    const at = new Date(number * DAY_MS);
+    return `${at.getUTCDate()} ${MONTHS[at.getUTCMonth()]}`;
+  }
+
+  /** Each day of which something is known, newest first. */
+  const known = ({ last, shares }) => shares.map((share, at) => [last - shares.length + 1 + at, share]).filter(([, share]) => share !== null).reverse();
+
+  function spanOf(days) {
+    const all = known(days);
+    const [first, last] = [day(all[all.length - 1][0]), day(all[0][0])];
+    return first === last ? last : `${first} to ${last}`;
+  }
+
+  /** Of all days of which something is known; null without any. */
+  function shareOf(days) {
+    const all = days === null ? [] : known(days);
+    return all.length === 0 ? null : Math.floor(all.reduce((sum, [, share]) => sum + share, 0) / all.length);
+  }
+
+  function captionOf(days) {
+    if (days === null) return 'not known just now';
+    if (shareOf(days) === null) return 'begins with the first whole hour';
+    const less = known(days).filter(([, share]) => share < GOOD);
+    const named = less.slice(0, DAYS_NAMED_MAX).map(([at, share]) => `${day(at)} (${thousandths(share)})`);
+    const more = less.length - named.length;
+    const rest = more === 0 ? '' : ` and ${more} more day${more === 1 ? '' : 's'}`;
+    return spanOf(days) + (named.length === 0 ? '' : `; less on ${named.join(', ')}`) + rest;
+  }
+
+  /** One bar per day, the newest last. */
+  function barsOf(days) {
+    const shares = days === null ? [] : days.shares;
+    return [...Array(Math.max(0, DAYS - shares.length)).fill(null), ...shares];
+  }
+
+  function showDays(card, days) {
+    const section = card.querySelector('.past');
+    const share = shareOf(days);
+    const drawn = LEVELS.map(() => '');
+    barsOf(days).forEach((one, at) => {
+      const level = one === null ? 3 : one >= GOOD ? 0 : one >= FAIR ? 1 : 2;
+      drawn[level] += `M${at * BAR_STEP + BAR_STEP / 2} ${BAR_HEIGHT}v-${LEVELS[level][1]}`;
+    });
+    LEVELS.forEach(([name], level) => set(section.querySelector(`.${name}`), 'd', drawn[level]));
+    setText(section.querySelector('.value'), share === null ? '–' : thousandths(share));
+    const words = share === null ? `The last ${DAYS} days are not known` : `Heard from ${thousandths(share)} of the time, ${spanOf(days)}`;
+    set(section.querySelector('.days'), 'aria-label', words);
+    setText(section.querySelector('.range'), captionOf(days));
+  }
+
+  function showIncidents({ is_complete: isComplete, newest }) {
+    const two = (number) => String(number).padStart(2, '0');
+    const items = newest.map(({ machine, from, to }) => {
+      const at = new Date(from);
+      const [item, name, time, lasted] = ['li', 'strong', 'time', 'span'].map((tag) => document.createElement(tag));
+      name.textContent = picture.machines[machine].name;
+      time.dateTime = at.toISOString().replace(/\.\d+Z$/, 'Z');
+      time.textContent = `${at.getUTCDate()} ${MONTHS[at.getUTCMonth()]} ${two(at.getUTCHours())}:${two(at.getUTCMinutes())} UTC`;
+      lasted.textContent = to === null ? 'and still is' : `for ${seconds(Math.floor((to - from) / 1000))}`;
+      item.append(name, ' was down from ', time, ' ', lasted);
+      return item;
+    });
+    const section = document.querySelector('.incidents');
+    if (section === null) return;
+    section.querySelector('ul').replaceChildren(...items.flatMap((item) => [item, '\n']));
+    const none = items.length === 0 ? `No machine was down in the last ${DAYS} days.` : `The newest of the last ${DAYS} days.`;
+    setText(section.querySelector('.range'), isComplete ? none : 'What was before is not known just now.');
+  }
+
+  /** The day below the pointer, in the place of the caption. */
+  function point({ target, type, clientX }) {
+    const bars = target instanceof Element ? target.closest('.days') : null;
+    const card = bars?.closest('.machine');
+    const days = picture?.machines[all('.machine').indexOf(card)]?.days;
+    if (!card || !days) return;
+    const caption = card.querySelector('.past .range');
+    if (type === 'pointerout') return setText(caption, captionOf(days));
+    const { left, width } = bars.getBoundingClientRect();
+    const at = Math.min(DAYS - 1, Math.max(0, Math.floor(((clientX - left) / width) * DAYS)));
+    const share = barsOf(days)[at];
+    setText(caption, `${day(days.last - DAYS + 1 + at)}: ${share === null ? 'not known' : `heard from ${thousandths(share)} of it`}`);
+  }
+
   function summary() {
     const count = (status) => picture.machines.filter((machine) => machine.status === status).length;
     const [every, up] = [picture.machines.length, count('up')];
@@ -159,12 +253,14 @@
     document.querySelector('main').classList.toggle('old', isOld);
   }
 
-  function show(withCharts) {
+  function show({ charts = false, past = false }) {
     const cards = all('.machine');
     picture.machines.forEach((machine, at) => {
       showNow(cards[at], machine);
-      if (withCharts) showCharts(cards[at], machine);
+      if (charts) showCharts(cards[at], machine);
+      if (past) showDays(cards[at], machine.days);
     });
+    if (past) showIncidents(picture.incidents);
     const [text, worst] = summary();
     setText(document.querySelector('.summary span'), text);
     set(document.querySelector('.summary'), 'data-status', worst);
@@ -176,7 +272,7 @@
   /** Whether the page has a card for each machine, with a chart for each metric. */
   function fits() {
     const names = all('.machine h2').map((name) => name.textContent);
-    const labels = all('.machine:first-child h3').map((label) => label.textContent);
+    const labels = all('.machine:first-child .metric h3').map((label) => label.textContent);
     const wanted = picture.machines.length === 0 ? [] : picture.metrics.map((metric) => metric.label);
     const same = (one, other) => one.length === other.length && one.every((text, at) => text === other[at]);
     return (
@@ -206,7 +302,7 @@
         if (!fits()) await rebuild();
         // It may have changed again meanwhile; the next snapshot is on its way then, or the next attempt brings it.
         if (!fits()) socket.close();
-        else show(true);
+        else show({ charts: true, past: true });
         return;
       case 'step':
         picture.minute = message.minute;
@@ -216,12 +312,17 @@
             if (chart.length > POINTS) chart.shift();
           });
         });
-        if (fits()) show(true);
+        if (fits()) show({ charts: true });
+        return;
+      case 'past':
+        picture.incidents = message.incidents;
+        picture.machines.forEach((machine, at) => (machine.days = message.days[at]));
+        if (fits()) show({ past: true });
         return;
       case 'now':
         received = message.time;
         picture.machines.forEach((machine, at) => Object.assign(machine, message.machines[at]));
-        if (fits()) show(false);
+        if (fits()) show({});
         return;
       default:
         // A later edge may say more than this page knows.
@@ -242,6 +343,7 @@
     });
   }
 
+  for (const type of ['pointermove', 'pointerdown', 'pointerout']) document.addEventListener(type, point);
   setInterval(showAge, 1000);
   connect();
 })();

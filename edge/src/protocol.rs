@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 /// Both sides speak the same one.
 pub const PROTOCOL: u32 = 1;
 /// Of one message. What the limits below allow fits.
-pub const MESSAGE_BYTES_MAX: usize = 1 << 20;
+pub const MESSAGE_BYTES_MAX: usize = 5 << 18;
 /// A token that can be guessed is none.
 pub const TOKEN_CHARS_MIN: usize = 16;
 /// Where a publisher connects, below the edge's address.
@@ -22,6 +22,13 @@ pub const METRICS_MAX: usize = 8;
 pub const CELLS_MAX: usize = 800;
 /// Of a title, a machine's name, a metric's label.
 pub const NAME_CHARS_MAX: usize = 80;
+/// Days of a machine's past.
+pub const DAYS_MAX: usize = 90;
+/// All of a day, in thousandths.
+pub const WHOLE_DAY: u16 = 1_000;
+/// Of all machines together.
+pub const INCIDENTS_MAX: usize = 20;
+pub const DAY_MS: i64 = 86_400_000;
 
 /// From the hub to the edge.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -48,6 +55,7 @@ pub struct Snapshot {
     pub metrics: Vec<Column>,
     /// In the order in which they are shown.
     pub machines: Vec<Machine>,
+    pub incidents: Incidents,
 }
 
 /// One metric that is shown of each machine.
@@ -80,6 +88,41 @@ pub struct Machine {
     pub now: Now,
     /// A minute's mean each, the newest last; at most [`CHART_POINTS`], one chart per metric.
     pub charts: Vec<Vec<Option<f64>>>,
+    /// None while its past is not known.
+    pub days: Option<Days>,
+}
+
+/// How much of each day a machine was heard from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Days {
+    /// The newest, in days (UTC) since the epoch.
+    pub last: i64,
+    /// Thousandths of each day, up to its last whole hour; the newest last, at most [`DAYS_MAX`]. None where nothing is known: before the
+    /// machine came, or on a day without a whole hour yet.
+    pub shares: Vec<Option<u16>>,
+}
+
+/// When machines were down.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Incidents {
+    /// False while the past of some machine is not known: there may be others then.
+    pub is_complete: bool,
+    /// Newest first; at most [`INCIDENTS_MAX`].
+    pub newest: Vec<Incident>,
+}
+
+/// A machine was down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Incident {
+    /// Of the machine.
+    pub key: u32,
+    /// By the hub's clock, in milliseconds since the epoch.
+    pub from: i64,
+    /// None while it lasts.
+    pub to: Option<i64>,
 }
 
 /// A machine just now.
@@ -104,6 +147,20 @@ pub struct Update {
     /// Only those that changed.
     pub machines: Vec<Now>,
     pub step: Option<Step>,
+    /// Only those that changed: once an hour.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub days: Vec<DaysOf>,
+    /// All of them, where any changed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub incidents: Option<Incidents>,
+}
+
+/// The days of one machine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DaysOf {
+    pub key: u32,
+    pub days: Option<Days>,
 }
 
 /// One more minute of every chart.
@@ -153,7 +210,9 @@ mod tests {
             name: name.clone(),
             now: Now { key, status: Status::Stale, last_seen: Some(i64::MAX), values: vec![longest; metrics] },
             charts: vec![vec![longest; CHART_POINTS]; metrics],
+            days: Some(Days { last: i64::MAX, shares: vec![Some(WHOLE_DAY); DAYS_MAX] }),
         };
+        let incident = Incident { key: u32::MAX, from: i64::MAX, to: Some(i64::MAX) };
         let machines = (0..MACHINES_MAX).map(|index| machine(u32::MAX - u32::try_from(index).unwrap())).collect();
         let column = || Column { label: name.clone(), kind: Kind::BytesPerSecond };
         let snapshot = Snapshot {
@@ -165,6 +224,7 @@ mod tests {
             minute: i64::MAX,
             metrics: (0..METRICS_MAX).map(|_| column()).collect(),
             machines,
+            incidents: Incidents { is_complete: false, newest: vec![incident; INCIDENTS_MAX] },
         };
         let bytes = to_json(&FromHub::Snapshot(snapshot)).len();
         assert!(bytes <= MESSAGE_BYTES_MAX, "{bytes} bytes");
@@ -176,6 +236,8 @@ mod tests {
         serde_json::from_str::<FromHub>(fine).unwrap();
         for bad in [
             r#"{"type":"update","seq":1,"time":2,"machines":[],"step":null,"host":"db-1"}"#,
+            r#"{"type":"update","seq":1,"time":2,"machines":[],"step":null,"incidents":{"is_complete":true,"newest":[{"key":1,"from":1,"to":null,"rule":"x"}]}}"#,
+            r#"{"type":"update","seq":1,"time":2,"machines":[],"step":null,"days":[{"key":1,"days":{"last":1,"shares":[-1]}}]}"#,
             r#"{"type":"update","seq":-1,"time":2,"machines":[],"step":null}"#,
             r#"{"type":"other","seq":1}"#,
             r#"{"seq":1,"time":2,"machines":[],"step":null}"#,

@@ -151,6 +151,11 @@ async fn what_is_chosen_is_shown_outside_and_nothing_else_leaves() {
     assert_eq!((&body["title"], &body["machines"][0]["name"]), (&"Our machines".into(), &"Front 1".into()));
     let page = get(&address, "/");
     assert!(page.contains("<h2>Front 1</h2>") && page.contains("25 %"), "{page}");
+    // History was asked: nothing is known of the machine before today, and it was never down.
+    let body = shown(&address, |body| {
+        body["machines"][0]["days"]["last"].is_i64() && body["incidents"]["is_complete"] == true
+    });
+    assert_eq!(body["incidents"]["newest"], Value::Array(Vec::new()));
     for text in [page, body.to_string()] {
         assert!(!text.contains("SECRET") && !text.contains("0.6777") && !text.contains("9876"), "{text}");
     }

@@ -10,32 +10,35 @@ use model::query::{Changes, MachineView, RangeAnswer};
 use model::{MachineId, Status, Timestamp};
 
 use super::choice::{Choice, rounded};
-use crate::protocol::{CHART_POINTS, FromHub, Machine, NAME_CHARS_MAX, Now, PROTOCOL, Snapshot, Step, Update};
+use super::memory::{Counts, Memory};
+use crate::protocol::{CHART_POINTS, Machine, NAME_CHARS_MAX, Now};
 
 pub(super) const MINUTE_MS: i64 = 60_000;
 const CHART_MINUTES: i64 = 60;
 const _: () = assert!(CHART_POINTS == 60, "a chart is an hour");
 
 pub(super) struct Fleet {
-    choice: Arc<Choice>,
-    machines: BTreeMap<MachineId, Tracked>,
+    pub(super) choice: Arc<Choice>,
+    pub(super) machines: BTreeMap<MachineId, Tracked>,
     /// Chosen, but more than there is room for.
     left_out: BTreeSet<MachineId>,
     next_key: u32,
     /// Rises with every change that is shown.
-    version: u64,
+    pub(super) version: u64,
     /// Rises when machines come and go, and when charts change otherwise than by one minute.
-    structure: u64,
+    pub(super) structure: u64,
     /// The newest whole minute, since the epoch.
-    minute: i64,
+    pub(super) minute: i64,
+    pub(super) counts: Counts,
 }
 
-struct Tracked {
+pub(super) struct Tracked {
     rank: usize,
     number: u32,
     name: String,
-    now: Now,
-    last_seen: Timestamp,
+    pub(super) now: Now,
+    pub(super) last_seen: Timestamp,
+    pub(super) memory: Memory,
     means: Vec<Mean>,
     charts: Vec<VecDeque<Option<f64>>>,
     is_seeded: bool,
@@ -45,15 +48,6 @@ struct Tracked {
 struct Mean {
     sum: f64,
     count: u32,
-}
-
-/// What an edge has been told.
-#[derive(Debug, Default)]
-pub(super) struct Told {
-    seq: u64,
-    structure: Option<u64>,
-    minute: i64,
-    now: BTreeMap<u32, Now>,
 }
 
 impl Fleet {
@@ -66,6 +60,7 @@ impl Fleet {
             version: 1,
             structure: 0,
             minute: newest_minute(now_ms),
+            counts: Counts::default(),
         }
     }
 
@@ -87,6 +82,9 @@ impl Fleet {
         }
         for view in &changes.machines {
             self.look(view);
+        }
+        for alert in &changes.alerts {
+            self.hear(alert);
         }
     }
 
@@ -149,6 +147,7 @@ impl Fleet {
             name,
             now: Now { key, status: Status::Up, last_seen: None, values: vec![None; width] },
             last_seen: Timestamp::MIN,
+            memory: Memory::default(),
             means: vec![Mean::default(); width],
             charts: vec![VecDeque::from(vec![None; CHART_POINTS]); width],
             is_seeded: false,
@@ -172,6 +171,7 @@ impl Fleet {
         }
         self.minute = newest;
         self.version += 1;
+        self.age(now_ms);
         true
     }
 
@@ -213,7 +213,7 @@ impl Fleet {
     }
 
     /// In the order of the page.
-    fn ordered(&self) -> Vec<&Tracked> {
+    pub(super) fn ordered(&self) -> Vec<&Tracked> {
         let mut machines: Vec<&Tracked> = self.machines.values().collect();
         machines.sort_by_key(|machine| (machine.rank, machine.number, machine.now.key));
         machines
@@ -231,6 +231,7 @@ impl Tracked {
                 values[at] = Some(choice.fold(at, values[at], *value));
             }
         }
+        self.memory.interval_ms = view.info.as_ref().map_or(0, |info| info.interval_ms);
         if self.last_seen < view.last_seen {
             self.last_seen = view.last_seen;
             for (mean, value) in self.means.iter_mut().zip(&values) {
@@ -259,6 +260,15 @@ impl Tracked {
             }
         }
     }
+
+    pub(super) fn newest(&self) -> Vec<Option<f64>> {
+        self.charts.iter().map(|chart| chart.back().copied().flatten()).collect()
+    }
+
+    pub(super) fn shape(&self) -> Machine {
+        let charts = self.charts.iter().map(|chart| chart.iter().copied().collect()).collect();
+        Machine { name: self.name.clone(), now: self.now.clone(), charts, days: self.memory.days() }
+    }
 }
 
 impl Mean {
@@ -271,55 +281,6 @@ impl Mean {
 
     fn value(self) -> Option<f64> {
         if self.count == 0 { None } else { rounded(self.sum / f64::from(self.count)) }
-    }
-}
-
-impl Told {
-    /// Whether a message is the last one that was made.
-    pub(super) fn is_newest(&self, seq: u64) -> bool {
-        self.seq == seq
-    }
-
-    /// What brings an edge up to date: an update if it can, else everything.
-    pub(super) fn next(&mut self, fleet: &Fleet, (title, interval_ms): (&str, u32), time: i64) -> FromHub {
-        self.seq += 1;
-        let machines = fleet.ordered();
-        let is_next_minute = (0..=1).contains(&(fleet.minute - self.minute));
-        let message = if self.structure == Some(fleet.structure) && is_next_minute {
-            let step = (fleet.minute != self.minute).then(|| Step {
-                minute: fleet.minute,
-                points: machines.iter().map(|machine| machine.newest()).collect(),
-            });
-            let changed = machines.iter().filter(|machine| self.now.get(&machine.now.key) != Some(&machine.now));
-            let changed = changed.map(|machine| machine.now.clone()).collect();
-            FromHub::Update(Update { seq: self.seq, time, machines: changed, step })
-        } else {
-            FromHub::Snapshot(Snapshot {
-                protocol: PROTOCOL,
-                seq: self.seq,
-                time,
-                title: title.to_owned(),
-                interval_ms,
-                minute: fleet.minute,
-                metrics: fleet.choice.columns(),
-                machines: machines.iter().map(|machine| machine.shape()).collect(),
-            })
-        };
-        self.structure = Some(fleet.structure);
-        self.minute = fleet.minute;
-        self.now = machines.iter().map(|machine| (machine.now.key, machine.now.clone())).collect();
-        message
-    }
-}
-
-impl Tracked {
-    fn newest(&self) -> Vec<Option<f64>> {
-        self.charts.iter().map(|chart| chart.back().copied().flatten()).collect()
-    }
-
-    fn shape(&self) -> Machine {
-        let charts = self.charts.iter().map(|chart| chart.iter().copied().collect()).collect();
-        Machine { name: self.name.clone(), now: self.now.clone(), charts }
     }
 }
 

@@ -1,6 +1,7 @@
 //! Publish: the hub's side. Looks at the hot state a few times a minute at least, keeps what is chosen, and tells one edge.
 //!
-//! `choice` is the allow-list, `fleet` what passed it, `connect` the way to the edge. In: `model::query` traits. Out: the messages of
+//! `choice` is the allow-list, `fleet` what passed it, `memory` what is known of its past (`recall` asks history for it), `told` what an edge
+//! has heard of that, `connect` the way to the edge. In: `model::query` traits. Out: the messages of
 //! `protocol`, one at a time, the next when the one before is acknowledged: what changes meanwhile is conflated. It holds up nobody, and an
 //! edge that is away costs the hub nothing but another try now and then.
 
@@ -8,9 +9,13 @@ mod choice;
 mod connect;
 mod failure;
 mod fleet;
+mod memory;
+mod past;
+mod recall;
 mod status;
 #[cfg(test)]
 mod tests;
+mod told;
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -34,7 +39,8 @@ pub use status::PublisherHandle;
 use crate::protocol::{CHART_POINTS, FromEdge, MESSAGE_BYTES_MAX, to_json};
 use connect::{Socket, connect};
 use failure::Failure;
-use fleet::{Fleet, Told};
+use fleet::Fleet;
+use told::Told;
 
 const CONNECTS_WITHIN: Duration = Duration::from_secs(10);
 /// For a message to be taken, and again for its acknowledgement.
@@ -97,6 +103,7 @@ impl Publisher {
         tokio::select! {
             () = drain.draining() => {}
             () = self.look() => {}
+            () = self.recall() => {}
             () = self.publish() => {}
         }
         Ok(())

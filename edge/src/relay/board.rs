@@ -1,7 +1,8 @@
 //! Board: what is shown just now, made once for all viewers. One publisher writes; each viewer holds nothing but a cursor.
 //!
-//! Three messages, each shared as the bytes of a whole WebSocket frame (E-3): the whole picture, which changes once a minute at most while
-//! the machines stay; the newest minute alone; and what holds now. A viewer that missed some takes the newest of each and has everything.
+//! Four messages, each shared as the bytes of a whole WebSocket frame (E-3): the whole picture, which is made once a minute while the
+//! machines and their past stay; the newest minute alone; the past, which changes a few times an hour; and what holds now. A viewer that
+//! missed some takes the newest of each and has everything.
 
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
@@ -11,8 +12,9 @@ use serde::Serialize;
 use tokio::sync::watch;
 
 use super::frame;
+use super::past::{Outages, Past};
 use super::picture::{Malformed, Picture};
-use crate::protocol::{Column, FromHub, to_json};
+use crate::protocol::{Column, Days, FromHub, Now, to_json};
 
 /// Everything that is shown, and its messages.
 #[derive(Debug)]
@@ -27,6 +29,7 @@ pub(super) struct Shown {
     whole: Bytes,
     /// From the minute before.
     step: Bytes,
+    past: Bytes,
     now: Bytes,
     document: OnceLock<Bytes>,
 }
@@ -37,6 +40,7 @@ pub(super) struct Cursor {
     version: u64,
     epoch: u64,
     minute: i64,
+    past: u64,
 }
 
 /// Only the publisher of the newest one may write.
@@ -68,6 +72,7 @@ struct WholeShape<'a> {
     minute: i64,
     metrics: &'a [Column],
     machines: Vec<MachineShape<'a>>,
+    incidents: &'a Outages,
 }
 
 #[derive(Serialize)]
@@ -76,6 +81,14 @@ struct MachineShape<'a> {
     #[serde(flatten)]
     now: NowShape<'a>,
     charts: &'a [Vec<Option<f64>>],
+    days: Option<&'a Days>,
+}
+
+#[derive(Serialize)]
+struct PastMessage<'a> {
+    r#type: &'static str,
+    #[serde(flatten)]
+    past: &'a Past,
 }
 
 #[derive(Serialize)]
@@ -172,16 +185,18 @@ impl Board {
 
 impl Shown {
     fn new(version: u64, epoch: u64, picture: Picture, (received, before): (i64, Option<&Self>)) -> Self {
-        let kept = before.filter(|before| before.epoch == epoch && before.picture.minute == picture.minute);
-        let (whole, step) = match kept {
-            Some(kept) => (kept.whole.clone(), kept.step.clone()),
-            None => (
-                frame::text(to_json(&WholeShape::of(&picture, received))),
-                frame::text(to_json(&StepMessage::of(&picture))),
-            ),
-        };
+        let before = before.filter(|before| before.epoch == epoch);
+        let same_minute = before.filter(|before| before.picture.minute == picture.minute);
+        let same_past = before.filter(|before| before.picture.past_version == picture.past_version);
+        let step =
+            same_minute.map_or_else(|| frame::text(to_json(&StepMessage::of(&picture))), |before| before.step.clone());
+        let past =
+            same_past.map_or_else(|| frame::text(to_json(&PastMessage::of(&picture))), |before| before.past.clone());
+        let whole = same_minute
+            .and(same_past)
+            .map_or_else(|| frame::text(to_json(&WholeShape::of(&picture, received))), |before| before.whole.clone());
         let now = frame::text(to_json(&NowMessage::of(&picture, received)));
-        Self { version, picture, received, epoch, whole, step, now, document: OnceLock::new() }
+        Self { version, picture, received, epoch, whole, step, past, now, document: OnceLock::new() }
     }
 
     /// The whole picture as JSON, made when somebody asks for it first.
@@ -193,25 +208,28 @@ impl Shown {
     /// What a viewer with this cursor is sent, and where it is then.
     pub(super) fn since(&self, cursor: Cursor) -> (Vec<Bytes>, Cursor) {
         let minute = self.picture.minute;
-        let next = Cursor { version: self.version, epoch: self.epoch, minute };
+        let next = Cursor { version: self.version, epoch: self.epoch, minute, past: self.picture.past_version };
+        if cursor.version == self.version {
+            return (Vec::new(), next);
+        }
         let is_behind = cursor.epoch != self.epoch || cursor.minute.saturating_add(1) < minute;
-        let frames = if cursor.version == self.version {
-            Vec::new()
-        } else if is_behind {
-            vec![self.whole.clone(), self.now.clone()]
-        } else if cursor.minute != minute {
-            vec![self.step.clone(), self.now.clone()]
-        } else {
-            vec![self.now.clone()]
-        };
-        (frames, next)
+        let frames = [
+            is_behind.then_some(&self.whole),
+            (!is_behind && cursor.minute != minute).then_some(&self.step),
+            (!is_behind && cursor.past != next.past).then_some(&self.past),
+            Some(&self.now),
+        ];
+        (frames.into_iter().flatten().cloned().collect(), next)
     }
 }
 
 impl<'a> WholeShape<'a> {
     fn of(picture: &'a Picture, time: i64) -> Self {
         let head = &picture.head;
-        let machines = head.names.iter().zip(&picture.now).zip(picture.charts.iter());
+        let machines = head.names.iter().zip(&picture.now).zip(picture.charts.iter()).zip(&picture.past.days);
+        let machine = |(((name, now), charts), days): (((&'a String, &'a Now), &'a Vec<_>), &'a Option<Days>)| {
+            MachineShape { name, now: NowShape::of(now, picture.time), charts, days: days.as_ref() }
+        };
         Self {
             r#type: "snapshot",
             time,
@@ -219,10 +237,15 @@ impl<'a> WholeShape<'a> {
             interval_ms: head.interval_ms,
             minute: picture.minute,
             metrics: &head.metrics,
-            machines: machines
-                .map(|((name, now), charts)| MachineShape { name, now: NowShape::of(now, picture.time), charts })
-                .collect(),
+            machines: machines.map(machine).collect(),
+            incidents: &picture.past.incidents,
         }
+    }
+}
+
+impl<'a> PastMessage<'a> {
+    fn of(picture: &'a Picture) -> Self {
+        Self { r#type: "past", past: &picture.past }
     }
 }
 
@@ -234,7 +257,7 @@ impl<'a> NowMessage<'a> {
 }
 
 impl<'a> NowShape<'a> {
-    fn of(now: &'a crate::protocol::Now, hub_time: i64) -> Self {
+    fn of(now: &'a Now, hub_time: i64) -> Self {
         let silent_ms = now.last_seen.map(|seen| (hub_time - seen).max(0));
         Self { status: now.status, silent_ms, values: &now.values }
     }

@@ -1,6 +1,8 @@
 //! Format: values and times as people read them. `page.js` writes them the same way.
 
-use crate::protocol::Kind;
+use jiff::Timestamp;
+
+use crate::protocol::{DAY_MS, Kind};
 
 /// What stands where nothing is known.
 pub(super) const UNKNOWN: &str = "–";
@@ -63,6 +65,29 @@ pub(super) fn seconds(value: f64) -> String {
     }
 }
 
+/// Thousandths, such as `99.2 %`.
+pub(super) fn thousandths(share: u16) -> String {
+    match share % 10 {
+        0 => format!("{} %", share / 10),
+        tenths => format!("{}.{tenths} %", share / 10),
+    }
+}
+
+/// A day, such as `1 Nov`, from its number since the epoch (UTC).
+pub(super) fn day(day: i64) -> String {
+    let at = day.checked_mul(DAY_MS).and_then(|ms| Timestamp::from_millisecond(ms).ok());
+    at.map_or_else(|| String::from(UNKNOWN), |at| at.strftime("%-d %b").to_string())
+}
+
+/// A minute, such as `1 Nov 09:05 UTC`, and how programs write it.
+pub(super) fn moment(ms: i64) -> (String, String) {
+    let text = |pattern| {
+        let at = Timestamp::from_millisecond(ms).ok();
+        at.map_or_else(|| String::from(UNKNOWN), |at| at.strftime(pattern).to_string())
+    };
+    (text("%-d %b %H:%M UTC"), text("%Y-%m-%dT%H:%M:%SZ"))
+}
+
 /// An age in whole seconds, such as `3 s ago`.
 pub(super) fn ago(age_ms: i64) -> String {
     #[expect(clippy::cast_precision_loss, reason = "ages stay far below 2^53")]
@@ -95,6 +120,10 @@ mod tests {
             assert_eq!(value(kind, Some(given)), text);
         }
         assert_eq!(value(Kind::Ratio, None), UNKNOWN);
+        assert_eq!([1_000, 992, 5, 0].map(thousandths), ["100 %", "99.2 %", "0.5 %", "0 %"]);
+        assert_eq!([day(20_414), day(20_424), day(i64::MAX)], ["22 Nov", "2 Dec", UNKNOWN]);
+        let at = (String::from("22 Nov 09:05 UTC"), String::from("2025-11-22T09:05:59Z"));
+        assert_eq!(moment(1_763_802_359_999), at);
         assert_eq!([0, 3_999, 600_000].map(ago), ["just now", "3 s ago", "10 min ago"]);
     }
 }

@@ -5,6 +5,7 @@
 //! the size of a message; the time that anybody may take.
 
 pub(crate) mod address;
+mod bars;
 mod board;
 mod chart;
 pub(crate) mod crowd;
@@ -12,6 +13,7 @@ mod format;
 mod frame;
 mod meters;
 mod page;
+mod past;
 pub(crate) mod picture;
 mod routes;
 pub(crate) mod token;

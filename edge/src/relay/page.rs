@@ -11,7 +11,7 @@ use web::Escaped;
 use super::board::Shown;
 use super::picture::Picture;
 use super::routes::STALE_AFTER_MS;
-use super::{chart, format};
+use super::{bars, chart, format};
 use crate::protocol::{Column, Kind, Now};
 
 const INFALLIBLE: &str = "a String takes any text";
@@ -129,7 +129,13 @@ fn render(picture: &Picture, received: i64, age_ms: i64) -> String {
     if picture.now.is_empty() {
         out.push_str("<p class=\"empty\">No machine is shown here just now.</p>\n");
     }
-    out.push_str("</main>\n<footer><p>Charts: the last hour, a minute a point.</p></footer>\n</body>\n</html>\n");
+    if !picture.now.is_empty() {
+        bars::incidents(&mut out, &picture.past.incidents, &picture.head.names);
+    }
+    out.push_str(
+        "</main>\n<footer>\n<p>Charts: the last hour, a minute a point.</p>\n<p>Bars: how much of each day (UTC) was heard from a machine, up to \
+         the last whole hour. A whole bar is 99.5 % and more, a shorter one 95 % and more, a short one less.</p>\n</footer>\n</body>\n</html>\n",
+    );
     out
 }
 
@@ -178,6 +184,7 @@ fn machine(out: &mut String, picture: &Picture, name: &str, (at, now): (usize, &
     for ((column, value), points) in metrics {
         metric(out, column, *value, points);
     }
+    bars::days(out, picture.past.days[at].as_ref());
     out.push_str("</li>\n");
 }
 

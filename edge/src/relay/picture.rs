@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use hashbrown::HashMap;
 
+use super::past::Past;
 use crate::protocol::{
     CELLS_MAX, CHART_POINTS, Column, MACHINES_MAX, METRICS_MAX, NAME_CHARS_MAX, Now, PROTOCOL, Snapshot, Step, Update,
     is_name,
@@ -30,8 +31,10 @@ pub(crate) enum Malformed {
     Key(u32),
     #[error("minute {got} came after minute {newest}, or is not for all machines")]
     Minute { newest: i64, got: i64 },
-    #[error("a time is outside of what clocks show")]
+    #[error("a time is outside of what clocks show, or an end is before its beginning")]
     Time,
+    #[error("{0} thousandths of a day are more than all of it")]
+    Share(u16),
 }
 
 /// Charts of every machine, metric by metric.
@@ -45,6 +48,9 @@ pub(crate) struct Picture {
     pub(crate) now: Vec<Now>,
     pub(crate) charts: Arc<Charts>,
     pub(crate) minute: i64,
+    pub(crate) past: Arc<Past>,
+    /// Rises when the past changes.
+    pub(crate) past_version: u64,
     /// The hub's clock.
     pub(crate) time: i64,
     seq: u64,
@@ -62,7 +68,7 @@ pub(crate) struct Head {
 
 impl Picture {
     pub(crate) fn new(snapshot: Snapshot) -> Result<Self, Malformed> {
-        let Snapshot { protocol, seq, time, title, interval_ms, minute, metrics, machines } = snapshot;
+        let Snapshot { protocol, seq, time, title, interval_ms, minute, metrics, machines, incidents } = snapshot;
         if protocol != PROTOCOL {
             return Err(Malformed::Protocol(protocol));
         }
@@ -73,7 +79,7 @@ impl Picture {
         check_time(time)?;
         metrics.iter().try_for_each(|column| check_name("metric's label", &column.label))?;
         let mut positions = HashMap::with_capacity(machines.len());
-        let (mut names, mut now, mut charts) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut names, mut now, mut charts, mut days) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for (at, machine) in machines.into_iter().enumerate() {
             check_name("machine's name", &machine.name)?;
             check_now(&machine.now, metrics.len())?;
@@ -85,9 +91,11 @@ impl Picture {
             names.push(machine.name);
             now.push(machine.now);
             charts.push(machine.charts);
+            days.push(machine.days);
         }
+        let past = Arc::new(Past::new(days, &incidents, &positions)?);
         let head = Arc::new(Head { title, interval_ms, metrics, names, positions });
-        Ok(Self { head, now, charts: Arc::new(charts), minute, time, seq })
+        Ok(Self { head, now, charts: Arc::new(charts), minute, past, past_version: 0, time, seq })
     }
 
     /// True when the charts went on by a minute.
@@ -107,11 +115,16 @@ impl Picture {
         if let Some(step) = &update.step {
             self.check_step(step)?;
         }
+        let past = self.past.updated(update.days, update.incidents.as_ref(), &self.head.positions)?;
         // Nothing is refused from here on.
         (self.seq, self.time) = (update.seq, update.time);
         for now in update.machines {
             let at = self.head.positions[&now.key];
             self.now[at] = now;
+        }
+        if let Some(past) = past {
+            self.past = Arc::new(past);
+            self.past_version += 1;
         }
         let did_step = update.step.is_some();
         if let Some(step) = update.step {
@@ -148,11 +161,11 @@ impl Picture {
 /// Far beyond any clock, and far from overflow.
 const TIME_MS_MAX: i64 = 1 << 53;
 
-fn check_time(time: i64) -> Result<(), Malformed> {
+pub(super) fn check_time(time: i64) -> Result<(), Malformed> {
     if (0..TIME_MS_MAX).contains(&time) { Ok(()) } else { Err(Malformed::Time) }
 }
 
-fn check_count(what: &'static str, count: usize, most: usize) -> Result<(), Malformed> {
+pub(super) fn check_count(what: &'static str, count: usize, most: usize) -> Result<(), Malformed> {
     if count <= most { Ok(()) } else { Err(Malformed::TooMany { what, most }) }
 }
 
@@ -174,7 +187,7 @@ mod tests {
     use model::Status;
 
     use super::*;
-    use crate::protocol::{Kind, Machine};
+    use crate::protocol::{Days, DaysOf, Incident, Incidents, Kind, Machine};
 
     fn now(key: u32, value: f64) -> Now {
         Now { key, status: Status::Up, last_seen: None, values: vec![Some(value)] }
@@ -185,6 +198,7 @@ mod tests {
             name: name.to_owned(),
             now: now(key, 0.5),
             charts: vec![vec![Some(0.5); CHART_POINTS]],
+            days: Some(Days { last: 20_000, shares: vec![Some(1_000)] }),
         };
         Snapshot {
             protocol: PROTOCOL,
@@ -195,11 +209,12 @@ mod tests {
             minute: 10,
             metrics: vec![Column { label: String::from("CPU"), kind: Kind::Ratio }],
             machines: vec![machine(1, "one"), machine(2, "two")],
+            incidents: Incidents::default(),
         }
     }
 
     fn update(seq: u64) -> Update {
-        Update { seq, time: 2_000, machines: vec![now(2, 0.75)], step: None }
+        Update { seq, time: 2_000, machines: vec![now(2, 0.75)], step: None, days: Vec::new(), incidents: None }
     }
 
     #[test]
@@ -215,7 +230,7 @@ mod tests {
 
     #[test]
     fn a_snapshot_that_breaks_a_limit_is_refused() {
-        let spoilt: [fn(&mut Snapshot); 12] = [
+        let spoilt: [fn(&mut Snapshot); 14] = [
             |s| s.protocol = 2,
             |s| s.time = -1,
             |s| s.title = String::new(),
@@ -227,6 +242,8 @@ mod tests {
             |s| s.machines[1].now.last_seen = Some(i64::MIN),
             |s| s.machines[1].charts.clear(),
             |s| s.machines[1].charts[0].push(None),
+            |s| s.machines[0].days = Some(Days { last: 20_000, shares: vec![Some(1_001)] }),
+            |s| s.incidents.newest = vec![Incident { key: 3, from: 1, to: None }],
             |s| s.machines = vec![s.machines[0].clone(); MACHINES_MAX + 1],
         ];
         for (index, spoil) in spoilt.into_iter().enumerate() {
@@ -239,12 +256,16 @@ mod tests {
     #[test]
     fn an_update_that_does_not_fit_changes_nothing() {
         let step = |minute, points| Some(Step { minute, points });
+        let unknown = Incidents { is_complete: true, newest: vec![Incident { key: 3, from: 1, to: None }] };
         let misfits = [
             update(7),
             update(9),
             Update { machines: vec![now(3, 0.0)], ..update(8) },
             Update { machines: vec![Now { values: Vec::new(), ..now(1, 0.0) }], ..update(8) },
             Update { machines: vec![now(1, 0.0); 3], ..update(8) },
+            Update { days: vec![DaysOf { key: 3, days: None }], ..update(8) },
+            Update { days: vec![DaysOf { key: 1, days: None }], step: step(12, Vec::new()), ..update(8) },
+            Update { incidents: Some(unknown), ..update(8) },
             Update { step: step(12, vec![vec![None]; 2]), ..update(8) },
             Update { step: step(11, vec![vec![None]]), ..update(8) },
             Update { step: step(11, vec![vec![], vec![None]]), ..update(8) },
@@ -252,6 +273,7 @@ mod tests {
         for misfit in misfits {
             let mut picture = Picture::new(snapshot()).unwrap();
             assert!(picture.update(misfit.clone()).is_err(), "{misfit:?}");
+            assert_eq!((&picture.past, picture.past_version), (&Picture::new(snapshot()).unwrap().past, 0));
             assert_eq!((picture.seq, picture.time, picture.now[1].values[0]), (7, 1_000, Some(0.5)));
         }
     }

@@ -148,7 +148,7 @@ impl End {
             Self::Draining => (close_code::AWAY, "the edge is stopping; connect again in a moment"),
             Self::Replaced => (close_code::POLICY, "another hub publishes here now; give each hub an edge of its own"),
             Self::Silent => (close_code::POLICY, "nothing was said for 60 s"),
-            Self::TooLarge => (close_code::SIZE, "the message is too large; 1 MiB is the limit"),
+            Self::TooLarge => (close_code::SIZE, "the message is too large; 1.25 MiB is the limit"),
             Self::Malformed(error) => return Some((close_code::POLICY, error.to_string())),
         };
         Some((code, reason.to_owned()))

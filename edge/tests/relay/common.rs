@@ -3,7 +3,10 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use edge::protocol::{Column, FromEdge, FromHub, Kind, Machine, Now, PROTOCOL, Snapshot, Step, Update, to_json};
+use edge::protocol::{
+    Column, Days, DaysOf, FromEdge, FromHub, Incident, Incidents, Kind, Machine, Now, PROTOCOL, Snapshot, Step, Update,
+    to_json,
+};
 use edge::relay::{CrowdLimits, Network, Settings, TokenHash, serve};
 use futures_util::{SinkExt, StreamExt};
 use http::header;
@@ -200,6 +203,7 @@ pub(crate) fn snapshot(seq: u64, names: &[&str]) -> FromHub {
         name: (*name).to_owned(),
         now: now(u32::try_from(at).unwrap(), 0.25),
         charts: vec![vec![None, Some(0.25), Some(0.5)], vec![Some(1_000.0); 60]],
+        days: Some(days(&[None, Some(1_000), Some(972)])),
     };
     let column = |label: &str, kind| Column { label: label.to_owned(), kind };
     FromHub::Snapshot(Snapshot {
@@ -211,14 +215,41 @@ pub(crate) fn snapshot(seq: u64, names: &[&str]) -> FromHub {
         minute: 100,
         metrics: vec![column("CPU", Kind::Ratio), column("Traffic", Kind::BytesPerSecond)],
         machines: names.iter().enumerate().map(machine).collect(),
+        incidents: incidents(&[]),
     })
 }
 
 pub(crate) fn update(seq: u64, machines: Vec<Now>) -> FromHub {
-    FromHub::Update(Update { seq, time: 1_763_700_000_000, machines, step: None })
+    FromHub::Update(Update { seq, time: 1_763_700_000_000, machines, step: None, ..no_change() })
 }
 
 pub(crate) fn step(seq: u64, minute: i64, machines: usize) -> FromHub {
     let points = vec![vec![Some(0.75), None]; machines];
-    FromHub::Update(Update { seq, time: 1_763_700_060_000, machines: Vec::new(), step: Some(Step { minute, points }) })
+    FromHub::Update(Update { seq, time: 1_763_700_060_000, step: Some(Step { minute, points }), ..no_change() })
+}
+
+/// Days of some machines by their keys, and incidents, as they change.
+pub(crate) fn past(
+    seq: u64,
+    machines: &[(u32, Option<&[Option<u16>]>)],
+    outages: Option<&[(u32, i64, Option<i64>)]>,
+) -> FromHub {
+    let of = |(key, shares): &(u32, Option<&[Option<u16>]>)| DaysOf { key: *key, days: shares.map(days) };
+    let (days, incidents) = (machines.iter().map(of).collect(), outages.map(incidents));
+    FromHub::Update(Update { seq, time: 1_763_700_000_000, days, incidents, ..no_change() })
+}
+
+fn no_change() -> Update {
+    Update { seq: 0, time: 0, machines: Vec::new(), step: None, days: Vec::new(), incidents: None }
+}
+
+/// The last days, up to the snapshot's.
+pub(crate) fn days(shares: &[Option<u16>]) -> Days {
+    Days { last: 20_413, shares: shares.to_vec() }
+}
+
+/// All that there were: the machine's key, when it began and ended.
+pub(crate) fn incidents(newest: &[(u32, i64, Option<i64>)]) -> Incidents {
+    let newest = newest.iter().map(|(key, from, to)| Incident { key: *key, from: *from, to: *to }).collect();
+    Incidents { is_complete: true, newest }
 }

@@ -1,6 +1,6 @@
 //! The page as a browser without a script gets it, and what else the edge answers.
 
-use super::common::{Edge, now, snapshot, update};
+use super::common::{Edge, now, past, snapshot, update};
 use edge::protocol::Now;
 use model::Status;
 
@@ -13,6 +13,8 @@ async fn the_page_says_everything_without_a_script() {
     publisher.tell(snapshot(1, &["Front <b>", "Back"])).await;
     let down = Now { status: Status::Down, last_seen: Some(1_763_699_700_000), ..now(1, 0.95) };
     publisher.tell(update(2, vec![down])).await;
+    let outages = [(1, 1_763_699_645_000, None), (0, 1_763_600_000_000, Some(1_763_600_720_000))];
+    publisher.tell(past(3, &[(1, None)], Some(&outages))).await;
     let (status, head, page) = edge.get("/").await;
     assert_eq!(status, 200);
     let head = head.to_lowercase();
@@ -27,6 +29,12 @@ async fn the_page_says_everything_without_a_script() {
         "data-level=\"high\"",
         "<h3>Traffic</h3>\n<p class=\"value\">1000 B/s</p>",
         "aria-label=\"CPU in the last hour: 25 % to 50 %\"",
+        "<h3>Last 90 days</h3>\n<p class=\"value\">98.6 %</p>",
+        "aria-label=\"Heard from 98.6 % of the time, 20 Nov to 21 Nov\"><path class=\"good\" d=\"M354 24v-24\"/>",
+        "<p class=\"range\">20 Nov to 21 Nov; less on 21 Nov (97.2 %)</p>",
+        "aria-label=\"The last 90 days are not known\"",
+        "<strong>Back</strong> was down from <time datetime=\"2025-11-21T04:34:05Z\">21 Nov 04:34 UTC</time> <span>and still is</span>",
+        "<strong>Front &lt;b&gt;</strong> was down from <time datetime=\"2025-11-20T00:53:20Z\">20 Nov 00:53 UTC</time> <span>for 12 min</span>",
         "<time datetime=\"2",
         "<noscript><meta http-equiv=\"refresh\" content=\"30\"></noscript>",
     ] {

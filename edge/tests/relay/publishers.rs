@@ -32,12 +32,17 @@ async fn what_breaks_the_protocol_is_closed_with_a_reason_and_changes_nothing() 
     let mut first = edge.publisher().await;
     first.tell(snapshot(1, &["Front"])).await;
     let spoilt = to_json(&snapshot(1, &["Other"])).replace("\"minute\"", "\"hostname\":\"x\",\"minute\"");
-    let cases: [(String, &str); 6] = [
+    let cases: [(String, &str); 8] = [
         (String::from("{"), "not of the protocol"),
         (String::from("[]"), "not of the protocol"),
         (spoilt, "unknown field"),
         (to_json(&update(2, Vec::new())), "first message is not a snapshot"),
         (to_json(&snapshot(1, &["a\u{7}b"])), "machine's name"),
+        (to_json(&snapshot(1, &["a"])).replace("972", "1001"), "1001 thousandths"),
+        (
+            to_json(&snapshot(1, &["a"])).replace("\"newest\":[", "\"newest\":[{\"key\":5,\"from\":1,\"to\":null}"),
+            "machine key 5",
+        ),
         (to_json(&snapshot(1, &["a"])).replace("\"protocol\":1", "\"protocol\":9"), "protocol 9"),
     ];
     for (text, reason) in &cases {
@@ -46,7 +51,7 @@ async fn what_breaks_the_protocol_is_closed_with_a_reason_and_changes_nothing() 
         let goodbye = publisher.goodbye().await;
         assert!(goodbye.code == CloseCode::Policy && goodbye.reason.contains(reason), "{goodbye:?}");
     }
-    edge.eventually_metric("edge_publishers_closed_total{reason=\"malformed\"}", 6.0).await;
+    edge.eventually_metric("edge_publishers_closed_total{reason=\"malformed\"}", 8.0).await;
     let mut publisher = edge.publisher().await;
     publisher.tell(snapshot(1, &["Front"])).await;
     publisher.say(to_json(&update(2, vec![now(7, 0.5)]))).await;

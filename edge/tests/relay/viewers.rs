@@ -10,7 +10,7 @@ use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
-use super::common::{Edge, SOON, generous, now, refused, snapshot, step, update};
+use super::common::{Edge, SOON, generous, now, past, refused, snapshot, step, update};
 use edge::relay::CrowdLimits;
 
 const FORWARDED: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -39,6 +39,31 @@ async fn a_viewer_is_told_everything_first_and_then_what_holds_now() {
     assert_eq!(late.json().await["type"], "now");
     edge.stop().await;
     assert_eq!(late.goodbye().await.code, CloseCode::Away);
+}
+
+#[tokio::test]
+async fn a_viewer_is_told_of_the_past_when_it_changes_and_no_more_often() {
+    let edge = Edge::start().await;
+    let mut publisher = edge.publisher().await;
+    publisher.tell(snapshot(1, &["Front", "Back"])).await;
+    let mut viewer = edge.viewer().await;
+    let whole = viewer.json().await;
+    assert_eq!(whole["machines"][1]["days"], serde_json::json!({"last": 20_413, "shares": [null, 1000, 972]}));
+    assert_eq!(whole["incidents"], serde_json::json!({"is_complete": true, "newest": []}));
+    assert_eq!(viewer.json().await["type"], "now");
+    publisher.tell(update(2, Vec::new())).await;
+    assert_eq!(viewer.json().await["type"], "now", "nothing is new");
+    publisher.tell(past(3, &[(1, Some(&[Some(500)])), (0, None)], Some(&[(1, 1_763_699_700_000, None)]))).await;
+    let told = viewer.json().await;
+    assert_eq!((&told["type"], &told["days"][0]), (&"past".into(), &serde_json::Value::Null));
+    assert_eq!(told["days"][1]["shares"], serde_json::json!([500]));
+    let outage = serde_json::json!({"machine": 1, "from": 1_763_699_700_000_i64, "to": null});
+    assert_eq!(told["incidents"]["newest"], serde_json::json!([outage]));
+    assert_eq!(viewer.json().await["type"], "now");
+    // Who comes later has it from the first message.
+    let whole = edge.viewer().await.json().await;
+    assert_eq!((&whole["machines"][0]["days"], &whole["incidents"]["newest"][0]), (&serde_json::Value::Null, &outage));
+    edge.stop().await;
 }
 
 #[tokio::test]

@@ -2,10 +2,9 @@
 // On a phone nothing stands out of the page.
 
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
 import { test } from 'node:test';
 import type { Page } from 'playwright-core';
+import { violations } from './axe.ts';
 import { deleteRule, makeRule, settles, someMachine, stage } from './harness.ts';
 
 /** Address of each screen, and what is there once it shows something. */
@@ -20,21 +19,7 @@ const SCREENS: [path: string, ready: string][] = [
   ['/settings', '.settings-pair tbody tr'],
 ];
 
-interface Violation {
-  id: string;
-  help: string;
-  nodes: { target: string[]; failureSummary: string }[];
-}
-
-const source = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 const on = stage();
-
-/** What axe finds, as sentences. Its text is put in by the driver, which the page's policy does not bind. */
-async function violations(page: Page, options: object = {}): Promise<string[]> {
-  if (!(await page.evaluate(() => 'axe' in window))) await page.evaluate(source);
-  const found = (await page.evaluate(`axe.run(document, ${JSON.stringify({ resultTypes: ['violations'], ...options })}).then(({ violations }) => violations)`)) as Violation[];
-  return found.flatMap(({ id, help, nodes }) => nodes.slice(0, 5).map(({ target, failureSummary }) => `${id}: ${help}: ${target.join(' ')}: ${failureSummary}`));
-}
 
 const COLOURS = { runOnly: ['color-contrast'] };
 

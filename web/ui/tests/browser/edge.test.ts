@@ -7,6 +7,7 @@ import { createInterface } from 'node:readline';
 import { after, before, test } from 'node:test';
 import type { Browser, Page } from 'playwright-core';
 import WebSocket from 'ws';
+import { violations } from './axe.ts';
 import { launch, open } from './harness.ts';
 
 const program = process.env.EDGE_PROGRAM;
@@ -49,17 +50,28 @@ async function startEdge(): Promise<Edge> {
 
 const chart = (shift: number): (number | null)[] => Array.from({ length: 60 }, (_, at) => (at === 30 ? null : Math.round((0.4 + 0.3 * Math.sin(at / 7 + shift)) * 1000) / 1000));
 
+/** Ninety days up to the snapshot's, of which the machine was heard all of most. */
+const days = (shift: number): Message => ({ last: 20413, shares: Array.from({ length: 90 }, (_, at) => (at < 20 + shift ? null : at % 17 === 3 ? 962 : at === 60 ? 410 : 1000)) });
+const MINUTE_MS = 60_000;
+const outage = (key: number, daysAgo: number, minutes: number | null): Message => ({ key, from: 1763700000000 - daysAgo * 86_400_000, to: minutes === null ? null : 1763700000000 - daysAgo * 86_400_000 + minutes * MINUTE_MS });
+
 function snapshot(seq: number, names: string[]): Message {
   const machines = names.map((name, key) => ({
     name,
     now: { key, status: 'up', last_seen: null, values: [0.245, 1.5e6, null] },
     charts: [chart(key), chart(key).map((value) => (value === null ? null : value * 1e6)), []],
+    days: key === 2 ? null : days(key),
   }));
   const metrics = [{ label: 'CPU', kind: 'ratio' }, { label: 'Traffic', kind: 'bytes_per_second' }, { label: 'Uptime', kind: 'seconds' }];
-  return { type: 'snapshot', protocol: 1, seq, time: 1763700000000, title: 'Our machines', interval_ms: 1000, minute: 100, metrics, machines };
+  return { type: 'snapshot', protocol: 1, seq, time: 1763700000000, title: 'Our machines', interval_ms: 1000, minute: 100, metrics, machines, incidents: { is_complete: true, newest: names.length > 1 ? [outage(1, 30, 90)] : [] } };
 }
 
 const down = (seq: number): Message => ({ type: 'update', seq, time: 1763700000000, machines: [{ key: 1, status: 'down', last_seen: 1763699700000, values: [0.95, 0, 86400] }], step: null });
+const past = (seq: number): Message => ({
+  type: 'update', seq, time: 1763700000000, machines: [], step: null,
+  days: [{ key: 0, days: { last: 20414, shares: [null, 1000, 949, 950, 994, 995, 3] } }, { key: 1, days: { last: 20414, shares: [] } }],
+  incidents: { is_complete: false, newest: [outage(1, 0, null), outage(0, 3, 12), outage(1, 30, 90)] },
+});
 const step = (seq: number): Message => ({ type: 'update', seq, time: 1763700060000, machines: [], step: { minute: 101, points: [[0.75, null, 3], [0.25, 4e6, 5]] } });
 
 /** Everything that a person or a screen reader gets, but for the age. */
@@ -95,14 +107,47 @@ test('the page is live, and says what it says without a script', options, async 
     const before = await page.locator('.machine').nth(1).locator('.line').first().getAttribute('d');
     await edge.tell(step(3));
     await page.waitForFunction((path) => document.querySelectorAll('.machine')[1]?.querySelector('.line')?.getAttribute('d') !== path, before);
+    await edge.tell(past(4));
+    await page.locator('.incidents li').nth(2).waitFor();
     const live = await said(page);
     const plain = await open(browser, edge.url, { javaScriptEnabled: false });
     const withoutScript = await said(plain.page);
     assert.deepEqual(live, withoutScript);
     assert.ok(live.includes('Our machines: 1 of 2 up, 1 down'), live[0]);
+    assert.equal(await plain.page.locator('.past .range').first().textContent(), '17 Nov to 22 Nov; less on 22 Nov (0.3 %), 20 Nov (99.4 %), 19 Nov (95 %) and 1 more day');
+    assert.equal(await plain.page.locator('.incidents li').first().textContent(), 'Back was down from 21 Nov 04:40 UTC and still is');
     assert.deepEqual([...faults, ...plain.faults], []);
     await page.context().close();
     await plain.page.context().close();
+  } finally {
+    await edge.stop();
+  }
+});
+
+test('the day below the pointer is told', options, async () => {
+  const edge = await startEdge();
+  try {
+    await edge.tell(snapshot(1, ['Front', 'Back']));
+    const { page, faults } = await open(browser, edge.url);
+    const bars = page.locator('.days').first();
+    const caption = page.locator('.past .range').first();
+    await page.locator('.age time:not(:empty)').waitFor();
+    const before = await caption.textContent();
+    const box = await bars.boundingBox();
+    assert.ok(box !== null);
+    const over = async (share: number, text: string): Promise<void> => {
+      await page.waitForFunction(([x, y, wanted]) => {
+        document.querySelector('.days')?.dispatchEvent(new PointerEvent('pointermove', { bubbles: true, clientX: x as number, clientY: y as number }));
+        return document.querySelector('.past .range')?.textContent === wanted;
+      }, [box.x + box.width * share, box.y + 5, text] as const);
+    };
+    await over(0.999, '21 Nov: heard from 100 % of it');
+    await over(60.5 / 90, '23 Oct: heard from 41 % of it');
+    await over(0.001, '24 Aug: not known');
+    await bars.dispatchEvent('pointerout');
+    assert.equal(await caption.textContent(), before);
+    assert.deepEqual(faults, []);
+    await page.context().close();
   } finally {
     await edge.stop();
   }
@@ -118,7 +163,7 @@ test('machines that come and go are shown without loading the page again', optio
     await page.locator('.machine').nth(2).waitFor();
     await edge.tell(snapshot(3, ['Third']));
     await page.locator('.machine').nth(1).waitFor({ state: 'detached' });
-    assert.equal(await page.locator('h2').textContent(), 'Third');
+    assert.equal(await page.locator('.machine h2').textContent(), 'Third');
     assert.notEqual(await page.locator('html').getAttribute('data-same'), null);
     assert.deepEqual(faults, []);
     await page.context().close();
@@ -136,6 +181,7 @@ test('it fits a phone in both themes', options, async () => {
       for (const javaScriptEnabled of [true, false]) {
         const { page, faults } = await open(browser, edge.url, { colorScheme, javaScriptEnabled, viewport: { width: 390, height: 844 } });
         await contentWithin(page);
+        if (javaScriptEnabled) assert.deepEqual(await violations(page), [], colorScheme);
         colours.add(await page.locator('body').evaluate((body) => getComputedStyle(body).backgroundColor));
         assert.deepEqual(faults, []);
         await page.context().close();
