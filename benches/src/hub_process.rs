@@ -59,13 +59,13 @@ impl HubProcess {
         Self::run(command, program).await
     }
 
-    /// The same on one core, by util-linux' `taskset`.
+    /// The same without a history and on one core, by util-linux' `taskset`.
     ///
     /// # Errors
     /// As `start`.
-    pub async fn start_on(core: usize, program: &Path) -> Result<Self, HubError> {
+    pub async fn start_live_only_on(core: usize, program: &Path) -> Result<Self, HubError> {
         let mut command = Command::new("taskset");
-        command.arg("--cpu-list").arg(core.to_string()).arg(program);
+        command.arg("--cpu-list").arg(core.to_string()).arg(program).env("HUB_HISTORY_ENABLED", "false");
         Self::run(command, program).await
     }
 

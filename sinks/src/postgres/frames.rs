@@ -17,50 +17,78 @@ use super::value::{COPY_HEADER, COPY_TRAILER, server_us, sql_t};
 
 /// The server's number of the type `double precision`.
 const FLOAT8: i32 = 701;
-const VALUE_BYTES: i32 = 12;
+/// With its length before it.
+const VALUE_BYTES: usize = 12;
 const ARRAY_HEADER: i32 = 20;
+
+/// What a piece of rows has at least, but for the last one: small enough to stay in a cache until it is on its way.
+const PIECE_BYTES: usize = 64 << 10;
+/// Of one row.
+const BYTES_MAX: usize = 80 + VALUE_BYTES * ROW_VALUES_MAX;
 
 /// The rows of a batch of outputs.
 #[derive(Default)]
-pub(super) struct Frames {
-    bytes: Bytes,
-    rows: Vec<Row>,
+pub(super) struct Frames<'a> {
+    rows: Vec<Row<'a>>,
 }
 
-/// One row, and what it was made from.
-pub(super) struct Row {
-    /// Place in `bytes`.
-    at: Range<usize>,
-    pub(super) bound: Bound,
+/// One row, and what it is made from.
+pub(super) struct Row<'a> {
+    pub(super) bound: &'a Bound,
     pub(super) time: Timestamp,
+    t: LogicalTime,
+    machine: i32,
+    layout: i32,
+    part: i32,
+    values: Values,
 }
 
-impl Frames {
+/// The values of a row.
+enum Values {
+    /// These of the batch, none absent.
+    Run(Range<usize>),
+    /// One by one, as far as there are any.
+    Some(Box<[Option<f64>]>),
+}
+
+impl<'a> Frames<'a> {
     pub(super) fn len(&self) -> usize {
         self.rows.len()
     }
 
-    pub(super) fn row(&self, index: usize) -> &Row {
+    pub(super) fn row(&self, index: usize) -> &Row<'a> {
         &self.rows[index]
     }
 
-    /// These rows with header and end, without copying any.
+    /// These rows with header and end. Each piece is made when it is asked for, so that the server is at work on the one before meanwhile.
     pub(super) fn copy(&self, rows: Range<usize>) -> impl Iterator<Item = Bytes> {
-        let mut pieces = vec![Bytes::from_static(COPY_HEADER)];
-        for run in self.rows[rows].chunk_by(|a, b| a.at.end == b.at.start) {
-            let (first, last) = (&run[0], &run[run.len() - 1]);
-            pieces.push(self.bytes.slice(first.at.start..last.at.end));
-        }
-        pieces.push(Bytes::from_static(COPY_TRAILER));
-        pieces.into_iter()
+        let mut rows = self.rows[rows].iter();
+        let mut out = BytesMut::from(COPY_HEADER);
+        let mut has_ended = false;
+        std::iter::from_fn(move || {
+            if has_ended {
+                return None;
+            }
+            // All at once, so that it is the memory of a piece that was sent, if there is one.
+            out.reserve(PIECE_BYTES + BYTES_MAX);
+            while !has_ended && out.len() < PIECE_BYTES {
+                match rows.next() {
+                    Some(row) => row.put(&mut out),
+                    None => {
+                        out.put_slice(COPY_TRAILER);
+                        has_ended = true;
+                    }
+                }
+            }
+            Some(out.split().freeze())
+        })
     }
 }
 
-/// Makes the rows of one write.
-pub(super) struct Encoder<'a> {
-    ids: &'a Ids,
-    out: BytesMut,
-    rows: Vec<Row>,
+/// Finds the rows of one write.
+pub(super) struct Encoder<'i, 'a> {
+    ids: &'i Ids,
+    rows: Vec<Row<'a>>,
     /// The next part of a machine and a moment, all of one logical time.
     parts: HashMap<(i32, i64), i32>,
     first_part: i32,
@@ -73,12 +101,12 @@ struct Of<'a> {
     machine: i32,
 }
 
-impl<'a> Encoder<'a> {
-    pub(super) fn new(ids: &'a Ids, first_part: i32) -> Self {
-        Self { ids, out: BytesMut::new(), rows: Vec::new(), parts: HashMap::new(), first_part, t: 0 }
+impl<'i, 'a> Encoder<'i, 'a> {
+    pub(super) fn new(ids: &'i Ids, first_part: i32) -> Self {
+        Self { ids, rows: Vec::new(), parts: HashMap::new(), first_part, t: 0 }
     }
 
-    pub(super) fn add(&mut self, t: LogicalTime, bound: &Bound) -> Result<(), Failure> {
+    pub(super) fn add(&mut self, t: LogicalTime, bound: &'a Bound) -> Result<(), Failure> {
         if bound.batch.is_empty() {
             return Ok(());
         }
@@ -89,8 +117,9 @@ impl<'a> Encoder<'a> {
         let of = Of { bound, machine: self.ids.machine(&bound.roster().machine)? };
         match (&bound.batch.positions, &bound.batch.times) {
             (Positions::All, Times::One(time)) => {
-                for (piece, values) in bound.batch.values.chunks(ROW_VALUES_MAX).enumerate() {
-                    self.row(&of, (*time, piece), values.len(), values.iter().map(|value| Some(*value)))?;
+                for (piece, start) in (0..bound.batch.len()).step_by(ROW_VALUES_MAX).enumerate() {
+                    let end = bound.batch.len().min(start + ROW_VALUES_MAX);
+                    self.row(&of, (*time, piece), Values::Run(start..end))?;
                 }
                 Ok(())
             }
@@ -99,7 +128,7 @@ impl<'a> Encoder<'a> {
     }
 
     /// By moment, then by how often a series has had a value of that moment, then by piece.
-    fn scattered(&mut self, of: &Of<'_>) -> Result<(), Failure> {
+    fn scattered(&mut self, of: &Of<'a>) -> Result<(), Failure> {
         let batch = &of.bound.batch;
         let mut samples: Vec<(Timestamp, usize, usize)> =
             (0..batch.len()).map(|index| (batch.time(index), batch.position(index), index)).collect();
@@ -116,71 +145,75 @@ impl<'a> Encoder<'a> {
             let length = present.last().map_or(0, |(position, _)| position + 1);
             let mut present = present.into_iter().peekable();
             let values = (0..length).map(|at| present.next_if(|(position, _)| *position == at).map(|(_, value)| value));
-            self.row(of, (time, piece), length, values)?;
+            self.row(of, (time, piece), Values::Some(values.collect()))?;
         }
         Ok(())
     }
 
-    fn row(
-        &mut self,
-        of: &Of<'_>,
-        (time, piece): (Timestamp, usize),
-        length: usize,
-        values: impl Iterator<Item = Option<f64>>,
-    ) -> Result<(), Failure> {
+    fn row(&mut self, of: &Of<'a>, (time, piece): (Timestamp, usize), values: Values) -> Result<(), Failure> {
         let layout = self.ids.layout(of.bound, piece)?;
         let part = self.parts.entry((of.machine, time.micros())).or_insert(self.first_part);
-        let (start, out) = (self.out.len(), &mut self.out);
-        out.reserve(64 + length * 12);
+        let row = Row { bound: of.bound, time, t: self.t, machine: of.machine, layout, part: *part, values };
+        *part += 1;
+        self.rows.push(row);
+        Ok(())
+    }
+
+    pub(super) fn finish(self) -> Frames<'a> {
+        Frames { rows: self.rows }
+    }
+}
+
+impl Row<'_> {
+    fn put(&self, out: &mut BytesMut) {
         out.put_i16(6);
-        for id in [of.machine, layout] {
+        for id in [self.machine, self.layout] {
             out.put_i32(4);
             out.put_i32(id);
         }
-        for long in [server_us(time), sql_t(self.t)] {
+        for long in [server_us(self.time), sql_t(self.t)] {
             out.put_i32(8);
             out.put_i64(long);
         }
         out.put_i32(4);
-        out.put_i32(*part);
-        *part += 1;
-        put_array(out, length, values);
-        let at = start..out.len();
-        self.rows.push(Row { at, bound: of.bound.clone(), time });
-        Ok(())
-    }
-
-    pub(super) fn finish(self) -> Frames {
-        Frames { bytes: self.out.freeze(), rows: self.rows }
+        out.put_i32(self.part);
+        match &self.values {
+            Values::Run(range) => put_run(out, &self.bound.batch.values[range.clone()]),
+            Values::Some(values) => put_some(out, values),
+        }
     }
 }
 
-fn put_array(out: &mut BytesMut, length: usize, values: impl Iterator<Item = Option<f64>>) {
-    let length = i32::try_from(length).expect("a row has at most ROW_VALUES_MAX values");
-    let start = out.len();
-    out.put_i32(ARRAY_HEADER + VALUE_BYTES * length);
+/// Before an array's values: its bytes with so many of them, and whether some are NULL.
+fn put_head(out: &mut BytesMut, length: usize, present: usize) {
+    let whole = |count: usize| i32::try_from(count).expect("a row has at most ROW_VALUES_MAX values");
+    out.put_i32(ARRAY_HEADER + 4 * whole(length) + 8 * whole(present));
     out.put_i32(1);
-    out.put_i32(0);
+    out.put_i32(i32::from(present < length));
     out.put_i32(FLOAT8);
-    out.put_i32(length);
+    out.put_i32(whole(length));
     out.put_i32(1);
-    let mut absent = 0;
+}
+
+fn put_run(out: &mut BytesMut, values: &[f64]) {
+    put_head(out, values.len(), values.len());
+    let start = out.len();
+    out.resize(start + VALUE_BYTES * values.len(), 0);
+    for (cell, value) in out[start..].chunks_exact_mut(VALUE_BYTES).zip(values) {
+        cell[..4].copy_from_slice(&8_i32.to_be_bytes());
+        cell[4..].copy_from_slice(&value.to_be_bytes());
+    }
+}
+
+fn put_some(out: &mut BytesMut, values: &[Option<f64>]) {
+    put_head(out, values.len(), values.iter().flatten().count());
     for value in values {
         match value {
             Some(value) => {
                 out.put_i32(8);
-                out.put_f64(value);
+                out.put_f64(*value);
             }
-            None => {
-                out.put_i32(-1);
-                absent += 1;
-            }
+            None => out.put_i32(-1),
         }
-    }
-    if 0 < absent {
-        let bytes = ARRAY_HEADER + VALUE_BYTES * length - 8 * absent;
-        out[start..start + 4].copy_from_slice(&bytes.to_be_bytes());
-        // Says that some are NULL.
-        out[start + 8..start + 12].copy_from_slice(&1_i32.to_be_bytes());
     }
 }

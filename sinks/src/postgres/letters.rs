@@ -73,7 +73,7 @@ impl Letter {
     }
 
     /// A row of `raw_frames`.
-    pub(super) fn of_frame(frames: &Frames, index: usize, words: &str, now: Timestamp) -> Self {
+    pub(super) fn of_frame(frames: &Frames<'_>, index: usize, words: &str, now: Timestamp) -> Self {
         let row = frames.row(index);
         let batch = &row.bound.batch;
         let is_of_row = |index: usize| batch.time(index) == row.time;

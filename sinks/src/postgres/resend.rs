@@ -36,7 +36,7 @@ pub enum RowRefused {
 }
 
 /// A row of `raw_frames` as a letter keeps it.
-pub(super) fn keep_frame(frames: &Frames, index: usize) -> Option<Vec<u8>> {
+pub(super) fn keep_frame(frames: &Frames<'_>, index: usize) -> Option<Vec<u8>> {
     let mut bytes = vec![COPY];
     frames.copy(index..index + 1).for_each(|piece| bytes.extend_from_slice(&piece));
     (bytes.len() <= BYTES_MAX).then_some(bytes)

@@ -56,7 +56,7 @@ pub(super) enum Mode {
 #[derive(Default)]
 struct Prepared<'a> {
     repairs: Vec<(LogicalTime, &'a Output)>,
-    frames: Frames,
+    frames: Frames<'a>,
     windows: Windows,
     fleets: Vec<Arc<FleetMinute>>,
     letters: Vec<Letter>,
@@ -69,7 +69,7 @@ struct Prepared<'a> {
 #[derive(Clone)]
 enum Work<'a> {
     Outputs(&'a [(LogicalTime, &'a Output)]),
-    Frames(&'a Frames, Range<usize>),
+    Frames(&'a Frames<'a>, Range<usize>),
     Windows(Width, Verdict, &'a [WindowRow]),
     Fleets(&'a [Arc<FleetMinute>]),
     Letters(&'a [Letter]),

@@ -93,7 +93,7 @@ impl Server for Hub {
 }
 
 fn start_hub(runtime: &Runtime, program: &Path, clients: usize) -> Result<(Hub, Viewers)> {
-    let process = runtime.block_on(HubProcess::start_on(SERVER_CORE, program))?;
+    let process = runtime.block_on(HubProcess::start_live_only_on(SERVER_CORE, program))?;
     let series = fleet::series()?;
     let streams = runtime.block_on(client::connect_as(process.grpc, MACHINES, INTERVAL_MS, &series[..SERIES]))?;
     let mut feed = Feed::new(streams);
