@@ -80,7 +80,7 @@ impl Letter {
         let refused = Row {
             machine: batch.machine().to_string(),
             count: (0..batch.len()).filter(|index| is_of_row(*index)).count(),
-            payload: samples(&row.bound, is_of_row),
+            payload: samples(row.bound, is_of_row),
             output: resend::keep_frame(frames, index),
         };
         Self::refused(refused, words, now)

@@ -16,13 +16,16 @@ use sinks::postgres::{PostgresHistory, PostgresSettings, PostgresSink, PostgresU
 use sinks::sink::Sink;
 use tokio_postgres::{Client, NoTls};
 
-use crate::rows::{self, BATCHES, FLEET_MINUTES, Fleet, rate};
+use crate::rows::{self, BATCHES, FLEET_MINUTES, Fleet, MACHINES, SERIES, TICKS, rate};
 use crate::{Arguments, Result};
 
 /// Machines with a week of minutes: their rows lie minute by minute, so that one series' are far apart.
 const WEEK_MACHINES: usize = 5;
 const WEEK_MINUTES: i64 = 7 * 24 * 60;
 const RUNS: usize = 21;
+/// Batches that are not counted: a new server makes the files of its log first.
+const WARM: u64 = 10;
+pub(crate) const DROP_BARE: &str = "DROP TABLE IF EXISTS bare";
 
 #[tokio::main]
 pub(crate) async fn run(mut args: Arguments) -> Result<()> {
@@ -45,14 +48,27 @@ pub(crate) async fn run(mut args: Arguments) -> Result<()> {
 }
 
 async fn raw(fleet: &mut Fleet, sink: &mut PostgresSink, client: &Client, history: &PostgresHistory) -> Result<()> {
-    // Behind the names, which are the first batch.
-    let first_t = fleet.t + 2;
-    let (samples, took) = rows::raw(fleet, sink).await?;
-    let through = rate(samples, took);
-    let batches: Vec<(i64, i64)> =
-        (first_t.cast_signed()..).map(|t| (t - 1, t)).take(usize::try_from(BATCHES)?).collect();
-    let bare = rate(samples, bare_copy(client, &batches).await?);
-    // The baseline: a bare COPY of the same rows, a transaction each batch.
+    rows::names(fleet, sink).await?;
+    let mut rng = fastrand::Rng::with_seed(7);
+    let (mut through, mut bare) = (Duration::ZERO, Duration::ZERO);
+    make_bare(client).await?;
+    // In turn, so that both meet the server in the same state.
+    for number in 0..BATCHES {
+        let batch = fleet.frames(number, &mut rng);
+        let since = Instant::now();
+        sink.write(batch).await?;
+        let took = since.elapsed();
+        let t = fleet.t.cast_signed();
+        let copied = bare_copy(client, &[(t - 1, t)]).await?;
+        if WARM <= number {
+            through += took;
+            bare += copied;
+        }
+    }
+    client.batch_execute(DROP_BARE).await?;
+    let each = TICKS * MACHINES * SERIES;
+    let (samples, counted) = (usize::try_from(BATCHES)? * each, usize::try_from(BATCHES - WARM)? * each);
+    let (through, bare) = (rate(counted, through), rate(counted, bare));
     let fsync: String = client.query_one("SELECT current_setting('fsync')", &[]).await?.get(0);
     let name = format!("postgres: raw frames, {}, fsync {fsync}", history.server().unwrap_or_default());
     Figure::new(name, through / 1e6, "M samples/s").at_least(5.0).against(bare / 1e6).print();
@@ -64,9 +80,15 @@ async fn raw(fleet: &mut Fleet, sink: &mut PostgresSink, client: &Client, histor
     Ok(())
 }
 
-/// What the server gives back of each batch, of T from behind the first to the second, into a table of the same shape.
+/// A table of the shape of `raw_frames`, in one piece.
+pub(crate) async fn make_bare(client: &Client) -> Result<()> {
+    client.batch_execute(DROP_BARE).await?;
+    client.batch_execute("CREATE TABLE bare (LIKE raw_frames INCLUDING ALL)").await?;
+    Ok(())
+}
+
+/// What the server gives back of each batch, of T from behind the first to the second, into the bare table. What reading takes is not counted.
 pub(crate) async fn bare_copy(client: &Client, batches: &[(i64, i64)]) -> Result<Duration> {
-    client.batch_execute("DROP TABLE IF EXISTS bare; CREATE TABLE bare (LIKE raw_frames INCLUDING ALL)").await?;
     let mut took = Duration::ZERO;
     for (behind, last) in batches {
         let text =
@@ -83,7 +105,6 @@ pub(crate) async fn bare_copy(client: &Client, batches: &[(i64, i64)]) -> Result
         sink.finish().await?;
         took += since.elapsed();
     }
-    client.batch_execute("DROP TABLE bare").await?;
     Ok(took)
 }
 

@@ -15,18 +15,23 @@ pub(crate) const MACHINES: usize = 1_000;
 pub(crate) const SERIES: usize = 60;
 /// Ticks of all machines that make a batch: 600,000 samples, as the driver's 8 MiB do.
 pub(crate) const TICKS: usize = 10;
-pub(crate) const BATCHES: u64 = 20;
+pub(crate) const BATCHES: u64 = 30;
 pub(crate) const FLEET_MINUTES: i64 = 10;
 
 pub(crate) fn rate(count: usize, took: Duration) -> f64 {
     count as f64 / took.as_secs_f64()
 }
 
+/// Names first, which a hub learns once, and the minute before those that are measured.
+pub(crate) async fn names(fleet: &mut Fleet, sink: &mut impl Sink) -> Result<()> {
+    sink.write(fleet.minutes(MACHINES, FLEET_MINUTES..FLEET_MINUTES + 1, 1)).await?;
+    Ok(())
+}
+
 /// Writes the frames and returns how many samples there were, and how long it took.
 pub(crate) async fn raw(fleet: &mut Fleet, sink: &mut impl Sink) -> Result<(usize, Duration)> {
     let mut rng = fastrand::Rng::with_seed(7);
-    // Names first, which a hub learns once, and the minute before those that are measured.
-    sink.write(fleet.minutes(MACHINES, FLEET_MINUTES..FLEET_MINUTES + 1, 1)).await?;
+    names(fleet, sink).await?;
     let mut took = Duration::ZERO;
     for number in 0..BATCHES {
         let batch = fleet.frames(number, &mut rng);
