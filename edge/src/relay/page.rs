@@ -133,7 +133,7 @@ fn render(picture: &Picture, received: i64, age_ms: i64) -> String {
         bars::incidents(&mut out, &picture.past.incidents, &picture.head.names);
     }
     out.push_str(
-        "</main>\n<footer>\n<p>Charts: the last hour, a minute a point.</p>\n<p>Bars: how much of each day (UTC) was heard from a machine, up to \
+        "</main>\n<footer>\n<p>Charts: the last hour, a minute a point.</p>\n<p>Bars: how much of each day (UTC) a machine was heard from, up to \
          the last whole hour. A whole bar is 99.5 % and more, a shorter one 95 % and more, a short one less.</p>\n</footer>\n</body>\n</html>\n",
     );
     out

@@ -178,6 +178,12 @@ export function fieldTime(ms: number): string {
   return new Date(ms - shift).toISOString().slice(0, 16);
 }
 
+/** From one time to another; the date once where both are of one day. */
+export function spanText(from: number, to: number): string {
+  const isSameDay = new Date(from).toDateString() === new Date(to).toDateString();
+  return `${dateTime(from)} – ${isSameDay ? clockTime(to) : dateTime(to)}`;
+}
+
 /** Milliseconds of what such a field has; null of an empty one. */
 export function ofFieldTime(text: string): number | null {
   const at = Date.parse(preferences().zone === 'utc' ? `${text}Z` : text);

@@ -5,10 +5,10 @@ import template from './audit.html?raw';
 import { api, messageOf } from '../api.ts';
 import { element, find } from '../dom.ts';
 import { ago, dateTime } from '../format.ts';
-import type { AuditEntry } from '../protocol.ts';
+import type { AuditEntry, Metric, Rule } from '../protocol.ts';
 import { machinePath, rulePath } from '../router.ts';
 import type { Context, Screen } from '../screen.ts';
-import { detailOf } from './detail.ts';
+import { detailsOf } from './detail.ts';
 
 const REFRESH_MS = 10_000;
 const RATE_MS = 2_000;
@@ -43,6 +43,9 @@ class AuditList {
   private readonly abort = new AbortController();
   /** By id, so that a page that is read again changes nothing. */
   private readonly entries = new Map<number, AuditEntry>();
+  /** For the words of changes; without them their numbers stay plain. */
+  private rules: ReadonlyMap<string, Rule> = new Map();
+  private metrics: ReadonlyMap<string, Metric> = new Map();
   private next: string | null = null;
   private isFirst = true;
 
@@ -59,7 +62,10 @@ class AuditList {
     const { signal } = this.abort;
     try {
       const page = await api.audit(which === 'older' ? this.next : null, signal);
+      const [rules, metrics] = await Promise.all([api.rules(signal).catch(() => []), this.metrics.size > 0 ? [...this.metrics.values()] : api.metrics(signal).catch(() => [])]);
       if (signal.aborted) return;
+      this.rules = new Map(rules.map((rule) => [rule.name, rule]));
+      this.metrics = new Map(metrics.map((metric) => [metric.name, metric]));
       // After a long pause the newest page may not reach down to what is shown: then it begins anew.
       const isJoined = page.entries.some(({ id }) => this.entries.has(id)) || page.next === null;
       if (which === 'newer' && !this.isFirst && !isJoined) {
@@ -82,16 +88,21 @@ class AuditList {
     const note = find<HTMLElement>(this.place, '[data-note]');
     note.hidden = sorted.length > 0;
     note.textContent = sorted.length > 0 ? '' : 'Nobody has changed anything yet.';
-    find(this.place, 'tbody').replaceChildren(...sorted.map((entry) => this.row(entry)));
+    find(this.place, 'tbody').replaceChildren(...this.rows(sorted));
   }
 
-  private row({ id, time, author, address, via, action, subject, detail, failed }: AuditEntry): HTMLTableRowElement {
+  private rows(entries: readonly AuditEntry[]): HTMLTableRowElement[] {
+    const details = detailsOf(entries, this.rules, this.metrics);
+    return entries.map((entry, at) => this.row(entry, details[at] ?? ''));
+  }
+
+  private row({ id, time, author, address, via, action, subject, failed }: AuditEntry, detail: string): HTMLTableRowElement {
     const from = [via === 'hub' ? 'the hub itself' : via === 'grpc' ? 'gRPC' : 'HTTP', address].filter((text) => text !== '').join(', ');
     const who = element('div', { class: 'audit-who' }, author === '' ? (address === '' ? 'not known' : address) : author, element('span', {}, from));
     const href = action === 'rule_created' || action === 'rule_updated' ? rulePath(subject) : action === 'command_sent' ? machinePath(subject) : null;
     const of = href === null ? element('span', {}, subject) : element('a', { class: 'machine-link', href }, subject);
     const what = element('span', {}, WORDS[action] ?? action);
-    const told = element('span', {}, failed ? element('span', { class: 'is-failed' }, 'not carried out: ') : '', detailOf({ action, detail }));
+    const told = element('span', {}, failed ? element('span', { class: 'is-failed' }, 'not carried out: ') : '', detail);
     return element('tr', { 'data-id': String(id) },
       element('td', { 'data-label': 'When' }, element('time', { datetime: new Date(time).toISOString(), title: ago(time, this.context.now()) }, dateTime(time))),
       element('td', { 'data-label': 'Who' }, who), element('td', { 'data-label': 'What' }, what), element('td', { 'data-label': 'Of' }, of), element('td', { 'data-label': 'Detail' }, told));

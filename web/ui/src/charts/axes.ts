@@ -6,12 +6,15 @@ import { preferences } from '../preferences.ts';
 import { FRAME } from './frame.ts';
 import { palette } from './palette.ts';
 
+/** From one label to the next below a chart, at least, in pixels. */
+const TICK_SPACE = 72;
+
 /** Time below, values on the left. Values of a mirrored chart are read without a sign. */
 export function axesOf(kind: Quantity, isMirrored: boolean): uPlot.Axis[] {
   const colors = palette();
   const shared = { font: `11px ${colors.font}`, stroke: colors.axis, ticks: { show: false } };
   return [
-    { ...shared, grid: { stroke: colors.grid, width: 1 }, size: FRAME.bottom, space: 72, incrs: TIME_STEPS, values: (_plot, splits, _axis, _space, increment) => timeLabels(splits, increment) },
+    { ...shared, grid: { stroke: colors.grid, width: 1 }, size: FRAME.bottom, space: TICK_SPACE, incrs: TIME_STEPS, values: (_plot, splits, _axis, _space, increment) => timeLabels(splits, increment) },
     {
       ...shared,
       grid: { stroke: colors.grid, width: 1 },
@@ -41,6 +44,17 @@ const [MINUTE_S, HOUR_S, DAY_S] = [60, 3_600, 86_400];
 
 /** Fine enough that a narrow chart has more than one label, too. */
 const TIME_STEPS = [1, 2, 5, 10, 15, 30, ...[1, 2, 5, 10, 15, 30].map((step) => step * MINUTE_S), ...[1, 2, 3, 6, 12].map((step) => step * HOUR_S), ...[1, 2, 7, 14, 28].map((step) => step * DAY_S)];
+
+/** Round times of a range, with their labels: as many as fit, as below the other charts. Seconds since the epoch. */
+export function timeTicks(from: number, to: number, width: number): { at: number; text: string }[] {
+  const step = TIME_STEPS.find((one) => ((to - from) / one) * TICK_SPACE <= width) ?? DAY_S * 28;
+  // Days begin at midnight of where one is.
+  const shift = preferences().zone === 'utc' ? 0 : new Date(from * 1000).getTimezoneOffset() * 60;
+  const first = Math.ceil((from - shift) / step) * step + shift;
+  const times = Array.from({ length: Math.max(0, Math.floor((to - first) / step) + 1) }, (_, index) => first + index * step);
+  const texts = timeLabels(times, step);
+  return times.map((at, index) => ({ at, text: texts[index] ?? '' }));
+}
 
 function timeLabels(splits: number[], incrementSeconds: number): string[] {
   let previousDay = '';

@@ -4,12 +4,16 @@
 import { dateTime, percent } from '../format.ts';
 import { bucketCount, bucketMeans } from './downsample.ts';
 import type { Named } from './summary.ts';
-import { axisTime, FRAME } from './frame.ts';
+import { timeTicks } from './axes.ts';
+import { FRAME } from './frame.ts';
 import { isPinned, moveCrosshair, onCrosshair } from './crosshair.ts';
 import { palette } from './palette.ts';
 import { followPresses } from './press.ts';
 
 const { left: LEFT, right: RIGHT, top: TOP, bottom: BOTTOM } = FRAME;
+
+/** Height of a tick at a time, in pixels. */
+const TICK = 5;
 
 /** Where each colour of the ramp begins: shades of one hue for work, and the two warning colours only where a core is nearly full. */
 const STEPS = [0, 0.1, 0.25, 0.45, 0.65, 0.85, 0.95];
@@ -119,13 +123,13 @@ export class Heat {
       context.fillText(data.cores[core]?.name ?? '', LEFT - 8, TOP + (core + 0.5) * rowHeight);
     }
     context.textBaseline = 'top';
-    context.textAlign = 'left';
-    const span = data.toMs - data.fromMs;
-    context.fillText(axisTime(data.fromMs, span), LEFT, this.height - 18);
     context.textAlign = 'center';
-    context.fillText(axisTime(data.fromMs + span / 2, span), LEFT + width / 2, this.height - 18);
-    context.textAlign = 'right';
-    context.fillText(axisTime(data.toMs, span), LEFT + width, this.height - 18);
+    const [from, to] = [data.fromMs / 1000, data.toMs / 1000];
+    for (const { at, text } of timeTicks(from, to, width)) {
+      const x = LEFT + ((at - from) / (to - from)) * width;
+      context.fillText(text, x, this.height - 18);
+      context.fillRect(Math.round(x), this.height - BOTTOM + 1, 1, TICK);
+    }
   }
 
   private shareAt(clientX: number): number {

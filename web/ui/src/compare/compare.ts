@@ -6,8 +6,8 @@ import template from './compare.html?raw';
 import { api, messageOf } from '../api.ts';
 import { ChartBox, lineOf } from '../charts/box.ts';
 import { element, find } from '../dom.ts';
-import { duration, kindOf, quantity, type Quantity } from '../format.ts';
-import { PRESETS } from '../machine/range.ts';
+import { duration, fieldTime, kindOf, ofFieldTime, quantity, spanText, type Quantity } from '../format.ts';
+import { bounds, datesFault, fixed, live, PRESETS, shift, untilNow } from '../machine/range.ts';
 import { replaceQuery } from '../router.ts';
 import type { Context, Screen } from '../screen.ts';
 import { fromQuery, highestFirst, LINES_MAX, linesOfMachines, linesOfTags, MACHINES_MAX, toQuery, TOPS, type By, type Line, type Selection } from './state.ts';
@@ -37,7 +37,7 @@ export function mountCompare(place: HTMLElement, context: Context): Screen {
   const board = new Board(place, context, fromQuery(new URLSearchParams(location.search)));
   context.live.subscribe({ machines: ['*'], detail: 'summary', rate_ms: RATE_MS });
   const timer = window.setInterval(() => {
-    if (!context.isPaused() && !document.hidden) void board.load();
+    if (!context.isPaused() && !document.hidden && board.followsNow()) void board.load();
   }, REFRESH_MS);
   const stop = context.store.listen((change) => {
     if (change.all) board.listChoices();
@@ -87,12 +87,20 @@ class Board {
     this.boxes.forEach((box) => box.retheme());
   }
 
-  /** `[` and `]` walk through the ranges. */
+  followsNow(): boolean {
+    return this.selection.range.kind === 'live';
+  }
+
+  /** `[` and `]` walk through the ranges, and through time between two dates. */
   key(key: string): boolean {
     if (key !== '[' && key !== ']') return false;
-    const at = PRESETS.findIndex(({ id }) => id === this.selection.preset) + (key === '[' ? -1 : 1);
-    const next = PRESETS[at];
-    if (next !== undefined) this.change({ preset: next.id });
+    const { range } = this.selection;
+    if (range.kind === 'fixed') {
+      this.change({ range: shift(range, key === '[' ? -1 : 1, this.context.now()) });
+      return true;
+    }
+    const next = PRESETS[PRESETS.findIndex(({ id }) => id === range.preset) + (key === '[' ? -1 : 1)];
+    if (next !== undefined) this.change({ range: live(next.id) });
     return true;
   }
 
@@ -133,7 +141,12 @@ class Board {
     on('by', 'click', (_node, event) => this.changeBy(pressed(event) as By | undefined));
     on('range', 'click', (_node, event) => {
       const preset = pressed(event);
-      if (preset !== undefined) this.change({ preset });
+      if (preset !== undefined) this.change({ range: live(preset) });
+    });
+    on('dates', 'beforetoggle', (node) => this.fillDates(node));
+    on('dates', 'submit', (node, event) => {
+      event.preventDefault();
+      this.pickDates(node);
     });
     on('view', 'click', (_node, event) => {
       const view = pressed(event);
@@ -152,6 +165,23 @@ class Board {
     });
   }
 
+  private fillDates(form: HTMLElement): void {
+    const times = bounds(this.selection.range, this.context.now()).map(fieldTime);
+    form.querySelectorAll('input').forEach((input, at) => (input.value = times[at] ?? ''));
+    find(form, '[role="alert"]').textContent = '';
+  }
+
+  private pickDates(form: HTMLElement): void {
+    const now = this.context.now();
+    const [from, to] = [...form.querySelectorAll('input')].map(({ value }) => ofFieldTime(value)) as [number | null, number | null];
+    if (from === null || to === null) return;
+    const fault = datesFault(from, to, now);
+    find(form, '[role="alert"]').textContent = fault;
+    if (fault !== '') return;
+    form.hidePopover();
+    this.change({ range: untilNow(fixed(from, to), now) });
+  }
+
   /** Whoever goes from the hottest to a choice of their own begins with those that are shown. */
   private changeBy(by: By | undefined): void {
     if (by === undefined) return;
@@ -161,11 +191,12 @@ class Board {
   }
 
   private showSelection(): void {
-    const { by, top, machines, tag, preset, isSmall } = this.selection;
+    const { by, top, machines, tag, range, isSmall } = this.selection;
     for (const part of this.place.querySelectorAll<HTMLElement>('[data-part]')) part.hidden = part.dataset.part !== by;
     const press = (part: string, value: string): void => find(this.place, `[data-${part}]`).querySelectorAll<HTMLElement>('[data-value]').forEach((button) => button.setAttribute('aria-pressed', String(button.dataset.value === value)));
     press('by', by);
-    press('range', preset);
+    press('range', range.kind === 'live' ? range.preset : '');
+    find(this.place, '[data-span]').textContent = range.kind === 'fixed' ? spanText(range.from, range.to) : '';
     press('view', isSmall ? 'small' : 'one');
     find<HTMLSelectElement>(this.place, '[data-top]').value = String(top);
     find<HTMLSelectElement>(this.place, '[data-tag]').value = tag;
@@ -204,10 +235,8 @@ class Board {
   }
 
   private async ask(signal: AbortSignal): Promise<Shown> {
-    const { metric, by, top, tag, preset, isSmall } = this.selection;
-    const to = this.context.now();
-    const span = PRESETS.find(({ id }) => id === preset)?.ms ?? 3_600_000;
-    const from = to - span;
+    const { metric, by, top, tag, range, isSmall } = this.selection;
+    const [from, to] = bounds(range, this.context.now());
     if (by === 'tag') {
       const rollups = await api.rollups({ metric, tag, from: Math.max(from, to - TAG_RANGE_MS_MAX), to }, signal);
       return { lines: linesOfTags(rollups), unit: rollups.unit, from, to, stepMs: rollups.step_ms, tier: `minutes of the fleet${rollups.partial ? ', partial' : ''}`, missing: [] };

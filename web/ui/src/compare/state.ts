@@ -1,6 +1,6 @@
 // What the compare screen shows, and how it lives in the address. Pure.
 
-import { PRESETS } from '../machine/range.ts';
+import { DEFAULT_PRESET, fromQuery as rangeOf, live, toQuery as rangeQuery, type Range } from '../machine/range.ts';
 import type { FleetRollups, HistorySeries, MachinesHistory } from '../protocol.ts';
 
 export type By = 'hottest' | 'machines' | 'tag';
@@ -13,7 +13,7 @@ export interface Selection {
   machines: string[];
   /** `role`: each of its values; empty: the whole fleet. */
   tag: string;
-  preset: string;
+  range: Range;
   isSmall: boolean;
 }
 
@@ -22,7 +22,7 @@ export const TOPS: readonly number[] = [3, 5, 8, 10];
 export const MACHINES_MAX = 24;
 /** More lines than colours cannot be told apart. */
 export const LINES_MAX = 8;
-const DEFAULT: Selection = { metric: 'system.cpu.utilization', by: 'hottest', top: 5, machines: [], tag: '', preset: '1h', isSmall: false };
+const DEFAULT: Selection = { metric: 'system.cpu.utilization', by: 'hottest', top: 5, machines: [], tag: '', range: live(DEFAULT_PRESET), isSmall: false };
 
 export function fromQuery(query: URLSearchParams): Selection {
   const machines = [...new Set(query.getAll('machine'))].filter((id) => id !== '').slice(0, MACHINES_MAX);
@@ -34,7 +34,7 @@ export function fromQuery(query: URLSearchParams): Selection {
     top: TOPS.includes(top) ? top : DEFAULT.top,
     machines,
     tag: query.get('tag') ?? '',
-    preset: PRESETS.some(({ id }) => id === query.get('range')) ? (query.get('range') as string) : DEFAULT.preset,
+    range: rangeOf(query),
     isSmall: query.get('view') === 'small',
   };
 }
@@ -47,7 +47,7 @@ export function toQuery(selection: Selection): string {
   if (selection.by === 'hottest' && selection.top !== DEFAULT.top) query.set('top', String(selection.top));
   for (const machine of selection.by === 'machines' ? selection.machines : []) query.append('machine', machine);
   if (selection.by === 'tag' && selection.tag !== '') query.set('tag', selection.tag);
-  if (selection.preset !== DEFAULT.preset) query.set('range', selection.preset);
+  for (const [name, value] of new URLSearchParams(rangeQuery(selection.range))) query.set(name, value);
   if (selection.isSmall) query.set('view', 'small');
   const text = query.toString();
   return text === '' ? '' : `?${text}`;

@@ -71,6 +71,11 @@ export function fixed(from: number, to: number): Range {
   return { kind: 'fixed', from: Math.round(middle - span / 2), to: Math.round(middle + span / 2) };
 }
 
+/** What is wrong with two dates that were picked; empty where nothing is. */
+export function datesFault(from: number, to: number, now: number): string {
+  return from >= Math.min(to, now) ? 'It must begin before it ends, and before now.' : '';
+}
+
 /** The same span, ending now where it would end later. */
 export function untilNow(range: Range, now: number): Range {
   return range.kind === 'fixed' && range.to > now ? fixed(range.from - (range.to - now), now) : range;

@@ -3,12 +3,12 @@
 import Alpine from '@alpinejs/csp';
 import { present, worstFirst, type AlertView } from '../alerts/present.ts';
 import { tagsOf } from '../fleet/order.ts';
-import { bytes, clockTime, dateTime, fieldTime, ofFieldTime, percent } from '../format.ts';
+import { bytes, clockTime, fieldTime, ofFieldTime, percent, spanText } from '../format.ts';
 import type { Machine, Processes, ProcessUse } from '../protocol.ts';
 import { machinePath } from '../router.ts';
 import type { Context } from '../screen.ts';
 import { factsOf, tilesOf, type Fact, type Tile } from './facts.ts';
-import { PRESETS, type Range } from './range.ts';
+import { datesFault, PRESETS, type Range } from './range.ts';
 
 export interface ViewActions {
   pick(preset: string): void;
@@ -98,7 +98,7 @@ export function createView(context: Context, id: string, actions: ViewActions) {
       this.preset = range.kind === 'live' ? range.preset : '';
       this.isZoomed = range.kind === 'fixed';
       this.typedText = range.kind === 'live' && PRESETS.every(({ id: preset }) => preset !== range.preset) ? range.preset : '';
-      this.rangeText = range.kind === 'live' ? '' : rangeText(range.from, range.to);
+      this.rangeText = range.kind === 'live' ? '' : spanText(range.from, range.to);
     },
     isPreset(preset: string): string {
       return String(this.preset === preset);
@@ -118,7 +118,7 @@ export function createView(context: Context, id: string, actions: ViewActions) {
     pickDates() {
       const [from, to] = [ofFieldTime(this.fromDate), ofFieldTime(this.toDate)];
       if (from === null || to === null) return;
-      this.datesFault = from >= Math.min(to, context.now()) ? 'It must begin before it ends, and before now.' : '';
+      this.datesFault = datesFault(from, to, context.now());
       if (this.datesFault !== '') return;
       document.querySelector<HTMLElement>('#range-dates')?.hidePopover();
       actions.show(from, to);
@@ -139,9 +139,4 @@ export function registerView(context: Context, id: string, actions: ViewActions,
       onReady(this);
     },
   }));
-}
-
-function rangeText(from: number, to: number): string {
-  const isSameDay = new Date(from).toDateString() === new Date(to).toDateString();
-  return `${dateTime(from)} – ${isSameDay ? clockTime(to) : dateTime(to)}`;
 }

@@ -47,3 +47,25 @@ test('the fleet is compared by tag, and as a whole', async () => {
     await settles(async () => (await page.locator('tbody th').count()) > 2, true);
   });
 });
+
+test('two dates are picked, stand still, and stay in the address', () => on.visit('/compare', async (page) => {
+  await page.getByRole('button', { name: 'From one date to another' }).click();
+  const [from, to] = [page.getByLabel('From', { exact: true }), page.getByLabel('To', { exact: true })];
+  const now = await to.inputValue();
+  await from.fill(now);
+  await page.getByRole('button', { name: 'Show' }).click();
+  await page.getByText('It must begin before it ends').waitFor();
+  const before = (hours: number): string => new Date(Date.parse(`${now}Z`) - hours * 3_600_000).toISOString().slice(0, 16);
+  await from.fill(before(3));
+  await to.fill(before(1));
+  await page.getByRole('button', { name: 'Show' }).click();
+  await page.waitForURL(/from=\d+&to=\d+/);
+  await settles(() => page.locator('[data-range] [aria-pressed="true"]').count(), 0);
+  await settles(() => page.locator('[data-span]').innerText(), /–/);
+  const url = page.url();
+  await page.keyboard.press('[');
+  await page.waitForURL((next) => next.href !== url);
+  await page.getByRole('button', { name: '6 h', exact: true }).click();
+  await page.waitForURL(/range=6h/);
+  await settles(() => page.locator('[data-span]').innerText(), '');
+}));

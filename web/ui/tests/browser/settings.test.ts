@@ -39,5 +39,6 @@ test('who changes a rule stands in the record', () => on.visit('/settings', asyn
   const entry = page.locator('.audit-table tr', { hasText: name }).first();
   await entry.getByText('Ana Müller').waitFor();
   await entry.getByText('made the rule').waitFor();
+  await entry.getByText(/> 90.%.* for 5.min.*everywhere; warning/).waitFor();
   await deleteRule(on, name);
 }));

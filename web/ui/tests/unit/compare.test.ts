@@ -10,7 +10,7 @@ test('what is compared lives in the address', () => {
 
 test('an address that somebody mistyped shows something sensible', () => {
   const selection = read('?by=everything&top=7&range=never&machine=a&machine=a&machine=');
-  assert.deepEqual([selection.by, selection.top, selection.preset, selection.machines], ['machines', 5, '1h', ['a']]);
+  assert.deepEqual([selection.by, selection.top, selection.range, selection.machines], ['machines', 5, { kind: 'live', preset: '1h', ms: 3_600_000 }, ['a']]);
   assert.equal(read(`?${Array.from({ length: 30 }, (_, index) => `machine=m${index}`).join('&')}`).machines.length, 24);
 });
 
@@ -29,4 +29,10 @@ test('of several series of a machine the highest speaks, and is named', () => {
 test('groups by tag say how many machines they are', () => {
   const rollups = { metric: 'm', unit: '1', step_ms: 1, partial: false, series: [{ tag: { name: 'role', value: 'db' }, t: [1, 2], machines: [2, 3], min: [0, 1], max: [5, 6], mean: [2, 4] }, { tag: null, t: [], machines: [], min: [], max: [], mean: [] }] };
   assert.deepEqual(linesOfTags(rollups).map(({ name, note, href, mean, high }) => [name, note, href, mean, high]), [['db', '3 machines', '/?tag=role%3Adb', 3, 6], ['whole fleet', '0 machines', '/', null, null]]);
+});
+
+test('a range between two dates stays in the address', () => {
+  const selection = fromQuery(new URLSearchParams('from=1763700000000&to=1763703600000&top=3'));
+  assert.deepEqual(selection.range, { kind: 'fixed', from: 1763700000000, to: 1763703600000 });
+  assert.equal(toQuery(selection), '?top=3&from=1763700000000&to=1763703600000');
 });
