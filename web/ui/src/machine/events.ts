@@ -3,7 +3,7 @@
 import { api, messageOf } from '../api.ts';
 import { element, icon } from '../dom.ts';
 import { ago, dateTime, dayMonth, duration, percent } from '../format.ts';
-import type { Alert } from '../protocol.ts';
+import type { Alert, Machine } from '../protocol.ts';
 import { daysOf, eventsOf, shareOf, type Day, type MachineEvent } from './past.ts';
 
 const HEARD = 'system.cpu.utilization';
@@ -28,6 +28,7 @@ export class EventsPanel {
   private readonly note = element('p', { class: 'empty-row', role: 'status' }, 'Looking…');
   private readonly days = element('div', { class: 'day-bars' });
   private readonly daysNote = element('span', { class: 'muted' });
+  private readonly heard: HTMLElement;
   private readonly abort = new AbortController();
   private request: AbortController | null = null;
 
@@ -35,8 +36,8 @@ export class EventsPanel {
     this.id = id;
     this.now = now;
     const events = element('section', { class: 'panel', 'aria-labelledby': 'events-title', 'data-panel': 'events' }, element('header', { class: 'panel-head' }, element('h2', { id: 'events-title' }, 'Events'), element('span', { class: 'muted' }, 'in this range')), this.list, this.note);
-    const heard = element('section', { class: 'panel', 'aria-labelledby': 'days-title', 'data-panel': 'days' }, element('header', { class: 'panel-head' }, element('h2', { id: 'days-title' }, 'Heard from'), this.daysNote), this.days);
-    this.node = element('div', { class: 'past' }, heard, events);
+    this.heard = element('section', { class: 'panel', 'aria-labelledby': 'days-title', 'data-panel': 'days' }, element('header', { class: 'panel-head' }, element('h2', { id: 'days-title' }, 'Heard from'), this.daysNote), this.days);
+    this.node = element('div', { class: 'past' }, this.heard, events);
   }
 
   /** What happened in the range that was shown last, once it is known. */
@@ -58,7 +59,10 @@ export class EventsPanel {
     }
   }
 
-  async showDays(intervalMs: number | null): Promise<void> {
+  /** Nothing where the machine does not send what is counted: payments come when they come. */
+  async showDays({ series: known, interval_ms: intervalMs }: Pick<Machine, 'series' | 'interval_ms'>): Promise<void> {
+    this.heard.hidden = known !== undefined && !known.some(({ metric }) => metric === HEARD);
+    if (this.heard.hidden) return;
     const now = this.now();
     try {
       const { series } = await api.hourCounts(this.id, HEARD, now - DAYS * DAY_MS, now, this.abort.signal);

@@ -184,7 +184,7 @@ class MachineScreen implements Screen {
     try {
       const machine = await api.machine(this.id, this.abort.signal);
       this.context.store.mergeMachine(machine);
-      void this.events.showDays(machine.interval_ms);
+      void this.events.showDays(machine);
     } catch (error) {
       const isUnknown = error instanceof ApiError && error.status === 404;
       if (isUnknown && this.view !== null && !this.view.isKnown) this.view.isMissing = true;

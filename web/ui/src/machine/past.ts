@@ -17,6 +17,8 @@ type Points = Pick<HistorySeries, 't' | 'v'>;
 const SECOND = 1000;
 const HOUR = 3_600_000;
 const DAY = 24 * HOUR;
+/** By then the hour that is over has been written. */
+const SETTLED = 5 * 60_000;
 /** Clocks and rounding: an uptime that falls by less is no restart. */
 const RESTART_S = 30;
 
@@ -78,14 +80,14 @@ export interface Day {
   share: number | null;
 }
 
-/** The last `days` days, oldest first. `counts` has the samples of each whole hour, of which a machine that is up sends `perHour`. */
+/** The last `days` days, oldest first. `counts` has the samples of each whole hour that was written, of which a machine that is up sends `perHour`. */
 export function daysOf(counts: Points | undefined, perHour: number, now: number, days: number): Day[] {
   const heard = new Map<number, number>();
   counts?.t.forEach((at, index) => heard.set(Math.floor(at / HOUR), Math.min(1, (counts.v[index] ?? 0) / perHour)));
   // It may have come in the middle of its first hour.
   const first = heard.size === 0 ? Infinity : Math.min(...heard.keys());
   heard.set(first, 1);
-  const running = Math.floor(now / HOUR);
+  const running = Math.floor((now - SETTLED) / HOUR);
   const today = Math.floor(now / DAY);
   return Array.from({ length: days }, (_, index) => {
     const day = today - days + 1 + index;

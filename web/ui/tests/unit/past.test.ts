@@ -33,11 +33,13 @@ test('an uptime that falls is a restart at the time that it counts from', () => 
 });
 
 test('a day counts the hours since the machine was first heard, and not the one that runs', () => {
-  const now = 10 * DAY + 4 * HOUR + 60_000;
+  const now = 10 * DAY + 4 * HOUR + 600_000;
   const counts = { t: [9 * DAY + 20 * HOUR, 9 * DAY + 21 * HOUR, 9 * DAY + 23 * HOUR, 10 * DAY, 10 * DAY + HOUR, 10 * DAY + 2 * HOUR, 10 * DAY + 3 * HOUR], v: [300, 720, 720, 720, 360, 720, 1440] };
   const days = daysOf(counts, 720, now, 3);
   assert.deepEqual(days.map(({ at, share }) => [at / DAY, share]), [[8, null], [9, 0.75], [10, 0.875]]);
   assert.equal(shareOf(days), 0.8125);
+  const justOver = daysOf({ t: counts.t.slice(0, -1), v: counts.v.slice(0, -1) }, 720, now - 540_000, 3);
+  assert.equal(justOver[2]?.share, 2.5 / 3, 'an hour that ended a minute ago is not written yet');
   assert.equal(shareOf(daysOf(undefined, 720, now, 3)), null);
 });
 
