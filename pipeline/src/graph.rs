@@ -8,6 +8,7 @@ use timely::dataflow::Scope;
 use timely::dataflow::operators::Concatenate;
 use timely::dataflow::operators::vec::Map;
 
+use crate::control::admit::Admission;
 use crate::control::bindings::bindings;
 use crate::control::coarsen::{boundary_after, coarsen};
 use crate::control::fleet::fleet;
@@ -69,7 +70,7 @@ pub(crate) fn build(
     let hours = stage(minutes.clone(), "rollup", Hours::new(settings.window.clone(), counted()));
     let fleet = settings.fleet.is_on.then(|| fleet(minutes.clone(), normalized.facts.clone(), settings, &counters));
     let facts = coarsen(normalized.facts, "coarsen", boundary_after);
-    let bindings = bindings(facts.clone());
+    let bindings = bindings(facts.clone(), Admission::new(settings, worker, counted()));
     let verdicts = Verdicts::new(settings, worker, &counters);
     let judged = Inputs { batches: batches.clone(), minutes: minutes.clone(), bindings, facts: facts.clone() };
     let transitions = evaluate(judged, verdicts);

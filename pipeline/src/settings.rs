@@ -51,6 +51,11 @@ impl Settings {
 }
 
 impl Settings {
+    /// A worker's part of `bindings_max`: machines spread over the workers evenly enough.
+    pub(crate) fn bindings_of_worker(&self) -> usize {
+        self.bindings_max.div_ceil(self.workers.max(1))
+    }
+
     /// Alerts of the machines whose records go to this worker, as `dataflow::route` has it.
     pub(crate) fn firing_of(&self, worker: usize) -> impl Iterator<Item = &Alert> + Clone {
         let workers = self.workers.max(1) as u64;

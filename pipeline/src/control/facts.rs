@@ -32,6 +32,11 @@ impl RuleFact {
         let text = serde_json::to_string(&rule).expect("a rule is plain data");
         Self { text: text.into(), rule }
     }
+
+    /// Whether the rule is in force on a series of its metric.
+    pub fn applies(&self, machine: &MachineId, tags: &BTreeMap<String, String>, key: &SeriesKey) -> bool {
+        self.rule.enabled && self.rule.matches(machine, tags, &key.labels)
+    }
 }
 
 impl PartialEq for RuleFact {
@@ -96,6 +101,16 @@ pub enum Fact {
     RulesKnown,
     /// A machine was silent for so long that its series are facts no more. Nothing is known to have changed.
     Forgotten(ForgottenFact),
+}
+
+impl Fact {
+    pub fn series(&self) -> Option<&SeriesFact> {
+        if let Self::Series(series) = self { Some(series) } else { None }
+    }
+
+    pub fn rule(&self) -> Option<&RuleFact> {
+        if let Self::Rule(rule) = self { Some(rule) } else { None }
+    }
 }
 
 /// +1: it holds from here on; -1: it no longer does.

@@ -5,7 +5,8 @@
 //! Time: a record of time T is judged by the bindings of `T - LAG`, its new series by those of T; until they are known it waits. So a
 //! replay judges every sample by the same rules. `for` elapses in event time and fires on a sample; silence elapses in logical time.
 //! Order: arrival, skipping what is not newer than its series' newest. What is stale on arrival corrects history, never an alert.
-//! Bounded: `bindings_max` rules on series; those beyond are refused and counted.
+//! Bounded: `bindings_max` rules on series (`control/admit.rs`), and as many alerts that wait to be claimed; beyond both together a rule on
+//! a series is refused and counted.
 //! Loss: none. Invariants: A-1 Fired and Resolved alternate per alert.
 
 mod crossing;
@@ -53,8 +54,9 @@ impl Verdicts {
     pub fn new(settings: &Settings, worker: usize, counters: &Arc<Counters>) -> Self {
         let of_rules = settings.firing_of(worker).filter(|alert| alert.rule.name != MACHINE_DOWN).cloned();
         let (samples, minutes): (Vec<_>, Vec<_>) = of_rules.partition(|alert| is_of_samples(&alert.rule));
-        // Machines spread over the workers evenly enough for each to have its part. An alert that no rule has claimed has a place, too.
-        let room = settings.bindings_max.div_ceil(settings.workers.max(1));
+        // What comes is bounded before it is joined. As many places again are for alerts that no rule has claimed, and for the moment
+        // in which an edited rule has replaced its predecessor on some machines only.
+        let room = settings.bindings_of_worker().saturating_mul(2);
         let crossing = Crossing::new(settings.firing_of(worker));
         let room = Rc::new(Cell::new(room.saturating_sub(samples.len() + minutes.len())));
         Self {

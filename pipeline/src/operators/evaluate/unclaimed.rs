@@ -2,7 +2,7 @@
 //!
 //! A binding that comes claims its alert. An alert that no rule in force may still be asking about is an orphan, whether or not its machine
 //! ever returns. Everything else stays: missing data never resolves.
-//! Bounded: each alert has a place among the worker's `bindings_max`, which its binding takes over.
+//! Bounded: each alert has one of the worker's places, of which there are twice `bindings_max`; its binding takes it over.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
