@@ -62,9 +62,10 @@ export default defineConfig({
           // What a group needs stays where it is: the first screen must not wait for charts.
           includeDependenciesRecursively: false,
           groups: [
-            { name: 'first', test: /src\/(styles|format|dom|api|author|levels|router|preferences|live|shell\/(?!palette)|fleet\/(?!add)|alerts\/present|charts\/(spark|palette))|alpinejs|preload-helper/ },
+            { name: 'first', test: /src\/(styles|format|dom|api|author|levels|router|preferences|live|shell\/(?!palette)|fleet\/(?!add)|alerts\/present|charts\/(spark|palette))|alpinejs|preload-helper|rolldown.runtime/ },
             { name: 'charts', test: /src\/(charts|machine\/(range|columns|legend|notes|specs))|node_modules\/uplot/ },
-            { name: 'lists', test: /src\/(audit|settings|rules\/(rules|form|scale)|shell\/palette|fleet\/add|alerts\/silences)/ },
+            { name: 'charted', test: /src\/(machine|compare|rules\/(editor|preview))/ },
+            { name: 'lists', test: /src\/(audit|settings|pipeline|rules|shell\/palette|fleet\/add|alerts\/silences)/ },
           ],
         },
       },

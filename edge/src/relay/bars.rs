@@ -1,4 +1,4 @@
-//! Bars: how much of each of the last days a machine was heard from, and when machines were down. `page.js` draws and says it the same way.
+//! Bars: how much of each of the last days a machine was heard from, and when machines were down. `page/bars.js` draws and says it the same way.
 
 use std::fmt::Write;
 

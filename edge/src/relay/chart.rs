@@ -1,4 +1,4 @@
-//! Chart: the last hour of one metric as inline SVG, with gaps as gaps. `page.js` draws it the same way when it goes on.
+//! Chart: the last hour of one metric as inline SVG, with gaps as gaps. `page/chart.js` draws it the same way when it goes on.
 
 use std::fmt::Write;
 

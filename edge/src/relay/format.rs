@@ -1,4 +1,4 @@
-//! Format: values and times as people read them. `page.js` writes them the same way.
+//! Format: values and times as people read them. `page/format.js` writes them the same way.
 
 use jiff::Timestamp;
 

@@ -18,6 +18,17 @@ const INFALLIBLE: &str = "a String takes any text";
 /// A browser without a script asks again so often.
 const REFRESH_S: u32 = 30;
 
+/// One file for a browser, several for who reads them; each has the name of what it does the same way here.
+const SCRIPT: &str = concat!(
+    "'use strict';\n(() => {\n",
+    include_str!("../../page/dom.js"),
+    include_str!("../../page/format.js"),
+    include_str!("../../page/chart.js"),
+    include_str!("../../page/bars.js"),
+    include_str!("../../page/live.js"),
+    "})();\n"
+);
+
 /// A file of the page, under a name that changes with its content.
 pub(super) struct Asset {
     pub(super) path: String,
@@ -32,7 +43,7 @@ pub(super) static ASSETS: LazyLock<[Asset; 3]> = LazyLock::new(|| {
     };
     [
         asset("page", "css", "text/css; charset=utf-8", include_str!("../../page/page.css")),
-        asset("page", "js", "text/javascript; charset=utf-8", include_str!("../../page/page.js")),
+        asset("page", "js", "text/javascript; charset=utf-8", SCRIPT),
         asset("icon", "svg", "image/svg+xml", include_str!("../../page/icon.svg")),
     ]
 });

@@ -68,6 +68,8 @@ struct DetailShape<'a> {
     series: Vec<SeriesShape<'a>>,
     #[schema(value_type = Vec<Option<f64>>)]
     values: &'a [f64],
+    /// When each value was measured, in milliseconds; the history has it under the same time.
+    times: Vec<Option<i64>>,
     #[schema(required)]
     processes: Option<ProcessesShape<'a>>,
 }
@@ -105,6 +107,7 @@ impl<'a> FullMachineShape<'a> {
         let series: Vec<_> = keys.map(|key| SeriesShape::of(key)).take(view.values.len()).collect();
         let detail = DetailShape {
             values: &view.values[..series.len()],
+            times: view.times.iter().take(series.len()).map(|time| millis(*time)).collect(),
             series,
             processes: view.processes.as_deref().map(ProcessesShape::of),
         };

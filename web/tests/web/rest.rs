@@ -75,6 +75,7 @@ async fn one_machine_comes_with_its_series_values_and_processes() {
         json!({"metric": "system.filesystem.utilization", "labels": {"mountpoint": "/var"}, "unit": "1"})
     );
     assert_eq!(machine["values"], json!([0.12, 0.5, 0.81, 1000.0, 500.0, 9000.0, null]));
+    assert_eq!(machine["times"], json!(vec![NOW_MS; 7]), "when the history has them, too");
     let arrivals =
         json!({"watermark": 1_763_700_000_000_i64, "late": 3, "duplicate": 2, "beyond_horizon": 1, "future": 4});
     assert_eq!(machine["arrivals"], arrivals);

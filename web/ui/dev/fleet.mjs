@@ -172,6 +172,7 @@ export function describe(machine, now, alerts, isFull) {
     ...(isFull ? {
       series: layout.map(({ metric, labels, unit }) => ({ metric, labels, unit })),
       values: layout.map(({ value }) => value(time)),
+      times: layout.map(() => time),
       processes: processes(machine, time),
     } : {}),
   };

@@ -51,11 +51,14 @@ async function problemOf(response: Response): Promise<ApiError> {
   const said = `The hub answered ${response.status}.`;
   try {
     const problem = (await response.json()) as Problem;
-    return new ApiError(response.status, problem.detail ?? problem.title ?? said, problem.errors);
+    return new ApiError(response.status, sentence(problem.detail ?? problem.title ?? said), problem.errors);
   } catch {
     return new ApiError(response.status, said);
   }
 }
+
+/** What the hub says of a problem is part of a sentence there, and one of its own here. */
+const sentence = (text: string): string => text.charAt(0).toUpperCase() + text.slice(1) + (/[.!?]$/.test(text) ? '' : '.');
 
 /** In words for a person, whatever was thrown. */
 export const messageOf = (error: unknown): string => (error instanceof ApiError ? error.message : 'Something went wrong.');

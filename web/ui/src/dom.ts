@@ -36,3 +36,16 @@ export function find<T extends Element>(root: ParentNode, selector: string): T {
   if (node === null) throw new Error(`the template lacks ${selector}`);
   return node;
 }
+
+/** A button that reads like a link. */
+export function linkButton(text: string, onClick: () => void): HTMLButtonElement {
+  const button = element('button', { type: 'button', class: 'link-button' }, text);
+  button.addEventListener('click', onClick);
+  return button;
+}
+
+/** Says what failed, with a way to try again. */
+export function sayFailed(note: HTMLElement, text: string, again: () => void): void {
+  note.hidden = false;
+  note.replaceChildren(`${text} `, linkButton('Try again', again));
+}

@@ -74,6 +74,8 @@ export interface Machine {
   alerts: { warning: number; critical: number };
   series?: SeriesId[];
   values?: (number | null)[];
+  /** When each value was measured. */
+  times?: (number | null)[];
   processes?: Processes | null;
 }
 

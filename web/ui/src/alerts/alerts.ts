@@ -6,7 +6,7 @@ import htmx from 'htmx.org';
 import './alerts.css';
 import template from './alerts.html?raw';
 import { api, messageOf } from '../api.ts';
-import { element, find, icon, setText } from '../dom.ts';
+import { element, find, icon, sayFailed, setText } from '../dom.ts';
 import { ago, dateTime } from '../format.ts';
 import type { Severity } from '../protocol.ts';
 import { machinePath, replaceQuery } from '../router.ts';
@@ -234,12 +234,8 @@ async function showNoise(place: HTMLElement, context: Context, signal: AbortSign
 /** The rows that are shown stay: they are the newest that are known. */
 function fail(target: EventTarget | null): void {
   if (!(target instanceof Element)) return;
-  const retry = document.createElement('button');
-  retry.type = 'button';
-  retry.className = 'link-button';
-  retry.textContent = 'Try again';
-  retry.addEventListener('click', refresh);
-  noteOf(target)?.replaceChildren('The list could not be read. ', retry);
+  const note = noteOf(target);
+  if (note !== null) sayFailed(note, 'The list could not be read.', refresh);
 }
 
 /** Shape and colour beside the word of the severity, labels for the card layout, local times. */

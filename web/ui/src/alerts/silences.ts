@@ -14,7 +14,8 @@ export function fits({ rules, machines, tags, labels }: Silence['matchers']): st
 
 export function silenceRow(silence: Silence, now: number): HTMLTableRowElement {
   const { id, state, matchers, starts_at, ends_at, author, comment } = silence;
-  const until = element('time', { datetime: new Date(ends_at).toISOString(), title: dateTime(ends_at) }, state === 'pending' ? `from ${dateTime(starts_at)}` : `for another ${duration(Math.max(0, ends_at - now) / 1000)}`);
+  const title = state === 'pending' ? `from ${dateTime(starts_at)}` : `for another ${duration(Math.max(0, ends_at - now) / 1000)}`;
+  const until = element('time', { datetime: new Date(ends_at).toISOString(), title }, dateTime(ends_at));
   const name = fits(matchers);
   return element('tr', {},
     element('td', { 'data-label': 'Silences' }, name),

@@ -3,7 +3,7 @@
 import './audit.css';
 import template from './audit.html?raw';
 import { api, messageOf } from '../api.ts';
-import { element, find } from '../dom.ts';
+import { element, find, sayFailed } from '../dom.ts';
 import { ago, dateTime } from '../format.ts';
 import type { AuditEntry, Metric, Rule } from '../protocol.ts';
 import { machinePath, rulePath } from '../router.ts';
@@ -111,10 +111,6 @@ class AuditList {
   /** What is shown stays. */
   private fail(text: string): void {
     find<HTMLElement>(this.place, '[data-loading]').hidden = true;
-    const note = find<HTMLElement>(this.place, '[data-note]');
-    const retry = element('button', { type: 'button', class: 'link-button' }, 'Try again');
-    retry.addEventListener('click', () => void this.load('newer'));
-    note.hidden = false;
-    note.replaceChildren(`The record could not be read. ${text} `, retry);
+    sayFailed(find(this.place, '[data-note]'), `The record could not be read. ${text}`, () => void this.load('newer'));
   }
 }

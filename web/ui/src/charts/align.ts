@@ -111,3 +111,14 @@ export function append(column: { t: number[]; v: (number | null)[] }, at: number
     column.v.splice(0, stale);
   }
 }
+
+/** Puts samples that came later in their places; of two at one time the first stands. False when none was new. */
+export function merge(column: { t: number[]; v: (number | null)[] }, more: Column): boolean {
+  const known = new Set(column.t);
+  const added = more.t.flatMap((at, index) => (known.has(at) ? [] : [[at, more.v[index] ?? null] as const]));
+  if (added.length === 0) return false;
+  const all = [...column.t.map((at, index) => [at, column.v[index] ?? null] as const), ...added].sort(([a], [b]) => a - b);
+  column.t.splice(0, Infinity, ...all.map(([at]) => at));
+  column.v.splice(0, Infinity, ...all.map(([, value]) => value));
+  return true;
+}

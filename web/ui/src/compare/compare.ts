@@ -5,7 +5,7 @@ import './compare.css';
 import template from './compare.html?raw';
 import { api, messageOf } from '../api.ts';
 import { ChartBox, lineOf } from '../charts/box.ts';
-import { element, find } from '../dom.ts';
+import { element, find, sayFailed } from '../dom.ts';
 import { duration, fieldTime, kindOf, ofFieldTime, quantity, spanText, type Quantity } from '../format.ts';
 import { bounds, datesFault, fixed, live, PRESETS, shift, untilNow } from '../machine/range.ts';
 import { replaceQuery } from '../router.ts';
@@ -219,7 +219,7 @@ class Board {
     const request = new AbortController();
     this.request = request;
     this.boxes.forEach((box) => box.setLoading(true));
-    const state = find(this.place, '[data-state]');
+    const state = find<HTMLElement>(this.place, '[data-state]');
     try {
       const shown = await this.ask(request.signal);
       if (request.signal.aborted) return;
@@ -227,10 +227,9 @@ class Board {
       this.show(shown);
     } catch (error) {
       if (request.signal.aborted) return;
-      const retry = element('button', { type: 'button', class: 'link-button' }, 'Try again');
-      retry.addEventListener('click', () => void this.load());
-      state.replaceChildren(`${messageOf(error)} `, retry);
+      sayFailed(state, messageOf(error), () => void this.load());
       this.boxes.forEach((box) => box.setLoading(false));
+      if (this.boxes.length === 0) find<HTMLElement>(this.place, '[data-note]').hidden = true;
     }
   }
 

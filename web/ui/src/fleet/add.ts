@@ -23,8 +23,10 @@ export function addMachine(store: FleetStore): AddMachine {
   const reach = element('p', { class: 'add-reach' });
   const line = element('p', { class: 'add-line', role: 'status' }, 'Waiting for a new machine…');
   let [way, port, address] = [WAYS[0]?.id ?? 'program', 50051, ''];
+  const fields = element('div', { class: 'add-fields' }, name, tags);
   const show = (): void => {
-    setText(code, commandOf(way, { host: location.hostname, port, name: name.value.trim(), tags: tags.value.trim() }));
+    fields.hidden = way === 'demo';
+    setText(code, commandOf(way, { origin: location.origin, host: location.hostname, port, name: name.value.trim(), tags: tags.value.trim() }));
     setText(reach, reachOf(address));
     for (const button of ways.children) button.setAttribute('aria-pressed', String(button.getAttribute('data-way') === way));
     copy.textContent = 'Copy';
@@ -59,7 +61,7 @@ export function addMachine(store: FleetStore): AddMachine {
     if (last !== undefined) line.replaceChildren(element('a', { class: 'machine-link', href: machinePath(last) }, last), ' is here.');
   });
   show();
-  const node = element('div', { class: 'add-machine' }, element('div', { class: 'add-fields' }, name, tags), ways, element('div', { class: 'command' }, code, copy), reach, line);
+  const node = element('div', { class: 'add-machine' }, fields, ways, element('div', { class: 'command' }, code, copy), reach, line);
   return { node, stop: () => (abort.abort(), stop()) };
 }
 

@@ -1,25 +1,29 @@
-// The command that brings a machine to this hub. Pure.
+// The command that brings a machine to this hub, or made-up ones to look around with. Pure.
 
-export type Way = 'program' | 'collector' | 'source';
+export type Way = 'program' | 'collector' | 'source' | 'demo';
 
 export const WAYS: readonly { id: Way; label: string }[] = [
   { id: 'program', label: 'sysmonstm' },
   { id: 'collector', label: 'The small collector' },
   { id: 'source', label: 'From a checkout' },
+  { id: 'demo', label: 'Made-up machines' },
 ];
 
-const PROGRAMS: Record<Way, string> = { program: 'sysmonstm collector', collector: 'sysmonstm-collector', source: 'cargo run --release -p collector' };
+const PROGRAMS: Record<Exclude<Way, 'demo'>, string> = { program: 'sysmonstm collector', collector: 'sysmonstm-collector', source: 'cargo run --release -p collector' };
 
 export interface Adding {
-  /** Where the reader reaches this hub. */
+  /** Where the reader reaches this hub; `origin` with its scheme and port. */
+  origin: string;
   host: string;
   port: number;
   name: string;
   tags: string;
 }
 
-export function commandOf(way: Way, { host, port, name, tags }: Adding): string {
-  const parts = [`COLLECTOR_AGGREGATOR_URL=${quoted(host.includes(':') && !host.startsWith('[') ? `[${host}]:${port}` : `${host}:${port}`)}`];
+export function commandOf(way: Way, { origin, host, port, name, tags }: Adding): string {
+  const address = quoted(host.includes(':') && !host.startsWith('[') ? `[${host}]:${port}` : `${host}:${port}`);
+  if (way === 'demo') return `sysmonstm synth run --hub ${quoted(origin)} --grpc ${address} --visible --name demo --machines 20 --duration 1h`;
+  const parts = [`COLLECTOR_AGGREGATOR_URL=${address}`];
   if (name !== '') parts.push(`COLLECTOR_MACHINE_ID=${quoted(name)}`);
   if (tags !== '') parts.push(`COLLECTOR_TAGS=${quoted(tags)}`);
   return [...parts, PROGRAMS[way]].join(' ');

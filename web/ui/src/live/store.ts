@@ -193,6 +193,7 @@ function withDetail(machine: Machine, known: Machine | undefined): Machine {
     ...machine,
     ...(known.series === undefined ? {} : { series: known.series }),
     ...(known.values === undefined ? {} : { values: known.values }),
+    ...(known.times === undefined ? {} : { times: known.times }),
     ...(known.processes === undefined ? {} : { processes: known.processes }),
   };
 }

@@ -17,6 +17,9 @@ export interface Tile {
   level: Level;
 }
 
+/** Less is the way here, and what a collector waits to send more at once. */
+const CLOCK_OFF_MS = 5_000;
+
 /** What is not known is left out, not shown as empty. */
 export function factsOf(machine: Machine, now: number): Fact[] {
   const { host } = machine;
@@ -31,8 +34,16 @@ export function factsOf(machine: Machine, now: number): Fact[] {
     ['Agent', host?.agent_version],
     ['Interval', machine.interval_ms === null ? null : duration(machine.interval_ms / 1000)],
     ['Last seen', ago(machine.last_seen, now)],
+    ['Its clock', clockOf(machine)],
   ];
   return facts.flatMap(([label, value]) => (value == null || value === '' ? [] : [{ label, value }]));
+}
+
+/** How far its samples' times are from when they arrive, by which its charts are off; a spool that is being sent is behind, too. */
+export function clockOf({ last_seen: heard, times }: Machine): string | null {
+  const newest = Math.max(...(times ?? []).flatMap((time) => time ?? []));
+  const off = heard === null || newest === -Infinity ? 0 : newest - heard;
+  return Math.abs(off) < CLOCK_OFF_MS ? null : `${duration(Math.abs(off) / 1000)} ${off > 0 ? 'ahead' : 'behind'}`;
 }
 
 /** The newest payment of each merchant, of a machine that is a payment processor. */

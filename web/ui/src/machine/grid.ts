@@ -5,8 +5,10 @@ import type { Alert, Machine, Rule, Update } from '../protocol.ts';
 import type { Context } from '../screen.ts';
 import { DiskPanel } from './disks.ts';
 import { appliesTo, marksFor, thresholdsFor } from './notes.ts';
+import { Mending } from './mending.ts';
 import { Panel, type PanelHost } from './panel.ts';
 import { bounds, type Range } from './range.ts';
+import { newestOf, type LivePoints } from './seam.ts';
 import { metricsOf, PANELS, seriesKey, type PanelSpec } from './specs.ts';
 
 export interface GridActions {
@@ -37,6 +39,7 @@ export class Grid {
   private readonly sizes: ResizeObserver;
   private readonly abort = new AbortController();
   private readonly timer: number;
+  private readonly mending: Mending;
   private range: Range;
   private rules: Rule[] = [];
   private past: Alert[] = [];
@@ -55,6 +58,8 @@ export class Grid {
       followsNow: () => this.range.kind === 'live',
       liveValue: (metric) => this.liveValue(metric),
       cores: () => this.context.store.machines.get(this.id)?.host?.cores ?? 1,
+      intervalMs: () => this.context.store.machines.get(this.id)?.interval_ms ?? 5000,
+      newest: () => newestOf(this.context.store.machines.get(this.id)),
       newestAt: () => this.context.store.machines.get(this.id)?.last_seen ?? null,
       isFrozen: () => this.context.isPaused(),
       onZoom: actions.onZoom,
@@ -65,6 +70,13 @@ export class Grid {
     this.sizes = new ResizeObserver(() => this.panels.forEach((panel) => panel.resize()));
     this.sizes.observe(place);
     this.timer = window.setInterval(() => this.refreshCoarse(), REFRESH_CHECK_MS);
+    this.mending = new Mending({
+      machine: () => this.context.store.machines.get(id),
+      panels: () => this.panels.values(),
+      window: () => this.host.window(),
+      isOff: () => this.range.kind !== 'live' || document.hidden || this.context.isPaused(),
+      ask: async (query) => (await api.history(id, query, this.abort.signal)).series,
+    });
     this.addStandard();
     void this.loadRules();
     void this.loadPast();
@@ -79,6 +91,7 @@ export class Grid {
 
   reload(): void {
     this.loadedAt = Date.now();
+    this.mending.begin();
     for (const panel of this.panels.values()) panel.invalidate();
   }
 
@@ -106,8 +119,8 @@ export class Grid {
       this.reload();
       return;
     }
-    const values = new Map(machine.series.map(({ metric, labels }, index) => [seriesKey(metric, labels), machine.values?.[index] ?? null]));
-    for (const panel of this.panels.values()) panel.appendLive(machine.last_seen, values);
+    const points: LivePoints = new Map(newestOf(machine).map(({ metric, labels, t: [time], v: [value] }) => [seriesKey(metric, labels), [time ?? 0, value ?? null]]));
+    for (const panel of this.panels.values()) panel.appendLive(points);
   }
 
   annotate(): void {
@@ -128,6 +141,7 @@ export class Grid {
   destroy(): void {
     this.abort.abort();
     window.clearInterval(this.timer);
+    this.mending.stop();
     this.views.disconnect();
     this.sizes.disconnect();
     for (const panel of this.panels.values()) panel.destroy();

@@ -4,18 +4,20 @@
 // is not in view asks for nothing and paints nothing until it is.
 
 import { api, ApiError } from '../api.ts';
-import { append, holes, type Hole } from '../charts/align.ts';
+import { holes, type Hole } from '../charts/align.ts';
 import type { Mark, Threshold } from '../charts/annotations.ts';
 import { Heat } from '../charts/heat.ts';
 import { Plot } from '../charts/plot.ts';
 import { readAt } from '../charts/readout.ts';
 import { describe } from '../charts/summary.ts';
-import { element, icon, setText } from '../dom.ts';
-import { dateTime, duration, quantity } from '../format.ts';
-import type { History, Tier } from '../protocol.ts';
+import { element, icon, linkButton, setText } from '../dom.ts';
+import { dateTime, duration } from '../format.ts';
+import type { History, HistorySeries, Tier } from '../protocol.ts';
 import { choose, compose, type ChartColumn, type Drawing } from './columns.ts';
 import { Legend } from './legend.ts';
+import { Lines, type LivePoints } from './seam.ts';
 import { metricsOf, type PanelSpec } from './specs.ts';
+import { tableOf } from './table.ts';
 
 export interface PanelHost {
   machine: string;
@@ -27,6 +29,10 @@ export interface PanelHost {
   isFrozen(): boolean;
   /** Why nothing was measured at a time, in milliseconds. */
   whyMissing(at: number): string;
+  /** How often the machine tells of itself. */
+  intervalMs(): number;
+  /** The newest sample of each of its series. */
+  newest(): HistorySeries[];
   /** When the machine was last heard. */
   newestAt(): number | null;
   onZoom(from: number, to: number): void;
@@ -34,15 +40,14 @@ export interface PanelHost {
 }
 
 const PLOT_HEIGHT = 208;
-const TABLE_ROWS_MAX = 200;
-/** Live points that may come while an answer is on its way. */
-const RECENT_MAX = 30;
 /** An hour of samples at the default interval of 5 s, with some to spare. */
 const POINTS_MIN = 750;
 const POINTS_MAX = 1500;
 /** A heat strip of more samples than this over all cores is asked for in coarser steps. */
 const HEAT_SAMPLES_MAX = 24_000;
 const DESCRIBE_MS = 10_000;
+/** Longer ranges are drawn in minutes, which do not come live. */
+const ALONE_MS_MAX = 2 * 3_600_000;
 
 export class Panel {
   readonly node: HTMLElement;
@@ -56,12 +61,13 @@ export class Panel {
   private readonly message = element('div', { class: 'chart-message' });
   private readonly legend: Legend;
   private readonly chart: Plot | Heat;
-  private columns: ChartColumn[] = [];
-  private readonly recent: [time: number, values: ReadonlyMap<string, number | null>][] = [];
+  private readonly lines = new Lines();
   private drawing: Drawing = { x: [], rows: [], values: [], series: [] };
   private readonly hidden = new Set<string>();
   private history: { tier: Tier; stepMs: number } | null = null;
   private request: AbortController | null = null;
+  /** Why the history of what is shown is not there. */
+  private failure: string | null = null;
   private isVisible = false;
   private isStale = true;
   private isDirty = false;
@@ -113,20 +119,25 @@ export class Panel {
     if (this.chart instanceof Plot) this.chart.annotate(thresholds, marks);
   }
 
-  appendLive(time: number, values: ReadonlyMap<string, number | null>): void {
-    this.recent.push([time, values]);
-    if (this.recent.length > RECENT_MAX) this.recent.shift();
-    if (this.history?.tier !== 'raw' || !this.host.followsNow()) return;
-    this.grow(time, values);
+  appendLive(points: LivePoints): void {
+    this.lines.remember(points);
+    if (this.failure !== null && this.lines.columns.length === 0) this.fail(this.failure);
+    if (!this.isLive()) return;
+    this.lines.grow(points, this.host.window()[0]);
     this.requestDraw();
   }
 
-  private grow(time: number, values: ReadonlyMap<string, number | null>): void {
-    const [from] = this.host.window();
-    for (const column of this.columns) {
-      const value = values.get(column.key);
-      if (value !== undefined) append(column, time, value, from);
-    }
+  /** Metrics of which the newest samples are here, in view or not; none before their history is. */
+  liveMetrics(): string[] {
+    return this.isLive() && !this.isStale && this.request === null ? metricsOf(this.spec) : [];
+  }
+
+  /** What the history has by now of the newest samples. Where it had nothing at first, or did not answer, all of it is asked for. */
+  mend(series: readonly HistorySeries[]): void {
+    if (!this.isLive()) return;
+    const isFirst = this.lines.columns.length === 0 && choose(this.spec, series).length > 0;
+    if (this.failure !== null || isFirst) this.invalidate();
+    else if (this.lines.mend(series)) this.requestDraw();
   }
 
   resize(): void {
@@ -156,6 +167,10 @@ export class Panel {
     });
   }
 
+  private isLive(): boolean {
+    return this.history?.tier === 'raw' && this.host.followsNow();
+  }
+
   private async load(): Promise<void> {
     this.request?.abort();
     const request = new AbortController();
@@ -170,7 +185,9 @@ export class Panel {
       if (request.signal.aborted) return;
       this.fail(error instanceof ApiError ? error.message : 'The history could not be read.');
     }
-    if (this.request === request) this.node.classList.remove('is-loading');
+    if (this.request !== request) return;
+    this.request = null;
+    this.node.classList.remove('is-loading');
   }
 
   private maxPoints(): number {
@@ -180,12 +197,11 @@ export class Panel {
 
   private accept(history: History): void {
     this.history = { tier: history.tier, stepMs: history.step_ms };
-    this.columns = choose(this.spec, history.series);
-    // What came while the answer was on its way is in neither.
-    if (history.tier === 'raw' && this.host.followsNow()) for (const [time, values] of this.recent) this.grow(time, values);
+    this.failure = null;
+    this.lines.load(choose(this.spec, history.series), this.isLive(), this.host.window()[0]);
     setText(this.badge, badgeText(history));
     this.badge.title = history.partial ? 'Part of this range is older than what is kept.' : '';
-    const isEmpty = this.columns.every((column) => column.t.length === 0);
+    const isEmpty = this.lines.columns.every((column) => column.t.length === 0);
     this.node.classList.toggle('is-empty', isEmpty);
     this.message.replaceChildren(...(isEmpty ? this.nothing() : []));
     this.describedAt = 0;
@@ -197,15 +213,33 @@ export class Panel {
     const [from, to] = this.host.window();
     const newest = this.host.newestAt();
     if (newest === null || (newest >= from && newest <= to)) return ['No data in this range'];
-    const lead = element('button', { type: 'button', class: 'link-button' }, `Show the newest, of ${dateTime(newest)}`);
-    lead.addEventListener('click', () => this.host.onZoom(newest - (to - from), newest));
-    return [element('span', {}, 'No data in this range'), lead];
+    const lead = `Show the newest, of ${dateTime(newest)}`;
+    return [element('span', {}, 'No data in this range'), linkButton(lead, () => this.host.onZoom(newest - (to - from), newest))];
   }
 
   private fail(text: string): void {
-    const retry = element('button', { type: 'button', class: 'link-button' }, 'Try again');
-    retry.addEventListener('click', () => void this.load());
-    this.message.replaceChildren(element('span', {}, text), retry);
+    this.failure = text;
+    if (this.goOnAlone()) {
+      setText(this.badge, 'live, without history');
+      this.badge.title = text;
+      this.message.replaceChildren();
+      return;
+    }
+    this.message.replaceChildren(element('span', {}, text), linkButton('Try again', () => void this.load()));
+  }
+
+  /** Without a history a short range still has what comes live, from when the page was opened. */
+  private goOnAlone(): boolean {
+    const [from, to] = this.host.window();
+    if (!this.host.followsNow() || to - from > ALONE_MS_MAX) return false;
+    if (this.history?.tier !== 'raw' || this.lines.columns.length === 0) {
+      this.history = { tier: 'raw', stepMs: this.host.intervalMs() };
+      this.lines.load(choose(this.spec, this.host.newest()), false, from);
+    }
+    const isEmpty = this.lines.columns.length === 0;
+    this.node.classList.toggle('is-empty', isEmpty);
+    this.requestDraw();
+    return !isEmpty;
   }
 
   private requestDraw(): void {
@@ -222,10 +256,10 @@ export class Panel {
     const stepMs = this.history?.stepMs ?? 1;
     const [fromMs, toMs] = this.host.window();
     if (this.chart instanceof Heat) {
-      this.chart.draw({ cores: this.columns, fromMs, toMs, stepMs });
+      this.chart.draw({ cores: this.lines.columns, fromMs, toMs, stepMs });
     } else {
-      this.drawing = compose(this.columns, this.hidden, stepMs);
-      this.legend.build(this.columns, this.hidden);
+      this.drawing = compose(this.lines.columns, this.hidden, stepMs);
+      this.legend.build(this.lines.columns, this.hidden);
       const { yMax, yMaxMetric } = this.spec;
       const top = yMax ?? (yMaxMetric === undefined ? null : this.host.liveValue(yMaxMetric));
       // Between events nothing is missing.
@@ -243,7 +277,7 @@ export class Panel {
     const now = performance.now();
     if (this.describedAt !== 0 && now - this.describedAt < DESCRIBE_MS) return;
     this.describedAt = now;
-    this.canvas.setAttribute('aria-label', describe(this.spec.title, this.spec.kind, totalFirst(this.columns)));
+    this.canvas.setAttribute('aria-label', describe(this.spec.title, this.spec.kind, totalFirst(this.lines.columns)));
     if (!this.tableBox.hidden) this.fillTable();
   }
 
@@ -267,17 +301,9 @@ export class Panel {
     if (isTable) this.fillTable();
   }
 
-  /** The newest rows first: that is what one looks for. */
   private fillTable(): void {
-    const { x, values } = compose(this.columns, new Set(), this.history?.stepMs ?? 1);
-    const head = element('tr', {}, element('th', { scope: 'col' }, 'Time'), ...this.columns.map(({ name }) => element('th', { scope: 'col' }, name)));
-    const rows: HTMLElement[] = [];
-    for (let row = x.length - 1; row >= 0 && rows.length < TABLE_ROWS_MAX; row -= 1) {
-      const cells = values.map((column) => element('td', {}, quantity(this.spec.kind, column[row])));
-      rows.push(element('tr', {}, element('th', { scope: 'row' }, dateTime((x[row] ?? 0) * 1000)), ...cells));
-    }
-    const caption = element('caption', { class: 'visually-hidden' }, this.spec.title);
-    this.tableBox.replaceChildren(element('table', {}, caption, element('thead', {}, head), element('tbody', {}, ...rows)));
+    const drawing = compose(this.lines.columns, new Set(), this.history?.stepMs ?? 1);
+    this.tableBox.replaceChildren(tableOf(this.spec, this.lines.columns, drawing));
   }
 }
 

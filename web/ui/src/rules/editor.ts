@@ -3,7 +3,7 @@
 import './rules.css';
 import template from './editor.html?raw';
 import { api, ApiError, messageOf, type FieldError } from '../api.ts';
-import { element, find } from '../dom.ts';
+import { element, find, sayFailed } from '../dom.ts';
 import type { Metric, Rule } from '../protocol.ts';
 import { navigate, rulePath } from '../router.ts';
 import type { Context, Screen } from '../screen.ts';
@@ -59,15 +59,21 @@ class Editor {
       const [metrics, rule] = await Promise.all([api.metrics(signal), read === null ? null : api.rule(read, signal)]);
       if (signal.aborted) return;
       this.metrics = new Map(metrics.map((metric) => [metric.name, metric]));
+      find<HTMLElement>(this.place, '[data-failed]').hidden = true;
       this.fill(rule);
       this.listen();
       this.changed();
     } catch (error) {
       if (signal.aborted) return;
       const failed = find<HTMLElement>(this.place, '[data-failed]');
-      failed.hidden = false;
-      const isMissing = error instanceof ApiError && error.status === 404;
-      failed.replaceChildren(isMissing ? `No rule is called ${read}. ` : `The rule could not be read. ${messageOf(error)} `, element('a', { href: '/rules' }, 'Back to the rules'));
+      if (error instanceof ApiError && error.status === 404) {
+        failed.hidden = false;
+        failed.replaceChildren(`No rule is called ${read}. `, element('a', { href: '/rules' }, 'Back to the rules'));
+      } else {
+        sayFailed(failed, `The ${read === null ? 'metrics' : 'rule'} could not be read. ${messageOf(error)}`, () => void this.start(copy));
+      }
+    } finally {
+      find<HTMLElement>(this.place, '[data-loading]').hidden = true;
     }
   }
 

@@ -72,7 +72,7 @@ export class PreviewPanel {
     find(this.panel, '[data-listed]').replaceChildren(...rows);
   }
 
-  private draw(body: RuleBody, unit: string, { worst, from, to, fired }: RulePreview): void {
+  private draw(body: RuleBody, unit: string, { worst, from, to, fired, oldest }: RulePreview): void {
     const kind = body.input === 'minute_count' ? 'count' : kindOf(body.metric, worst?.unit ?? unit);
     if (worst === null) {
       this.box?.destroy();
@@ -92,7 +92,7 @@ export class PreviewPanel {
     const top = Math.max(body.threshold, ...known) * HEADROOM;
     const marks = worst.alerts.map(({ since, resolved }) => ({ fromMs: since, toMs: resolved, severity: body.severity }));
     const column = lineOf(worst.machine, 0, worst, 'soft');
-    this.box.draw({ columns: [column], fromMs: from, toMs: to, stepMs: worst.step_ms, yMax: kind === 'celsius' ? null : top > 0 ? top : null }, [{ value: body.threshold, severity: body.severity }], marks);
+    this.box.draw({ columns: [column], fromMs: Math.max(from, oldest ?? from), toMs: to, stepMs: worst.step_ms, yMax: kind === 'celsius' ? null : top > 0 ? top : null }, [{ value: body.threshold, severity: body.severity }], marks);
   }
 }
 

@@ -3,7 +3,7 @@
 import './rules.css';
 import template from './rules.html?raw';
 import { api, messageOf } from '../api.ts';
-import { element, find, icon } from '../dom.ts';
+import { element, find, icon, sayFailed } from '../dom.ts';
 import { ago, dateTime } from '../format.ts';
 import type { Alert, Metric, Rule } from '../protocol.ts';
 import { navigate, rulePath } from '../router.ts';
@@ -153,11 +153,7 @@ class RuleList {
   /** The rules that are shown stay: they are the newest that are known. */
   private fail(text: string): void {
     find<HTMLElement>(this.place, '[data-loading]').hidden = true;
-    const note = find<HTMLElement>(this.place, '[data-note]');
-    const retry = element('button', { type: 'button', class: 'link-button' }, 'Try again');
-    retry.addEventListener('click', () => void this.load());
-    note.hidden = false;
-    note.replaceChildren(`The rules could not be read. ${text} `, retry);
+    sayFailed(find(this.place, '[data-note]'), `The rules could not be read. ${text}`, () => void this.load());
   }
 }
 

@@ -4,7 +4,7 @@ import './settings.css';
 import template from './settings.html?raw';
 import { api, messageOf } from '../api.ts';
 import { author, setAuthor } from '../author.ts';
-import { element, find } from '../dom.ts';
+import { element, find, sayFailed } from '../dom.ts';
 import { bytes, celsius, dateTime, network } from '../format.ts';
 import { SHARES } from '../levels.ts';
 import { CHOICES, preferences, setPreferences, type Preferences } from '../preferences.ts';
@@ -103,9 +103,5 @@ function row({ key, value, source }: Setting): HTMLTableRowElement {
 
 function fail(place: HTMLElement, text: string, load: () => Promise<void>): void {
   find<HTMLElement>(place, '[data-loading]').hidden = true;
-  const note = find<HTMLElement>(place, '[data-note]');
-  const retry = element('button', { type: 'button', class: 'link-button' }, 'Try again');
-  retry.addEventListener('click', () => void load());
-  note.hidden = false;
-  note.replaceChildren(`The configuration could not be read. ${text} `, retry);
+  sayFailed(find(place, '[data-note]'), `The configuration could not be read. ${text}`, () => void load());
 }

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Page } from 'playwright-core';
-import { deleteRule, firstMachine, makeRule, MINUTE_PATIENCE_MS, rows, settles, someMachine, stage } from './harness.ts';
+import { deleteRule, firstMachine, makeRule, MINUTE_PATIENCE_MS, rows, settles, someMachine, stage, type Stage } from './harness.ts';
 
 const on = stage();
 const pathOf = (id: string, query = ''): string => `/machines/${encodeURIComponent(id)}${query}`;
@@ -23,6 +23,53 @@ test('the machine screen draws its history and grows by live points', () => on.v
   const before = await legend.innerText();
   await settles(async () => (await legend.innerText()) !== before, true);
 }));
+
+/** When the samples of a chart were measured, in milliseconds, as its table has them. */
+const tabled = (page: Page, panel: string): Promise<number[]> =>
+  page.locator(`[data-panel="${panel}"] .chart-table tbody time`).evaluateAll((times) => times.map((time) => Date.parse(time.getAttribute('datetime') ?? '')).sort((a, b) => a - b));
+
+for (const [what, panel, metric, pick] of [
+  ['a machine', 'load', 'system.cpu.load_average.1m', (on: Stage) => someMachine(on)],
+  ['a payment processor, of whose series one changes at a time', 'payments', 'payment.amount', async (on: Stage) => (await on.ask<{ machines: { id: string }[] }>('/machines?limit=1000')).machines.find(({ id }) => id.includes('card-network'))?.id ?? null],
+] as const) {
+  test(`no sample of ${what} is missing or doubled where the history ends and live points begin`, async (t) => {
+    const id = await pick(on);
+    if (id === null) return t.skip('none is here');
+    await on.visit(pathOf(id, '?range=5m'), async (page) => {
+      const box = page.locator(`[data-panel="${panel}"]`);
+      await box.locator('.u-over').waitFor();
+      const openedAt = Date.now();
+      await box.getByRole('button', { name: /view as table/ }).click();
+      const [from, to] = [openedAt - 10_000, openedAt + 10_000];
+      await settles(async () => Math.max(...(await tabled(page, panel))) > to + 10_000, true, MINUTE_PATIENCE_MS);
+      const within = (times: readonly number[]): string => times.filter((at) => from < at && at < to).join(' ');
+      const kept = async (): Promise<string> => {
+        const { series } = await on.ask<{ series: { t: number[] }[] }>(`/machines/${encodeURIComponent(id)}/history?metric=${metric}&from=now-5m&max_points=10000`);
+        return within([...new Set(series.flatMap((one) => one.t))].sort((a, b) => a - b));
+      };
+      await settles(async () => {
+        const [shown, all] = [within(await tabled(page, panel)), await kept()];
+        return shown === all && all.includes(' ') ? 'the same' : `shown ${shown}, kept ${all}`;
+      }, 'the same', MINUTE_PATIENCE_MS);
+    });
+  });
+}
+
+test('without its history a machine is shown from when the page was opened, and whole once the history is back', async () => {
+  await on.visit('/', async (page) => {
+    const history = /\/history\?/;
+    await page.route(history, (route) => route.fulfill({ status: 503, contentType: 'application/problem+json', body: JSON.stringify({ title: 'Unavailable', status: 503, code: 'history_unavailable', detail: 'history is unavailable' }) }));
+    const id = await someMachine(on);
+    await page.goto(`${on.url}${pathOf(id, '?range=5m')}`);
+    const box = page.locator('[data-panel="load"]');
+    await settles(() => box.locator('.tier').innerText(), 'live, without history');
+    assert.equal(await box.locator('.tier').getAttribute('title'), 'History is unavailable.');
+    await box.getByRole('button', { name: /view as table/ }).click();
+    await settles(async () => (await tabled(page, 'load')).length > 3, true);
+    await page.unroute(history);
+    await settles(() => box.locator('.tier').innerText(), /^raw/, MINUTE_PATIENCE_MS);
+  }, { isTroubled: true });
+});
 
 test('a drag zooms into the history and a double click goes back', async () => {
   const id = await someMachine(on);

@@ -40,10 +40,11 @@ test('each leads where it says', () => {
 });
 
 test('the command of a machine to be added is one that a shell takes', () => {
-  const adding = { host: 'hub.example', port: 50051, name: '', tags: '' };
+  const adding = { origin: 'https://hub.example', host: 'hub.example', port: 50051, name: '', tags: '' };
   assert.equal(commandOf('program', adding), 'COLLECTOR_AGGREGATOR_URL=hub.example:50051 sysmonstm collector');
   assert.equal(commandOf('collector', { ...adding, name: 'db-1', tags: 'role=db,site=eu' }), 'COLLECTOR_AGGREGATOR_URL=hub.example:50051 COLLECTOR_MACHINE_ID=db-1 COLLECTOR_TAGS=role=db,site=eu sysmonstm-collector');
   assert.equal(commandOf('source', { ...adding, host: '::1', name: "ana's; rm" }), "COLLECTOR_AGGREGATOR_URL=[::1]:50051 COLLECTOR_MACHINE_ID='ana'\\''s; rm' cargo run --release -p collector");
+  assert.equal(commandOf('demo', adding), 'sysmonstm synth run --hub https://hub.example --grpc hub.example:50051 --visible --name demo --machines 20 --duration 1h');
   assert.deepEqual([portOf('0.0.0.0:6000'), portOf('127.0.0.1:0'), portOf('')], [6000, null, null]);
   assert.deepEqual([reachOf('0.0.0.0:50051'), reachOf('') === '', reachOf('127.0.0.1:50051') === ''], ['', true, false]);
 });

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { choose, compose } from '../../src/machine/columns.ts';
 import { mountsOf } from '../../src/machine/disks.ts';
-import { tilesOf } from '../../src/machine/facts.ts';
+import { clockOf, tilesOf } from '../../src/machine/facts.ts';
 import { glob, thresholdsFor } from '../../src/machine/notes.ts';
 import { bounds, fixed, fromQuery, live, shift, toQuery, typed, untilNow, zoom } from '../../src/machine/range.ts';
 import { PANELS, seriesKey, type PanelSpec } from '../../src/machine/specs.ts';
@@ -142,4 +142,12 @@ test('a processor has tiles of its newest payments, a host those of a host', () 
   const processor: Machine = { ...base, series: [paid('payment.amount', 'toys'), paid('payment.amount', 'cafe'), paid('payment.failed', 'toys'), paid('payment.failed', 'cafe'), paid('payment.latency', 'toys')], values: [12, 30, 1, 0, 0.25] };
   assert.deepEqual(tilesOf(processor).map(({ value, note, level }) => `${value} ${note} ${level}`), ['30.0 EUR cafe ok', '1 of 2 merchants critical', '250\u00a0ms toys ok']);
   assert.deepEqual(tilesOf(base).slice(0, 2).map(({ label, level }) => `${label} ${level}`), ['CPU warn', 'Memory ok']);
+});
+
+test('a clock that is off is told, the way of a sample is not', () => {
+  const heard = (at: number, ...times: (number | null)[]): string | null => clockOf({ last_seen: at, times } as Machine)?.replaceAll('\u00a0', ' ') ?? null;
+  assert.equal(heard(100_000, 99_000, 40_000, null), null);
+  assert.equal(heard(100_000, 220_000), '2 min ahead');
+  assert.equal(heard(100_000, 40_000), '1 min behind');
+  assert.equal(heard(100_000), null);
 });
