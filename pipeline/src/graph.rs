@@ -8,6 +8,7 @@ use timely::dataflow::Scope;
 use timely::dataflow::operators::Concatenate;
 use timely::dataflow::operators::vec::Map;
 
+use crate::cluster::gather;
 use crate::control::admit::Admission;
 use crate::control::bindings::bindings;
 use crate::control::coarsen::{boundary_after, coarsen};
@@ -54,7 +55,8 @@ pub(crate) fn build(
     let counters = Arc::clone(&port.counters);
     let counted = || Arc::clone(&counters);
 
-    let normalized = normalize(source(scope, port), Names::new(settings, worker, counted()));
+    let records = if settings.processes < 2 { source(scope, port, None) } else { gather(scope, port, settings) };
+    let normalized = normalize(records, Names::new(settings, worker, counted()));
     let frames = normalized.batches;
     let batches = batch(frames.clone(), Frames::new(settings.batch_age_max));
     let windowed =

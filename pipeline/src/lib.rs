@@ -4,6 +4,7 @@
 //! `operators/`, the rules' side in `control/`. Each operator is a plain state struct with thin glue around it (`stage.rs`).
 
 pub mod arrivals;
+pub mod cluster;
 pub mod control;
 pub mod counters;
 pub mod doorbell;
@@ -17,6 +18,7 @@ pub mod watchdog;
 pub mod worker;
 
 pub use arrivals::{ArrivalCounts, LATE_SECONDS};
+pub use cluster::Sockets;
 pub use control::fleet::TagLimits;
 pub use counters::{Count, Counters};
 pub use graph::Feed;
@@ -26,4 +28,4 @@ pub use operators::presence::{MACHINE_DOWN, MACHINE_UP, machine_down};
 pub use operators::source::Gate;
 pub use settings::{FleetSettings, PresenceSettings, Settings, WindowSettings};
 pub use watchdog::{Stuck, Watchdog};
-pub use worker::{Handle, PipelineError, Running, SinkSpec, start};
+pub use worker::{Handle, PipelineError, Running, SinkSpec, start, start_with};

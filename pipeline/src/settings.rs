@@ -9,8 +9,11 @@ use crate::introspect::Detail;
 
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// Worker threads, at least 1.
+    /// Worker threads of this process, at least 1.
     pub workers: usize,
+    /// This process among those that run the graph together, and how many they are, all with as many workers.
+    pub process: usize,
+    pub processes: usize,
     /// Records that wait for one worker before the sequencer waits.
     pub queue_records_max: usize,
     pub catalogue: Catalogue,
@@ -35,6 +38,8 @@ impl Settings {
     pub fn new(workers: usize, catalogue: Catalogue) -> Self {
         Self {
             workers: workers.max(1),
+            process: 0,
+            processes: 1,
             queue_records_max: 8_192,
             catalogue,
             series_per_machine_max: 1_000,
@@ -53,12 +58,22 @@ impl Settings {
 impl Settings {
     /// A worker's part of `bindings_max`: machines spread over the workers evenly enough.
     pub(crate) fn bindings_of_worker(&self) -> usize {
-        self.bindings_max.div_ceil(self.workers.max(1))
+        self.bindings_max.div_ceil(self.peers())
+    }
+
+    /// Workers of all processes.
+    pub(crate) fn peers(&self) -> usize {
+        self.workers.max(1) * self.processes.max(1)
+    }
+
+    /// Index of this process' first worker among all.
+    pub(crate) fn first_worker(&self) -> usize {
+        self.process * self.workers.max(1)
     }
 
     /// Alerts of the machines whose records go to this worker, as `dataflow::route` has it.
     pub(crate) fn firing_of(&self, worker: usize) -> impl Iterator<Item = &Alert> + Clone {
-        let workers = self.workers.max(1) as u64;
+        let workers = self.peers() as u64;
         self.firing.iter().filter(move |alert| alert.machine.mix() % workers == worker as u64)
     }
 }

@@ -12,8 +12,10 @@ use model::dataflow::Stopped;
 use model::{Dataflow, LogicalTime, MachineId, Stamped};
 use runtime::queue::{self, QueueStats, Sender, WhenFull};
 use timely::communication::WorkerGuards;
+use timely::worker::Worker;
 
 use crate::arrivals::ArrivalCounts;
+use crate::cluster::{self, Sockets};
 use crate::counters::Counters;
 use crate::doorbell::Doorbell;
 use crate::graph::{self, Feed, SinkInlet};
@@ -61,6 +63,19 @@ pub struct Running {
 /// # Errors
 /// When a thread cannot be started.
 pub fn start(settings: &Settings, sinks: &[SinkSpec], gate: Gate) -> Result<(Arc<Handle>, Running), PipelineError> {
+    start_with(settings, sinks, gate, Sockets::new())
+}
+
+/// As `start`, of a graph that several processes run; with the connections to them.
+///
+/// # Errors
+/// When a thread cannot be started, or a connection is of no use.
+pub fn start_with(
+    settings: &Settings,
+    sinks: &[SinkSpec],
+    gate: Gate,
+    sockets: Sockets,
+) -> Result<(Arc<Handle>, Running), PipelineError> {
     let workers = settings.workers.max(1);
     let sealed = Arc::new(AtomicU64::new(0));
     let completed: Vec<Arc<AtomicU64>> = sinks.iter().map(|_| Arc::default()).collect();
@@ -87,8 +102,8 @@ pub fn start(settings: &Settings, sinks: &[SinkSpec], gate: Gate) -> Result<(Arc
         counters.push(counts);
         parts.push(Some((port, inlets)));
     }
-    let introspection = Introspection::new(settings.introspection, workers);
-    let guards = execute(settings, parts, introspection.clone())?;
+    let introspection = Introspection::new(settings.introspection, settings.first_worker(), workers);
+    let guards = execute(settings, parts, introspection.clone(), sockets)?;
     let handle = Handle { queues, bells, sealed, completed, counters, introspection };
     Ok((Arc::new(handle), Running { guards }))
 }
@@ -99,6 +114,7 @@ fn execute(
     settings: &Settings,
     parts: Vec<Part>,
     introspection: Introspection,
+    sockets: Sockets,
 ) -> Result<WorkerGuards<()>, PipelineError> {
     let mut config =
         if settings.workers > 1 { timely::Config::process(settings.workers) } else { timely::Config::thread() };
@@ -107,16 +123,21 @@ fn execute(
     introspection.configure(&mut config.worker);
     // `execute` calls one closure for all workers, so each takes its own part out.
     let parts = Mutex::new(parts);
-    let settings = settings.clone();
-    timely::execute(config, move |worker| {
-        let index = worker.index();
-        let part = parts.lock().unwrap_or_else(PoisonError::into_inner)[index].take();
+    let (first, described) = (settings.first_worker(), settings.clone());
+    let work = move |worker: &mut Worker| {
+        let (index, settings) = (worker.index(), &described);
+        let part = parts.lock().unwrap_or_else(PoisonError::into_inner)[index - first].take();
         let (port, inlets) = part.expect("each worker starts once");
         introspection.build(worker, |worker| {
-            worker.dataflow::<LogicalTime, _, _>(|scope| graph::build(scope, index, &settings, inlets, port));
+            worker.dataflow::<LogicalTime, _, _>(|scope| graph::build(scope, index, settings, inlets, port));
         });
-    })
-    .map_err(PipelineError::Start)
+    };
+    let started = if settings.processes < 2 {
+        timely::execute(config, work)
+    } else {
+        cluster::execute(settings, sockets, config.worker, work)
+    };
+    started.map_err(PipelineError::Start)
 }
 
 impl Handle {

@@ -65,7 +65,7 @@ mod tests {
 
     #[test]
     fn a_merge_keeps_what_did_not_cancel_and_a_drop_frees_all() {
-        let table = Arc::new(Table::new(1));
+        let table = Arc::new(Table::new(0..1));
         let mut sizes = Sizes::new(Arc::clone(&table));
         let mut size = |event: DifferentialEvent| {
             sizes.take(event);

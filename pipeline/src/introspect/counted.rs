@@ -71,7 +71,7 @@ impl<T, C: Accountable, P: Push<Message<T, C>>> Push<Message<T, C>> for End<P> {
     #[inline]
     fn push(&mut self, element: &mut Option<Message<T, C>>) {
         if let (Some(row), Some(message)) = (&self.row, &element)
-            && let Some(sent) = row.sent.get(self.worker)
+            && let Some(sent) = row.sent_to(self.worker)
         {
             sent.add(records(message));
         }

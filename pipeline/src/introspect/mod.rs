@@ -43,16 +43,22 @@ pub enum Detail {
     Events,
 }
 
-/// The tables of all workers.
+/// The tables of a process' workers.
 #[derive(Debug, Clone)]
 pub struct Introspection {
     detail: Detail,
+    /// Index of the first of them among the workers of all processes.
+    first: usize,
     tables: Arc<[Arc<Table>]>,
 }
 
 impl Introspection {
-    pub(crate) fn new(detail: Detail, workers: usize) -> Self {
-        Self { detail, tables: (0..workers).map(|_| Arc::new(Table::new(workers))).collect() }
+    pub(crate) fn new(detail: Detail, first: usize, workers: usize) -> Self {
+        Self { detail, first, tables: (0..workers).map(|_| Arc::new(Table::new(first..first + workers))).collect() }
+    }
+
+    fn table(&self, worker: &Worker) -> Option<&Arc<Table>> {
+        self.tables.get(worker.index().checked_sub(self.first)?)
     }
 
     /// Makes it known to the operators that will be built.
@@ -64,7 +70,7 @@ impl Introspection {
 
     /// Builds a worker's graph so that what it does is counted.
     pub(crate) fn build<R>(&self, worker: &mut Worker, build: impl FnOnce(&mut Worker) -> R) -> R {
-        let Some(table) = self.tables.get(worker.index()).filter(|_| self.detail != Detail::Off) else {
+        let Some(table) = self.table(worker).filter(|_| self.detail != Detail::Off) else {
             return build(worker);
         };
         log_arrangements(worker, table);
@@ -110,7 +116,7 @@ fn log_arrangements(worker: &Worker, table: &Arc<Table>) {
 /// What watches this worker, if anything does.
 fn found(worker: &Worker) -> Option<(Detail, &Arc<Table>)> {
     let known = worker.config().get::<Introspection>(KEY)?;
-    Some((known.detail, known.tables.get(worker.index())?))
+    Some((known.detail, known.table(worker)?))
 }
 
 /// Says what the arrangement of operator `id` is called and how large its records are: differential's log counts records, not bytes.

@@ -100,7 +100,7 @@ impl Fold {
         let Some(Row::Channel(channel)) = self.rows.get(message.channel) else {
             return;
         };
-        let traffic = if message.is_send { channel.sent.get(message.target) } else { Some(&channel.received) };
+        let traffic = if message.is_send { channel.sent_to(message.target) } else { Some(&channel.received) };
         if let Some(traffic) = traffic {
             traffic.add(u64::try_from(message.record_count).unwrap_or(0));
         }
@@ -123,7 +123,7 @@ mod tests {
 
     #[test]
     fn a_scopes_busy_time_is_without_its_childrens() {
-        let table = Arc::new(Table::new(1));
+        let table = Arc::new(Table::new(0..1));
         let mut fold = Fold::new(Arc::clone(&table));
         let at = Duration::from_nanos;
         fold.take(at(0), operates(0, &[0]));
@@ -145,7 +145,7 @@ mod tests {
 
     #[test]
     fn sleep_is_counted_between_park_and_unpark() {
-        let table = Arc::new(Table::new(1));
+        let table = Arc::new(Table::new(0..1));
         let mut fold = Fold::new(Arc::clone(&table));
         fold.take(Duration::from_nanos(5), ParkEvent::unpark().into());
         fold.take(Duration::from_nanos(10), ParkEvent::park(None).into());

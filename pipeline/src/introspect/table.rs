@@ -1,6 +1,7 @@
 //! Table: a worker's operators, channels and arrangements with their counts. Rows are added while the graph is built and stay.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
@@ -29,7 +30,8 @@ pub(super) struct Channel {
     /// Index of an operator in the scope, and its port.
     pub(super) source: (usize, usize),
     pub(super) target: (usize, usize),
-    pub(super) sent: Box<[Traffic]>,
+    first: usize,
+    sent: Box<[Traffic]>,
     pub(super) received: Traffic,
 }
 
@@ -37,6 +39,18 @@ pub(super) struct Channel {
 pub(super) struct Traffic {
     pub(super) messages: Tally,
     pub(super) records: Tally,
+}
+
+impl Channel {
+    /// What was sent to a worker; nothing is known of those of other processes.
+    pub(super) fn sent_to(&self, worker: usize) -> Option<&Traffic> {
+        self.sent.get(worker.checked_sub(self.first)?)
+    }
+
+    /// What was sent to each worker of this process.
+    pub(super) fn sent(&self) -> &[Traffic] {
+        &self.sent
+    }
 }
 
 impl Traffic {
@@ -62,7 +76,8 @@ pub(super) struct Arrangement {
 
 #[derive(Debug, Default)]
 pub(super) struct Table {
-    workers: usize,
+    /// Workers of the process, as all processes count them.
+    workers: Range<usize>,
     operators: Mutex<Vec<Arc<Operator>>>,
     channels: Mutex<Vec<Arc<Channel>>>,
     arrangements: Mutex<BTreeMap<usize, Arc<Arrangement>>>,
@@ -88,7 +103,7 @@ impl FrontierMark {
 }
 
 impl Table {
-    pub(super) fn new(workers: usize) -> Self {
+    pub(super) fn new(workers: Range<usize>) -> Self {
         Self { workers, ..Self::default() }
     }
 
@@ -113,8 +128,10 @@ impl Table {
         source: (usize, usize),
         target: (usize, usize),
     ) -> Arc<Channel> {
-        let sent = (0..self.workers).map(|_| Traffic::default()).collect();
-        let row = Arc::new(Channel { id, scope: scope.into(), source, target, sent, received: Traffic::default() });
+        let (first, workers) = (self.workers.start, self.workers.len());
+        let sent = (0..workers).map(|_| Traffic::default()).collect();
+        let row =
+            Arc::new(Channel { id, scope: scope.into(), source, target, first, sent, received: Traffic::default() });
         lock(&self.channels).push(Arc::clone(&row));
         row
     }

@@ -152,7 +152,7 @@ impl Merged {
         let received = |row: &Arc<Channel>| (row.received.messages.get(), row.received.records.get());
         let received: Vec<(u64, u64)> = workers.iter().map(|row| row.map_or((0, 0), received)).collect();
         let to = |worker: usize| {
-            let sent = workers.iter().flatten().filter_map(move |row| row.sent.get(worker));
+            let sent = workers.iter().flatten().filter_map(move |row| row.sent().get(worker));
             sent.fold((0, 0), |sum, traffic| (sum.0 + traffic.messages.get(), sum.1 + traffic.records.get()))
         };
         let traffic = received.iter().enumerate().map(|(worker, (messages, records))| {
@@ -164,7 +164,7 @@ impl Merged {
                 waiting_records: sent.1.saturating_sub(*records),
             }
         });
-        let by = |row: &Arc<Channel>| row.sent.iter().map(|traffic| traffic.records.get()).sum();
+        let by = |row: &Arc<Channel>| row.sent().iter().map(|traffic| traffic.records.get()).sum();
         let sent = workers.iter().map(|row| row.map_or(0, by)).collect();
         Self { traffic: traffic.collect(), sent, row: Arc::clone(row) }
     }

@@ -8,6 +8,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use model::{LogicalTime, Record, Stamped};
 use runtime::queue::Receiver;
@@ -15,6 +16,7 @@ use timely::container::CapacityContainerBuilder;
 use timely::dataflow::Scope;
 use timely::dataflow::operators::generic::operator::source as timely_source;
 
+use crate::cluster::flight::Flight;
 use crate::counters::Counters;
 use crate::doorbell::Doorbell;
 use crate::introspect::Meter;
@@ -22,6 +24,9 @@ use crate::stage::{At, Records};
 
 /// Records drawn in one activation: bounds the latency of everything else on the worker.
 const FUEL: usize = 256;
+
+/// How often a full flight is looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(2);
 
 /// Whether sinks have room; a pure check.
 pub type Gate = Arc<dyn Fn() -> bool + Send + Sync>;
@@ -35,7 +40,12 @@ pub struct SourcePort {
     pub counters: Arc<Counters>,
 }
 
-pub fn source<'s>(scope: Scope<'s, LogicalTime>, mut port: SourcePort) -> Records<'s, Record> {
+/// `flight`: what may be under way to other processes, if there are any.
+pub fn source<'s>(
+    scope: Scope<'s, LogicalTime>,
+    mut port: SourcePort,
+    mut flight: Option<Flight>,
+) -> Records<'s, Record> {
     timely_source::<_, CapacityContainerBuilder<Vec<At<Record>>>, _, _>(scope, "source", move |capability, info| {
         let activator = scope.activator_for(std::rc::Rc::clone(&info.address));
         port.bell.install(scope.worker().sync_activator_for(info.address.to_vec()));
@@ -48,11 +58,15 @@ pub fn source<'s>(scope: Scope<'s, LogicalTime>, mut port: SourcePort) -> Record
             port.bell.clear();
             // Read before drawing: every record below it is already queued.
             let sealed = port.sealed.load(Ordering::Acquire);
-            let is_open = (port.gate)();
+            let is_full = flight.as_mut().is_some_and(|flight| flight.is_full(sealed));
+            let is_open = !is_full && (port.gate)();
             let is_drained = is_open && port.queue.drain_into(&mut drawn, FUEL) < FUEL;
             if !drawn.is_empty() {
                 runtime::fault::strike("source");
                 meter.gave(drawn.len());
+                if let (Some(flight), Some(newest)) = (&mut flight, drawn.last()) {
+                    flight.drew(newest.t, drawn.len());
+                }
                 run.extend(drawn.drain(..).map(|Stamped { t, record }| At { t, item: record }));
                 output.session(&*capability).give_container(&mut run);
             }
@@ -66,6 +80,18 @@ pub fn source<'s>(scope: Scope<'s, LogicalTime>, mut port: SourcePort) -> Record
                 }
             } else if is_open {
                 activator.activate();
+            }
+            if let Some(reach) = flight.as_ref().map(|flight| flight.whole_before().min(sealed))
+                && let Some(capability) = held.as_mut()
+                && *capability.time() < reach
+            {
+                // Others wait for it, however much there is to draw.
+                capability.downgrade(&reach);
+                meter.reached(Some(reach));
+            }
+            if is_full {
+                // Nobody rings when other processes have caught up.
+                activator.activate_after(LOOK_EVERY);
             }
             // A closed gate is opened by whoever makes room, who rings the bell.
         }

@@ -17,6 +17,7 @@ mod rules;
 
 use std::sync::Arc;
 
+use common::cluster::run_on;
 use common::{SECOND, batch, layout, rule, run, run_counted, settings, stamped, t, time};
 use fastrand::Rng;
 use model::{Record, Stamped, Width};
@@ -76,6 +77,34 @@ proptest! {
         let replayed = run(&settings(workers), &records, seals(seed, every), end);
         prop_assert_eq!(published::published(&live), published::published(&replayed));
     }
+
+}
+
+proptest! {
+    // Each case runs two to three processes with their connections: 5 by default.
+    #![proptest_config(ProptestConfig::with_cases(ProptestConfig::default().cases.div_ceil(50)))]
+
+    /// Wherever a machine's frames and the edits of rules come in, and whoever seals when.
+    #[test]
+    fn several_processes_publish_what_one_does(
+        seed: u64, seconds in 60u32..300, processes in 2usize..=3, workers in 1usize..=2, every in 1usize..60
+    ) {
+        let (records, end) = script(seed, seconds);
+        let settings = settings(workers);
+        let at = |n: usize| Rng::with_seed(seed ^ (records[n].t << 8)).usize(..processes);
+        let together = run_on(processes, &settings, &records, (at, seals(seed, every)), end);
+        let alone = run(&settings, &records, |_| true, end);
+        prop_assert_eq!(published::published(&together.concat()), published::published(&alone));
+        prop_assert_eq!(published::of_the_fleet(&together.concat()), published::of_the_fleet(&alone));
+        let of_machines: Vec<_> = together.iter().map(|outputs| published::published(outputs)).collect();
+        let count: usize = of_machines.iter().map(std::collections::BTreeMap::len).sum();
+        prop_assert_eq!(count, published::published(&alone).len(), "each stream leaves at one process");
+    }
+
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(ProptestConfig::default().cases / 10))]
 
     /// Staleness: what is over two minutes old on arrival, by its collector's clock, corrects history and changes no alert.
     #[test]

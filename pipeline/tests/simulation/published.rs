@@ -38,3 +38,13 @@ pub(crate) fn published(outputs: &[(u64, Output)]) -> BTreeMap<String, Vec<Strin
     }
     by_machine
 }
+
+/// What no machine has to itself, as text and sorted: of one boundary several workers tell in no order.
+pub(crate) fn of_the_fleet(outputs: &[(u64, Output)]) -> Vec<String> {
+    let told = outputs.iter().filter(|(_, output)| {
+        matches!(output, Output::Standing(_) | Output::Group(_) | Output::Fleet(_) | Output::Hottest(_))
+    });
+    let mut told: Vec<String> = told.map(|(t, output)| format!("{t} {output:?}")).collect();
+    told.sort_unstable();
+    told
+}

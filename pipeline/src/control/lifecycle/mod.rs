@@ -42,7 +42,7 @@ pub struct Inputs<'s> {
 /// The standings and groups of all alerts. `worker` is this one's index.
 pub fn lifecycle<'s>(inputs: Inputs<'s>, settings: &Settings, worker: usize) -> Records<'s, Output> {
     let Inputs { transitions, presence, facts } = inputs;
-    let (floor, workers) = (boundary_after(settings.live_from), settings.workers);
+    let (floor, workers) = (boundary_after(settings.live_from), settings.peers());
     let scope = facts.scope();
     let own = settings.firing_of(worker);
     let firing: Vec<Breach> = own.clone().map(Breach::of_alert).collect();
