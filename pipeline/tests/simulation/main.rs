@@ -87,7 +87,7 @@ proptest! {
     /// Wherever a machine's frames and the edits of rules come in, and whoever seals when.
     #[test]
     fn several_processes_publish_what_one_does(
-        seed: u64, seconds in 60u32..300, processes in 2usize..=3, workers in 1usize..=2, every in 1usize..60
+        seed: u64, seconds in 30u32..120, processes in 2usize..=3, workers in 1usize..=2, every in 1usize..60
     ) {
         let (records, end) = script(seed, seconds);
         let settings = settings(workers);

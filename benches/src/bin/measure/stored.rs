@@ -1,8 +1,10 @@
-//! The whole hub with its history on a server: what collectors send, more than the server takes, until all of it is committed there.
+//! The whole hub with its history on a server: what collectors send, until all of it is committed there.
 //!
-//! `stored URL [MILLIONS] [PROGRAM]`: samples in millions; PROGRAM is `sysmonstm` beside this program by default. It makes a database of its own.
-//! The first third is not counted: a new server makes the files of its log first.
+//! `stored URL [MILLIONS] [PROGRAM] [OFFERED]`: samples in millions, all of them and those that are sent each second; PROGRAM is `sysmonstm` beside
+//! this program by default. It makes a database of its own. The first third is sent slowly and not counted: a new server makes the files of its
+//! log first. What is offered beyond the server's speed goes through the hub's spill, which the figure of spilled outputs tells.
 
+use std::ops::Range;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -22,8 +24,13 @@ const MACHINES: u32 = 100;
 /// Ten a second: six hundred samples for each minute row, so that raw frames are what there is to write.
 const INTERVAL_MS: i64 = 100;
 const FRAMES_PER_MESSAGE: u32 = 64;
-/// Samples a second that are sent; what the server does not take waits.
-const OFFERED: f64 = 6e6;
+/// Million samples a second: a little more than the goal.
+const OFFERED: f64 = 5.2;
+/// The same before it counts.
+const OFFERED_WARM: f64 = 1.5;
+/// What waits at the end of the load tells a speed only if it is some seconds' work.
+const BACKLOG_ROWS: i64 = 150_000;
+const SPILLED: &str = "sinks_outputs_spilled_total{sink=\"postgres\"}";
 const DATABASE: &str = "sysmonstm_stored";
 /// Rows that the bare COPY writes at once; some 600,000 samples, as the hub's own batches.
 const ROWS_PER_COPY: i64 = 10_000;
@@ -38,6 +45,7 @@ pub(crate) async fn run(mut args: Arguments) -> Result<()> {
         Some(program) => PathBuf::from(program),
         None => std::env::current_exe()?.with_file_name("sysmonstm"),
     };
+    let offered: f64 = args.next().map_or(Ok(OFFERED), |text| text.parse())?;
     let (server, _) = connect(&url).await?;
     server.batch_execute(&format!("DROP DATABASE IF EXISTS {DATABASE}")).await?;
     server.batch_execute(&format!("CREATE DATABASE {DATABASE}")).await?;
@@ -50,19 +58,19 @@ pub(crate) async fn run(mut args: Arguments) -> Result<()> {
     let per_message = MACHINES * FRAMES_PER_MESSAGE;
     let width = u32::try_from(fleet::WIDTH)?;
     let messages = millions * 1_000_000 / (per_message * width);
-    let rows = i64::from(messages * per_message);
-    let every = Duration::from_secs_f64(f64::from(per_message * width) / OFFERED);
+    let rows_of = |messages: u32| i64::from(messages * per_message);
+    let every = |offered: f64| Duration::from_secs_f64(f64::from(per_message * width) / (offered * 1e6));
     let begin_ms =
         SystemClock::new().now_us() / 1_000 - i64::from(messages) * i64::from(FRAMES_PER_MESSAGE) * INTERVAL_MS;
-    let tasks: Vec<_> =
-        streams.into_iter().map(|stream| tokio::spawn(send(stream, begin_ms, (messages, every)))).collect();
-    let warm = committed(&hub, &client, rows / 3).await?;
-    let (began, cpu) = (Instant::now(), hub.process.run_seconds());
-    for task in tasks {
-        task.await??;
-    }
-    let all = committed(&hub, &client, rows).await?;
+    let streams = send_all(streams, begin_ms, (0..messages / 3, every(OFFERED_WARM))).await?;
+    let warm = committed(&hub, &client, rows_of(messages / 3)).await?;
+    let (began, cpu, spilled) = (Instant::now(), hub.process.run_seconds(), hub.metric(SPILLED).await?);
+    send_all(streams, begin_ms, (messages / 3..messages, every(offered))).await?;
+    let (sent, waiting) = (Instant::now(), rows_of(messages) - written(&hub).await?);
+    let all = committed(&hub, &client, rows_of(messages)).await?;
+    let drained = sent.elapsed();
     let (took, cpu) = (began.elapsed(), hub.process.run_seconds() - cpu);
+    let spilled = hub.metric(SPILLED).await? - spilled;
     drop(hub);
 
     #[expect(clippy::cast_precision_loss, reason = "far below 2^53")]
@@ -74,6 +82,11 @@ pub(crate) async fn run(mut args: Arguments) -> Result<()> {
     let name = format!("stored: raw frames from the running graph to the server, with {minutes} minute rows");
     Figure::new(name, through / 1e6, "M samples/s").at_least(5.0).against(bare / 1e6).print();
     Figure::new("stored: cores of the hub", cpu / took.as_secs_f64(), "cores").print();
+    Figure::new("stored: outputs that went through the spill", spilled, "outputs").print();
+    if BACKLOG_ROWS <= waiting {
+        let rate = samples(waiting) / drained.as_secs_f64();
+        Figure::new("stored: catching up, once nothing more was sent", rate / 1e6, "M samples/s").print();
+    }
     drop(client);
     server.batch_execute(&format!("DROP DATABASE {DATABASE} WITH (FORCE)")).await?;
     Ok(())
@@ -85,27 +98,40 @@ async fn connect(url: &str) -> Result<(Client, tokio::task::JoinHandle<()>)> {
     Ok((client, tokio::spawn(async move { drop(connection.await) })))
 }
 
+/// Sends these messages on all streams at once, until they are acknowledged.
+async fn send_all(
+    streams: Vec<Stream>,
+    begin_ms: i64,
+    (messages, every): (Range<u32>, Duration),
+) -> Result<Vec<Stream>> {
+    let tasks: Vec<_> =
+        streams.into_iter().map(|stream| tokio::spawn(send(stream, begin_ms, (messages.clone(), every)))).collect();
+    let mut streams = Vec::with_capacity(tasks.len());
+    for task in tasks {
+        streams.push(task.await??);
+    }
+    Ok(streams)
+}
+
 /// Open loop: a message every so often, whatever becomes of those before.
-async fn send(mut stream: Stream, begin_ms: i64, (messages, every): (u32, Duration)) -> Result<()> {
+async fn send(mut stream: Stream, begin_ms: i64, (messages, every): (Range<u32>, Duration)) -> Result<Stream> {
     let values = fleet::values(stream.machine, 1);
     let began = Instant::now();
-    for message in 0..messages {
-        sleep_until(began + every * message).await;
+    for (message, due) in messages.zip(0_u32..) {
+        sleep_until(began + every * due).await;
         let at = |n| Timestamp::from_millis(begin_ms + i64::from(message * FRAMES_PER_MESSAGE + n) * INTERVAL_MS);
         let frames: Vec<_> = (0..FRAMES_PER_MESSAGE).map(|n| (at(n), values.as_slice())).collect();
         stream.send_many(&frames).await?;
     }
     stream.acknowledged(stream.sequence).await?;
-    Ok(())
+    Ok(stream)
 }
 
 /// Waits until the server has so many rows, and says how many it has. It is asked only when the hub has written about as much.
 async fn committed(hub: &HubProcess, client: &Client, rows: i64) -> Result<i64> {
     let deadline = Instant::now() + COMMITTED_WITHIN;
-    #[expect(clippy::cast_precision_loss, reason = "far below 2^53")]
-    let outputs = rows as f64;
     while Instant::now() < deadline {
-        if outputs <= hub.metric("sinks_outputs_written_total{sink=\"postgres\"}").await? {
+        if rows <= written(hub).await? {
             let there: i64 = client.query_one("SELECT count(*) FROM raw_frames", &[]).await?.get(0);
             if rows <= there {
                 return Ok(there);
@@ -114,6 +140,12 @@ async fn committed(hub: &HubProcess, client: &Client, rows: i64) -> Result<i64> 
         sleep(LOOK_EVERY).await;
     }
     Err(format!("not everything was committed within {} s", COMMITTED_WITHIN.as_secs()).into())
+}
+
+/// Outputs that the server has, of which few are not frames.
+async fn written(hub: &HubProcess) -> Result<i64> {
+    #[expect(clippy::cast_possible_truncation, reason = "a count")]
+    Ok(hub.metric("sinks_outputs_written_total{sink=\"postgres\"}").await? as i64)
 }
 
 /// Ranges of T, from behind the first to the second, of about as many rows each.
