@@ -29,7 +29,10 @@ export class LiveClient {
 
   start(): void {
     this.connect();
-    setInterval(() => this.feed({ kind: 'tick', now: Date.now() }), TICK_MS);
+    setInterval(() => {
+      // A hidden tab asked to be told seldom.
+      if (!document.hidden) this.feed({ kind: 'tick', now: Date.now() });
+    }, TICK_MS);
     document.addEventListener('visibilitychange', () => this.sendSubscription());
     window.addEventListener('online', () => this.retryNow());
   }

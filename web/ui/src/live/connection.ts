@@ -19,7 +19,7 @@ export interface Connection {
   instance: string | null;
   at: number | null;
   lastMessageAt: number;
-  /** When the connection was lost, for the "as of" banner. */
+  /** Of when what is shown is, while there is no connection. */
   lostAt: number | null;
   probing: boolean;
 }
@@ -39,8 +39,9 @@ export type Effect =
 
 const BACKOFF_FIRST_MS = 500;
 const BACKOFF_MAX_MS = 30_000;
-/** The hub pings unseen by scripts, and a quiet fleet sends nothing: after this long we ask for a snapshot as a sign of life. */
-const SILENCE_MS = 60_000;
+/** The hub pings unseen by scripts, and a quiet fleet sends nothing: after this long we ask for a snapshot as a sign of life. A hub at work
+ * tells of its own figures every second, so a longer silence would only call a hub that stands still live. */
+const SILENCE_MS = 15_000;
 const PROBE_ANSWER_MS = 10_000;
 
 export function initial(now: number): Connection {
@@ -63,7 +64,7 @@ export function step(state: Connection, event: Event): [Connection, Effect[]] {
       return onMessage(state, event.message, event.now);
     case 'closed':
       return [
-        { ...state, phase: 'reconnecting', attempt: state.attempt + 1, lostAt: state.lostAt ?? event.now, probing: false },
+        { ...state, phase: 'reconnecting', attempt: state.attempt + 1, lostAt: state.lostAt ?? (state.phase === 'live' ? state.lastMessageAt : event.now), probing: false },
         [{ do: 'connect', afterMs: backoffMs(state.attempt, event.random) }],
       ];
     case 'tick':

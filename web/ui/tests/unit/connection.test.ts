@@ -46,20 +46,20 @@ test('the wait doubles from half a second to half a minute, at least half of it 
   assert.equal(backoffMs(0, 0), 250);
 });
 
-test('a loss keeps the time of the first failure until a snapshot comes', () => {
+test('a loss keeps the time of the newest message until a snapshot comes', () => {
   const lost: Event = { kind: 'closed', now: 100, random: 1 };
-  const [state, effects] = run(...opening, message(update('snapshot', 1)), lost, { kind: 'closed', now: 700, random: 1 });
-  assert.equal(state.lostAt, 100);
+  const [state, effects] = run(...opening, { ...message(update('snapshot', 1)), now: 90 } as Event, lost, { kind: 'closed', now: 700, random: 1 });
+  assert.equal(state.lostAt, 90);
   assert.deepEqual(effects, [{ do: 'connect', afterMs: 1000 }]);
   const [back] = step(step(step(state, { kind: 'opened', now: 800 })[0], message(hello))[0], message(update('snapshot', 1)));
   assert.deepEqual([back.lostAt, back.attempt, back.phase], [null, 0, 'live']);
 });
 
 test('silence is probed once, and an unanswered probe closes the socket', () => {
-  const [probing, asked] = run(...opening, message(update('snapshot', 1)), { kind: 'tick', now: 60_000 });
+  const [probing, asked] = run(...opening, message(update('snapshot', 1)), { kind: 'tick', now: 15_000 });
   assert.deepEqual(asked, [{ do: 'subscribe', resume: null }]);
-  assert.deepEqual(step(probing, { kind: 'tick', now: 65_000 })[1], []);
-  assert.deepEqual(step(probing, { kind: 'tick', now: 70_000 })[1], [{ do: 'close' }]);
+  assert.deepEqual(step(probing, { kind: 'tick', now: 20_000 })[1], []);
+  assert.deepEqual(step(probing, { kind: 'tick', now: 25_000 })[1], [{ do: 'close' }]);
 });
 
 test('a connection to the same hub goes on from what the one before had told, another one starts anew', () => {
