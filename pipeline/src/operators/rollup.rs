@@ -300,4 +300,22 @@ mod tests {
         "#]],
         );
     }
+
+    #[test]
+    fn an_hour_that_began_before_the_journal_is_not_published_and_the_next_one_is() {
+        let feed = Feed::new("db-1", 1);
+        let window = WindowSettings { covered_from: Timestamp::from_secs(3_600), ..settings().window };
+        let minute = |number: i64| {
+            let start = Timestamp::from_secs(number * 60);
+            let rows = [(Slot(0), Aggregate::of(1.0, start))].into_iter().collect();
+            let (roster, window) = (Arc::clone(&feed.layout.roster), Window { start, width: Width::Minute });
+            let rows = Arc::new(Aggregates { roster, window, revision: 1, is_final: true, rows });
+            MinuteUpdate { rows, delta: None, is_current: true, watermark: window.end() }
+        };
+        let minutes = [(1, 59), (2, 60), (3, 119)].map(|(t, number)| (t * SECOND, minute(number)));
+        let text = outputs(Hours::new(window, Arc::default()), minutes, 4 * SECOND, |hour| {
+            format!("hour {}", hour.window.start.secs() / 3_600)
+        });
+        assert_eq!(text, "3: hour 1\n");
+    }
 }

@@ -404,4 +404,17 @@ mod tests {
         "]],
         );
     }
+
+    #[test]
+    fn a_minute_that_began_before_the_journal_is_left_to_repair_and_the_next_one_is_whole() {
+        let (mut feed, settings) = (Feed::new("db-1", 1), settings());
+        let window = WindowSettings { covered_from: Timestamp::from_secs(60), ..settings.window };
+        let stage = Windows::new(window, settings.catalogue, Arc::default());
+        let frames = [(1, 59.0), (2, 60.0), (3, 130.0)].map(|(t, at)| (t * SECOND, feed.frame(at, &[1.0])));
+        let text = outputs(stage, frames, 4 * SECOND, |windowed: &Windowed| match windowed {
+            Windowed::Update(update) => format!("minute {}", update.rows.window.start.secs() / 60),
+            Windowed::Repair(repair) => format!("repair {}", repair.minute.secs() / 60),
+        });
+        assert_eq!(text, "3: repair 0\n3: minute 1\n");
+    }
 }

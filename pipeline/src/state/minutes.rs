@@ -268,7 +268,8 @@ impl Minutes {
         };
         let is_first = minute.published == 0;
         minute.published = revision;
-        minute.went_final |= is_final;
+        // Who is closed stays closed.
+        minute.went_final = is_final;
         let delta = (!is_first).then(|| aggregates(Rows::Some(news)));
         MinuteUpdate { rows: aggregates(rows), delta, is_current, watermark }
     }
@@ -300,5 +301,49 @@ impl Minute {
             self.news.add_frame(stretches.clone(), time);
         }
         self.cells.add_frame(stretches, time);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::operators::fixtures::{Feed, settings};
+    use model::{Positions, Times};
+
+    /// Adds a sample of each time, and closes what that closes.
+    fn added(minutes: &mut Minutes, feed: &mut Feed, times: &[f64]) -> Vec<Added> {
+        let settings = settings().window;
+        let mut add = |(t, at): (LogicalTime, &f64)| {
+            let bound =
+                feed.bound(Positions::List([0].into()), Times::One(crate::operators::fixtures::at(*at)), &[1.0]);
+            let added = minutes.add(t, (&bound, 0..1), &settings);
+            minutes.close(&settings, |_| {});
+            added
+        };
+        (1..).zip(times).map(|(t, at)| add((t, at))).collect()
+    }
+
+    #[test]
+    fn a_sample_at_the_watermark_is_late_and_one_at_the_horizon_counts_once() {
+        let mut feed = Feed::new("db-1", 2);
+        let mut minutes = Minutes::new(&feed.layout.roster, Vec::new());
+        let times = [400.0, 1_000.0, 990.0, 990.000_001, 400.0, 400.000_001, 399.999_999];
+        let one = Added { aggregated: 1, ..Added::default() };
+        let late = Added { late: 1, ..one };
+        let duplicate = Added { duplicate: 1, ..Added::default() };
+        let beyond = Added { beyond_horizon: 1, ..Added::default() };
+        assert_eq!(added(&mut minutes, &mut feed, &times), [one, one, late, one, duplicate, late, beyond]);
+    }
+
+    #[test]
+    fn two_frames_of_one_time_say_nothing_about_the_interval() {
+        let mut feed = Feed::new("db-1", 2);
+        let mut minutes = Minutes::new(&feed.layout.roster, Vec::new());
+        added(&mut minutes, &mut feed, &[0.0, 20.0]);
+        let other = feed.bound(Positions::List([1].into()), Times::One(crate::operators::fixtures::at(20.0)), &[1.0]);
+        assert_eq!(minutes.add(3, (&other, 0..1), &settings().window).aggregated, 1);
+        assert_eq!(minutes.interval_us(), 20_000_000);
+        added(&mut minutes, &mut feed, &[20.1]);
+        assert_eq!(minutes.interval_us(), 1_000_000, "no less than a second");
     }
 }

@@ -4,6 +4,7 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod crossing;
 mod groups;
 mod orphans;
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 const HOUR: f64 = 3_600.0;
 
 /// `second machine/rule change cause` of each transition.
-fn changes(outputs: &[(LogicalTime, Output)]) -> Vec<String> {
+pub(super) fn changes(outputs: &[(LogicalTime, Output)]) -> Vec<String> {
     let mut all: Vec<&Transition> = outputs
         .iter()
         .filter_map(|(_, output)| match output {

@@ -46,6 +46,10 @@ struct Court<'a> {
     configs: Vec<Config>,
     /// Series with the boundary whose bindings they have.
     series: BTreeMap<SeriesKey, u64>,
+    /// Of those, rules that keep their time because they change sides, each with the boundary that it has.
+    held: BTreeMap<(SeriesKey, String), u64>,
+    /// Boundaries at which a rule changes from samples to minutes or back.
+    crossings: Vec<(u64, String)>,
     entries: BTreeMap<(SeriesKey, String), Entry>,
     /// Newest event time that any rule has judged.
     judged: BTreeMap<SeriesKey, Timestamp>,
@@ -82,6 +86,21 @@ fn configs(records: &[Stamped], machine: &MachineId) -> Vec<Config> {
     all
 }
 
+/// Who is told of on another side than before, and by which boundary.
+fn crossings(records: &[Stamped]) -> Vec<(u64, String)> {
+    let (mut sides, mut all) = (BTreeMap::new(), Vec::new());
+    for Stamped { t, record } in records {
+        let Record::Rules(set) = record else { continue };
+        for rule in &set.rules {
+            let before = sides.insert(rule.name.clone(), is_of_samples(rule));
+            if before.is_some_and(|before| before != is_of_samples(rule)) {
+                all.push((boundary_after(*t), rule.name.clone()));
+            }
+        }
+    }
+    all
+}
+
 /// Every transition of rules, of either kind of input, from what came to be judged.
 pub(crate) fn transitions(
     records: &[Stamped],
@@ -95,6 +114,8 @@ pub(crate) fn transitions(
             configs: configs(records, &machine),
             takes,
             series: BTreeMap::new(),
+            held: BTreeMap::new(),
+            crossings: crossings(records),
             entries: BTreeMap::new(),
             judged: BTreeMap::new(),
             quiet_until: live_from + 30_000_000,
@@ -113,7 +134,7 @@ impl Court<'_> {
         self.until(*t);
         for series in roster {
             if !self.series.contains_key(series) {
-                self.rebind(*t, series, boundary_after(*t));
+                self.meet(*t, series);
             }
         }
         for look in judged {
@@ -139,23 +160,43 @@ impl Court<'_> {
         }
     }
 
+    /// A new series has its bindings at once, but for rules that are about to change sides.
+    fn meet(&mut self, t: u64, series: &SeriesKey) {
+        let (now, open) = (t.saturating_sub(LAG), boundary_after(t));
+        let crossers = self.crossings.iter().filter(|(boundary, _)| now < *boundary && *boundary <= open);
+        let crossers: BTreeSet<String> = crossers.map(|(_, name)| name.clone()).collect();
+        self.series.insert(series.clone(), open);
+        self.rebind(t, series, open, |name| !crossers.contains(name));
+        self.rebind(t, series, now, |name| crossers.contains(name));
+        self.held.extend(crossers.into_iter().map(|name| ((series.clone(), name), now)));
+    }
+
+    /// What a boundary changes takes effect.
+    fn edit(&mut self, t: u64, boundary: u64) {
+        let late = self.series.iter().filter(|(_, has)| **has < boundary).map(|(series, _)| series.clone());
+        for series in late.collect::<Vec<_>>() {
+            self.series.insert(series.clone(), boundary);
+            self.held.retain(|(of, _), _| *of != series);
+            self.rebind(t, &series, boundary, |_| true);
+        }
+        let held = self.held.iter().filter(|(_, has)| **has < boundary).map(|(held, _)| held.clone());
+        for (series, rule) in held.collect::<Vec<_>>() {
+            self.held.insert((series.clone(), rule.clone()), boundary);
+            self.rebind(t, &series, boundary, |name| name == rule);
+        }
+    }
+
     /// Edits that take effect and silences that fall due, in order, an edit before a silence of its moment.
     fn until(&mut self, now: u64) {
         loop {
-            let slowest = self.series.values().min().copied().unwrap_or(u64::MAX);
+            let slowest = self.series.values().chain(self.held.values()).min().copied().unwrap_or(u64::MAX);
             let edit = self.configs.iter().map(|config| config.boundary).filter(|boundary| *boundary > slowest);
-            let edit = edit.filter(|b| self.series.values().any(|has| has < b)).min().map(|b| b + LAG);
+            let is_late = |b: &u64| self.series.values().chain(self.held.values()).any(|has| has < b);
+            let edit = edit.filter(is_late).min().map(|b| b + LAG);
             let silence = self.entries.values().filter_map(|entry| entry.due(self.quiet_until)).min();
             match (edit.filter(|t| *t <= now), silence.filter(|t| *t <= now)) {
                 (Some(edit), silence) if silence.is_none_or(|silence| edit <= silence) => {
-                    let boundary = edit - LAG;
-                    let late: Vec<SeriesKey> = self
-                        .series
-                        .iter()
-                        .filter(|(_, has)| **has < boundary)
-                        .map(|(series, _)| series.clone())
-                        .collect();
-                    late.iter().for_each(|series| self.rebind(edit, series, boundary));
+                    self.edit(edit, edit - LAG);
                 }
                 (_, Some(silence)) => self.fall(silence),
                 (_, None) => return,
@@ -163,14 +204,13 @@ impl Court<'_> {
         }
     }
 
-    /// Puts the bindings of a boundary in effect on a series.
-    fn rebind(&mut self, t: u64, series: &SeriesKey, boundary: u64) {
-        self.series.insert(series.clone(), boundary);
+    /// Puts the bindings of a boundary in effect on a series, of the rules that are meant.
+    fn rebind(&mut self, t: u64, series: &SeriesKey, boundary: u64, is_meant: impl Fn(&str) -> bool) {
         let config = self.configs.iter().rfind(|config| config.boundary <= boundary).unwrap();
         let applies = |rule: &Rule| {
-            let is_meant =
+            let is_of_series =
                 rule.metric == series.metric.as_ref() && rule.matches(&self.machine, &config.tags, &series.labels);
-            (self.takes)(rule) && rule.enabled && is_meant
+            (self.takes)(rule) && rule.enabled && is_of_series && is_meant(&rule.name)
         };
         let rules: Vec<Arc<Rule>> = config.rules.iter().filter(|rule| applies(rule)).cloned().collect();
         // What any rule has judged is not judged again by a new one.
@@ -212,7 +252,7 @@ impl Court<'_> {
         let gone: Vec<(SeriesKey, String)> = self
             .entries
             .keys()
-            .filter(|(of, name)| of == series && !rules.iter().any(|rule| rule.name == *name))
+            .filter(|(of, name)| of == series && is_meant(name) && !rules.iter().any(|rule| rule.name == *name))
             .cloned()
             .collect();
         for key in gone {

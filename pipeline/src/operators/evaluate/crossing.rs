@@ -2,57 +2,89 @@
 //! such a rule is held until both have passed it, and leaves in order of time: or its new alert would fire before the old one resolves,
 //! which nobody would take for a new one.
 //!
-//! State: the side of each rule that was told of, up to a bound; transitions of crossed rules, until the frontier has passed them.
+//! One side lets go of it when the other one takes it up, `LAG` after the boundary of the edit. That is so for series, too, that a side meets
+//! in between and whose bindings it takes at once otherwise: the other side may have met them long ago.
+//! State: the side of each rule that was told of, up to a bound; the rules that are about to change sides, and transitions of theirs, until
+//! the frontier has passed them.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 
-use model::{Alert, LogicalTime, Rule};
+use model::{Alert, Cause, LogicalTime, Rule};
 
 use super::is_of_samples;
-use super::side::Transitions;
+use super::side::{LAG, Transitions};
+use crate::control::coarsen::boundary_after;
 
 /// Names remembered; rules are made by people. Beyond it the memory starts anew.
 const NAMES_MAX: usize = 10_000;
+
+/// Rules that are about to change sides, with the boundary that tells it.
+#[derive(Default)]
+pub(super) struct Crossers(BTreeSet<(LogicalTime, String)>);
+
+impl Crossers {
+    /// Whether the rule changes sides by a boundary that is known at `t` and takes effect later.
+    pub(super) fn has(&self, rule: &str, t: LogicalTime) -> bool {
+        let is_open = |boundary: LogicalTime| boundary <= boundary_after(t) && t < boundary.saturating_add(LAG);
+        self.0.iter().any(|(boundary, name)| name == rule && is_open(*boundary))
+    }
+}
 
 #[derive(Default)]
 pub(super) struct Crossing {
     /// Whether it looked at samples when it was last told of.
     sides: BTreeMap<String, bool>,
-    crossed: BTreeSet<String>,
+    /// The same of rules whose alerts fired before the restart.
+    before: BTreeMap<String, bool>,
+    crossers: Rc<RefCell<Crossers>>,
     held: Transitions,
 }
 
 impl Crossing {
     /// `firing`: alerts from before the restart, each with the rule of then.
     pub(super) fn new<'a>(firing: impl Iterator<Item = &'a Alert>) -> Self {
-        let mut crossing = Self::default();
-        firing.for_each(|alert| crossing.note(&alert.rule));
-        crossing
+        let before = firing.map(|alert| (alert.rule.name.clone(), is_of_samples(&alert.rule))).collect();
+        Self { before, ..Self::default() }
     }
 
-    /// A rule that is told of.
-    pub(super) fn note(&mut self, rule: &Rule) {
+    /// What both sides are to know.
+    pub(super) fn crossers(&self) -> Rc<RefCell<Crossers>> {
+        Rc::clone(&self.crossers)
+    }
+
+    /// A rule that is told of at a boundary.
+    pub(super) fn note(&mut self, boundary: LogicalTime, rule: &Rule) {
         if NAMES_MAX <= self.sides.len() {
             self.sides.clear();
-            self.crossed.clear();
         }
         let side = is_of_samples(rule);
-        if self.sides.insert(rule.name.clone(), side).is_some_and(|before| before != side) {
-            self.crossed.insert(rule.name.clone());
+        let earlier = self.sides.insert(rule.name.clone(), side).or_else(|| self.before.get(&rule.name).copied());
+        if earlier.is_some_and(|before| before != side) {
+            self.crossers.borrow_mut().0.insert((boundary, rule.name.clone()));
         }
+    }
+
+    /// The rules of this run are known by a boundary: what fired before the restart on the other side ends by it.
+    pub(super) fn know(&mut self, boundary: LogicalTime) {
+        let gone =
+            std::mem::take(&mut self.before).into_iter().filter(|(name, side)| self.sides.get(name) != Some(side));
+        self.crossers.borrow_mut().0.extend(gone.map(|(name, _)| (boundary, name)));
     }
 
     /// Holds back what is not before `over`, until which both sides have said everything.
     pub(super) fn pass(&mut self, over: LogicalTime, out: &mut Transitions) {
-        if self.crossed.is_empty() && self.held.is_empty() {
+        let mut crossers = self.crossers.borrow_mut();
+        if crossers.0.is_empty() && self.held.is_empty() {
             return;
         }
-        self.held.extend(out.extract_if(.., |at| self.crossed.contains(&at.item.rule.name)));
-        // Each side in its own order; of one time, the side that the rule has left comes first.
-        let sides = &self.sides;
-        self.held.sort_by_key(|at| (at.t, sides.get(&at.item.rule.name) == Some(&is_of_samples(&at.item.rule))));
+        self.held.extend(out.extract_if(.., |at| crossers.0.iter().any(|(_, name)| *name == at.item.rule.name)));
+        // Each side in its own order; of one time, the side that the rule has left comes first, with what it takes back.
+        self.held.sort_by_key(|at| (at.t, at.item.cause != Cause::RuleGone));
         let count = self.held.partition_point(|at| at.t < over);
         out.extend(self.held.drain(..count));
+        crossers.0.retain(|(boundary, _)| over <= boundary.saturating_add(LAG));
     }
 
     /// The earliest time that is held.

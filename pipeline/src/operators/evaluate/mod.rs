@@ -60,18 +60,18 @@ impl Verdicts {
         let crossing = Crossing::new(settings.firing_of(worker));
         let room = Rc::new(Cell::new(room.saturating_sub(samples.len() + minutes.len())));
         Self {
-            samples: Side::new((settings, worker), samples, &room, Arc::clone(counters)),
-            minutes: Side::new((settings, worker), minutes, &room, Arc::clone(counters)),
+            samples: Side::new((settings, worker), samples, (&room, crossing.crossers()), Arc::clone(counters)),
+            minutes: Side::new((settings, worker), minutes, (&room, crossing.crossers()), Arc::clone(counters)),
             crossing,
         }
     }
 
     /// Notes a fact at its boundary: the rules in force, and machines of this worker that are forgotten.
     fn note(&mut self, boundary: LogicalTime, fact: &Fact, diff: isize) {
-        if let Fact::Rule(RuleFact { rule, .. }) = fact
-            && 0 < diff
-        {
-            self.crossing.note(rule);
+        match fact {
+            Fact::Rule(RuleFact { rule, .. }) if 0 < diff => self.crossing.note(boundary, rule),
+            Fact::RulesKnown => self.crossing.know(boundary),
+            _ => {}
         }
         self.samples.note(boundary, fact.clone(), diff);
         self.minutes.note(boundary, fact.clone(), diff);

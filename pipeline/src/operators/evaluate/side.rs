@@ -4,7 +4,7 @@
 //! shared them would judge a minute by rules that a later sample has brought in, or not, as the schedule fell.
 //! Invariants: A-1 Fired and Resolved alternate per alert, A-2 a restart owes desired minus persisted.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, VecDeque};
 use std::hint::black_box;
 use std::rc::Rc;
@@ -14,6 +14,7 @@ use model::catalogue::Kind;
 use model::rule::Input;
 use model::{Alert, Bound, Catalogue, Cause, Change, LogicalTime, MachineId, Roster, Timestamp, Transition};
 
+use super::crossing::Crossers;
 use super::unclaimed::Unclaimed;
 use super::watched::Watched;
 use crate::control::coarsen::{STEP, boundary_after};
@@ -69,6 +70,8 @@ pub(super) struct Side<R> {
     quiet_until: LogicalTime,
     /// Rules on series that may still be taken up, by both sides of the worker.
     room: Rc<Cell<usize>>,
+    /// Rules that come from the other side, or go there.
+    crossers: Rc<RefCell<Crossers>>,
     counters: Arc<Counters>,
 }
 
@@ -85,7 +88,7 @@ impl<R: Judged> Side<R> {
     pub(super) fn new(
         (settings, worker): (&Settings, usize),
         firing: Vec<Alert>,
-        room: &Rc<Cell<usize>>,
+        (room, crossers): (&Rc<Cell<usize>>, Rc<RefCell<Crossers>>),
         counters: Arc<Counters>,
     ) -> Self {
         let mut unclaimed = Unclaimed::default();
@@ -104,6 +107,7 @@ impl<R: Judged> Side<R> {
             catalogue: settings.catalogue,
             quiet_until: settings.live_from.saturating_add(ticks(settings.presence.grace)),
             room: Rc::clone(room),
+            crossers,
             counters,
         }
     }
@@ -149,11 +153,10 @@ impl<R: Judged> Side<R> {
 
     /// Runs what is due by `now` where no record comes to do it.
     pub(super) fn advance(&mut self, known: LogicalTime, now: LogicalTime, out: &mut Transitions) {
-        // What is due before a record that waits does not wait with it, or it would hold the frontier back.
+        // What is due before a record that waits does not wait with it, or it would hold the frontier back; nor does what needs only
+        // bindings that are known, though others lag behind: `Crossing` relies on it.
         let now = self.waiting.front().map_or(now, |(_, record)| record.t.min(now));
-        if now.saturating_sub(LAG) < known {
-            self.run_until(now, out);
-        }
+        self.run_until(now.min(known.saturating_add(LAG - 1)), out);
     }
 
     /// The input has ended: bindings that came last take effect, silence means nothing any more.
@@ -278,12 +281,16 @@ impl<R: Judged> Side<R> {
     }
 
     /// Puts the bindings of a machine's new series in effect at once: its first sample is judged. Those of its other series, and of other
-    /// machines, keep their time, or verdicts would depend on who shares a worker.
+    /// machines, keep their time, or verdicts would depend on who shares a worker. So do those of a rule that changes sides.
     fn apply_fresh(&mut self, t: LogicalTime, index: u32, first: u32, out: &mut Transitions) {
+        let crossers = Rc::clone(&self.crossers);
+        let is_due = |(binding, _): &mut (Binding, isize)| {
+            first <= binding.series.slot && !crossers.borrow().has(&binding.rule.rule.name, t)
+        };
         let mut boundary = boundary_after(self.applied);
         while boundary <= boundary_after(t) {
             if let Some(changes) = self.coming.get_mut(&(boundary, index)) {
-                let fresh = changes.extract_if(.., |(binding, _)| first <= binding.series.slot).collect();
+                let fresh = changes.extract_if(.., is_due).collect();
                 if changes.is_empty() {
                     self.coming.remove(&(boundary, index));
                 }

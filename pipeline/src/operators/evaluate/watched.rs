@@ -41,17 +41,44 @@ struct Hot {
     value: f64,
     slot: u32,
     breach: Breach,
-    is_calm: bool,
+    stand: Stand,
     /// Several of its samples may share a time, and each may fire.
     is_event: bool,
+    /// Bindings that hold it: two for a moment, while an edited rule or new tags replace the old.
+    bindings: u8,
 }
 
 struct Cold {
     rule: Arc<Rule>,
     key: Arc<SeriesKey>,
-    phase: Phase,
-    /// Bindings that hold it: two for a moment, while an edited rule or new tags replace the old.
-    bindings: u32,
+    /// Since when the phase lasts, unless it is calm.
+    since: Timestamp,
+}
+
+/// A phase in a byte, without its time.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Stand {
+    Calm,
+    Pending,
+    Firing(Cause),
+}
+
+impl Stand {
+    fn apart(phase: Phase) -> (Self, Timestamp) {
+        match phase {
+            Phase::Calm => (Self::Calm, Timestamp::EPOCH),
+            Phase::Pending(since) => (Self::Pending, since),
+            Phase::Firing(since, cause) => (Self::Firing(cause), since),
+        }
+    }
+
+    fn since(self, since: Timestamp) -> Phase {
+        match self {
+            Self::Calm => Phase::Calm,
+            Self::Pending => Phase::Pending(since),
+            Self::Firing(cause) => Phase::Firing(since, cause),
+        }
+    }
 }
 
 /// A value to be judged.
@@ -178,7 +205,7 @@ impl Watched {
             Ok(at) => {
                 (self.hot[at].breach, self.hot[at].threshold) = (breach, threshold);
                 let before = std::mem::replace(&mut self.cold[at].rule, rule);
-                self.cold[at].bindings += 1;
+                self.hot[at].bindings += 1;
                 if before.input != self.cold[at].rule.input {
                     self.begin_anew(at, t, out);
                 }
@@ -194,10 +221,10 @@ impl Watched {
         let fired =
             firing.filter(|(_, cause)| *cause == Cause::Threshold).map_or(i64::MIN, |(since, _)| since.micros());
         let newest = judged.unwrap_or(i64::MIN).max(fired);
-        self.hot.insert(at, Hot { threshold, newest, value: 0.0, slot, breach, is_calm: firing.is_none(), is_event });
-        let phase = firing.map_or(Phase::Calm, |(since, cause)| Phase::Firing(since, cause));
+        let (stand, since) = Stand::apart(firing.map_or(Phase::Calm, |(since, cause)| Phase::Firing(since, cause)));
+        self.hot.insert(at, Hot { threshold, newest, value: 0.0, slot, breach, stand, is_event, bindings: 1 });
         self.machine.get_or_insert_with(|| series.machine.clone());
-        self.cold.insert(at, Cold { rule, key: Arc::clone(&series.key), phase, bindings: 1 });
+        self.cold.insert(at, Cold { rule, key: Arc::clone(&series.key), since });
     }
 
     /// Gives back what the entries do not need: there are far more machines than changes of their rules.
@@ -208,23 +235,19 @@ impl Watched {
 
     /// A rule that looks at something else than before asks another question: what it has found so far answers the old one.
     fn begin_anew(&mut self, at: usize, t: LogicalTime, out: &mut Transitions) {
-        let (hot, cold) = (&mut self.hot[at], &mut self.cold[at]);
-        hot.is_calm = true;
-        if let Phase::Firing(since, _) = std::mem::replace(&mut cold.phase, Phase::Calm) {
-            let look = Look { t, value: hot.value, time: Timestamp::from_logical(t) };
-            out.push(cold.transition(of(&self.machine), (Change::Resolved, Cause::RuleGone), look, since));
+        if let Phase::Firing(since, _) = self.phase(at) {
+            self.tell(at, (Change::Resolved, Cause::RuleGone), (t, Timestamp::from_logical(t), since), out);
         }
+        self.set_phase(at, Phase::Calm);
     }
 
     /// An edited rule that no longer asks about silence takes back what it said about it.
     fn answer(&mut self, at: usize, t: LogicalTime, out: &mut Transitions) {
-        let (hot, cold) = (&mut self.hot[at], &mut self.cold[at]);
-        if let Phase::Firing(since, Cause::NoData) = cold.phase
-            && cold.rule.no_data_s.is_none()
+        if let Phase::Firing(since, Cause::NoData) = self.phase(at)
+            && self.cold[at].rule.no_data_s.is_none()
         {
-            (cold.phase, hot.is_calm) = (Phase::Calm, true);
-            let look = Look { t, value: hot.value, time: Timestamp::from_logical(t) };
-            out.push(cold.transition(of(&self.machine), (Change::Resolved, Cause::RuleGone), look, since));
+            self.tell(at, (Change::Resolved, Cause::RuleGone), (t, Timestamp::from_logical(t), since), out);
+            self.set_phase(at, Phase::Calm);
         }
     }
 
@@ -241,33 +264,30 @@ impl Watched {
         out: &mut Transitions,
     ) -> bool {
         let Ok(at) = self.find(series.slot, &rule.rule.name) else { return false };
-        self.cold[at].bindings -= 1;
-        if self.cold[at].bindings > 0 {
+        self.hot[at].bindings -= 1;
+        if self.hot[at].bindings > 0 {
             return false;
         }
         self.silences.remove(series.slot, &rule.rule.name);
-        let (hot, cold) = (self.hot.remove(at), self.cold.remove(at));
+        if let Phase::Firing(since, _) = self.phase(at) {
+            self.tell(at, (Change::Resolved, Cause::RuleGone), (t, Timestamp::from_logical(t), since), out);
+        }
+        let (hot, _) = (self.hot.remove(at), self.cold.remove(at));
         if hot.newest > i64::MIN && !self.hot.iter().any(|other| other.slot == hot.slot) {
             self.judged.insert(hot.slot, hot.newest);
-        }
-        if let Phase::Firing(since, _) = cold.phase {
-            let look = Look { t, value: hot.value, time: Timestamp::from_logical(t) };
-            out.push(cold.transition(of(&self.machine), (Change::Resolved, Cause::RuleGone), look, since));
         }
         true
     }
 
     /// How many rules were watched on series, and the alerts that fire.
     pub(super) fn into_firing(self) -> (usize, Vec<Alert>) {
-        let watched = self.cold.len();
-        let firing = self.hot.into_iter().zip(self.cold).filter_map(|(hot, cold)| match cold.phase {
-            Phase::Calm | Phase::Pending(_) => None,
-            Phase::Firing(since, cause) => {
-                let look = Look { t: 0, value: hot.value, time: since };
-                Some(Alert::after(&cold.transition(of(&self.machine), (Change::Fired, cause), look, since).item))
+        let mut firing = Vec::new();
+        for at in 0..self.cold.len() {
+            if let Phase::Firing(since, cause) = self.phase(at) {
+                self.tell(at, (Change::Fired, cause), (0, since, since), &mut firing);
             }
-        });
-        (watched, firing.collect())
+        }
+        (self.cold.len(), firing.iter().map(|fired| Alert::after(&fired.item)).collect())
     }
 
     /// Whether any rule asks about silence.
@@ -288,12 +308,10 @@ impl Watched {
     pub(super) fn silent(&mut self, due: LogicalTime, quiet_until: LogicalTime, out: &mut Transitions) {
         for (slot, rule) in self.silences.fall(due, quiet_until) {
             let Ok(at) = self.find(slot, &rule.name) else { continue };
-            let (hot, cold) = (&mut self.hot[at], &mut self.cold[at]);
             let since = Timestamp::from_logical(due);
-            if let (phase, Some(_fired)) = cold.phase.silent(since) {
-                (cold.phase, hot.is_calm) = (phase, false);
-                let look = Look { t: due, value: hot.value, time: since };
-                out.push(cold.transition(of(&self.machine), (Change::Fired, Cause::NoData), look, since));
+            if let (phase, Some(_fired)) = self.phase(at).silent(since) {
+                self.set_phase(at, phase);
+                self.tell(at, (Change::Fired, Cause::NoData), (due, since, since), out);
             }
         }
     }
@@ -301,7 +319,7 @@ impl Watched {
     #[inline]
     fn look(&mut self, at: usize, look: Look, out: &mut Transitions) {
         let hot = &mut self.hot[at];
-        if hot.is_calm & (hot.newest < look.time.micros()) & !hot.breaches(look.value) {
+        if matches!(hot.stand, Stand::Calm) & (hot.newest < look.time.micros()) & !hot.breaches(look.value) {
             (hot.newest, hot.value) = (look.time.micros(), look.value);
         } else {
             self.step(at, look, out);
@@ -322,49 +340,52 @@ impl Watched {
         }
         (hot.newest, hot.value) = (time, look.value);
         let breaches = hot.breaches(look.value);
-        if breaches || !hot.is_calm {
-            let cold = &mut self.cold[at];
-            cold.step(of(&self.machine), breaches, look, out);
-            hot.is_calm = cold.phase == Phase::Calm;
+        if breaches || hot.stand != Stand::Calm {
+            self.turn(at, breaches, look, out);
         }
     }
-}
 
-/// Whose series the entries are.
-fn of(machine: &Option<MachineId>) -> &MachineId {
-    machine.as_ref().expect("the first entry brought it")
-}
-
-impl Cold {
-    fn step(&mut self, machine: &MachineId, breaches: bool, look: Look, out: &mut Transitions) {
+    /// Steps the phase by a value that was not judged before.
+    fn turn(&mut self, at: usize, breaches: bool, Look { t, value, time }: Look, out: &mut Transitions) {
+        let before = self.phase(at);
         // Silence is told in logical time: what came before it was over is the replay of samples that were judged then.
-        if let Phase::Firing(since, Cause::NoData) = self.phase
-            && Timestamp::from_logical(look.t) < since
+        if let Phase::Firing(since, Cause::NoData) = before
+            && Timestamp::from_logical(t) < since
         {
             return;
         }
-        let (after, turn) = self.phase.after(&self.rule, (look.value, look.time), breaches);
-        self.phase = after;
+        let (after, turn) = before.after(&self.cold[at].rule, (value, time), breaches);
+        self.set_phase(at, after);
         match turn {
             None => {}
-            Some(Turn::Fired) => out.push(self.transition(machine, (Change::Fired, Cause::Threshold), look, look.time)),
+            Some(Turn::Fired) => self.tell(at, (Change::Fired, Cause::Threshold), (t, time, time), out),
             Some(Turn::Resolved(since, cause)) => {
-                let time = if cause == Cause::NoData { Timestamp::from_logical(look.t) } else { look.time };
-                out.push(self.transition(machine, (Change::Resolved, cause), Look { time, ..look }, since));
+                let time = if cause == Cause::NoData { Timestamp::from_logical(t) } else { time };
+                self.tell(at, (Change::Resolved, cause), (t, time, since), out);
             }
         }
     }
 
-    fn transition(
+    fn phase(&self, at: usize) -> Phase {
+        self.hot[at].stand.since(self.cold[at].since)
+    }
+
+    fn set_phase(&mut self, at: usize, phase: Phase) {
+        (self.hot[at].stand, self.cold[at].since) = Stand::apart(phase);
+    }
+
+    /// Tells of a change at an event time, with the value that was judged last, of an alert that fires since.
+    fn tell(
         &self,
-        machine: &MachineId,
+        at: usize,
         (change, cause): (Change, Cause),
-        look: Look,
-        since: Timestamp,
-    ) -> At<Arc<Transition>> {
-        let Look { t, value, time: at } = look;
-        let (rule, machine, series) = (Arc::clone(&self.rule), machine.clone(), Arc::clone(&self.key));
-        At { t, item: Arc::new(Transition { rule, machine, series, change, cause, value, at, since, t }) }
+        (t, time, since): (LogicalTime, Timestamp, Timestamp),
+        out: &mut Transitions,
+    ) {
+        let (Cold { rule, key, .. }, value) = (&self.cold[at], self.hot[at].value);
+        let machine = self.machine.clone().expect("the first entry brought it");
+        let (rule, series, at) = (Arc::clone(rule), Arc::clone(key), time);
+        out.push(At { t, item: Arc::new(Transition { rule, machine, series, change, cause, value, at, since, t }) });
     }
 }
 
@@ -372,6 +393,11 @@ impl Cold {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn a_rule_on_a_series_takes_56_bytes() {
+        assert_eq!((size_of::<Hot>(), size_of::<Cold>()), (32, 24));
+    }
 
     proptest! {
         #[test]
