@@ -1,7 +1,9 @@
-//! The timely graph: records in, outputs out. No I/O, no async, no clock: a replay of the journal gives the same outputs.
+//! The timely graph: records in, outputs out. No async, no clock, no I/O but timely's own between processes: a replay of the journal gives the
+//! same outputs.
 //!
 //! Entry points: `start` builds the graph and its threads (`worker.rs`), `graph.rs` is the picture, one file per operator is in
-//! `operators/`, the rules' side in `control/`. Each operator is a plain state struct with thin glue around it (`stage.rs`).
+//! `operators/`, the rules' side in `control/`, what several processes need besides in `cluster/`. Each operator is a plain state struct with
+//! thin glue around it (`stage.rs`).
 
 pub mod arrivals;
 pub mod cluster;

@@ -4,14 +4,16 @@
 
 #[allow(dead_code, reason = "what the tests of outputs share")]
 mod common;
+#[path = "common/processes.rs"]
+mod processes;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use common::cluster::Process;
 use common::{batch, layout, settings, stamped, t, time, wait_until};
 use model::{Dataflow, MachineId, Output, Record, Stamped};
 use pipeline::{Gate, Settings};
+use processes::Process;
 
 /// The first machine's name that the process owns, of two with one worker each.
 fn owned_by(process: u64) -> String {

@@ -10,7 +10,9 @@ pub(crate) mod parcel;
 pub(crate) mod ship;
 
 use std::net::TcpStream;
+use std::sync::Arc;
 
+use model::{LogicalTime, Record};
 use timely::communication::allocator::zero_copy::initialize::initialize_networking_from_sockets;
 use timely::communication::allocator::{AllocatorBuilder, ProcessBuilder};
 use timely::communication::{Hooks, WorkerGuards};
@@ -21,7 +23,6 @@ use crate::operators::source::{SourcePort, source};
 use crate::settings::Settings;
 use crate::stage::Records;
 use flight::Flight;
-use model::{LogicalTime, Record};
 
 /// A connection to each of the other processes, by index, none to this one. Nothing else is on them: neither encryption nor a password.
 pub type Sockets = Vec<Option<TcpStream>>;
@@ -33,22 +34,23 @@ pub(crate) fn execute(
     config: timely::WorkerConfig,
     work: impl Fn(&mut Worker) + Send + Sync + 'static,
 ) -> Result<WorkerGuards<()>, String> {
+    let failed = |error| format!("connect the processes: {error}");
     for socket in sockets.iter().flatten() {
         // Progress goes in messages of some bytes, and everybody waits for it.
-        socket.set_nodelay(true).map_err(|error| format!("connect the processes: {error}"))?;
+        socket.set_nodelay(true).map_err(failed)?;
     }
     let hooks = Hooks::default();
     let threads = settings.workers.max(1);
     let local = ProcessBuilder::new_typed_vector(threads, hooks.refill.clone(), hooks.spill.clone());
     let network = initialize_networking_from_sockets(local, sockets, settings.process, threads, hooks);
-    let (builders, guard) = network.map_err(|error| format!("connect the processes: {error}"))?;
+    let (builders, guard) = network.map_err(failed)?;
     let builders = builders.into_iter().map(AllocatorBuilder::Tcp).collect();
     timely::execute::execute_from(builders, Box::new(guard), config, work)
 }
 
 /// What this worker has to do of all that the processes' journals hold, in order.
 pub(crate) fn gather<'s>(scope: Scope<'s, LogicalTime>, port: SourcePort, settings: &Settings) -> Records<'s, Record> {
-    let gate = std::sync::Arc::clone(&port.gate);
+    let gate = Arc::clone(&port.gate);
     let flight = Flight::default();
     let passed = flight.passed();
     let sent = ship::ship(source(scope, port, Some(flight)), settings);

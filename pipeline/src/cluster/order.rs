@@ -7,6 +7,7 @@
 //! Invariants: P-1 what leaves is what one process would publish of all journals together.
 
 use std::collections::VecDeque;
+use std::rc::Rc;
 use std::time::Duration;
 
 use model::codec::{CodecError, Decoder};
@@ -29,7 +30,6 @@ const FUEL: usize = 1_024;
 /// How often a closed gate is looked at, for nobody rings here.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 
-#[derive(Default)]
 pub(crate) struct Order {
     /// By worker.
     lines: Vec<Line>,
@@ -95,7 +95,7 @@ pub(crate) fn order<'s>(
         owner,
         "order",
         move |capability, info| {
-            let activator = scope.activator_for(std::rc::Rc::clone(&info.address));
+            let activator = scope.activator_for(Rc::clone(&info.address));
             let (mut held, mut out) = (Some(capability), Vec::new());
             let meter = Meter::of(scope.worker(), &info, "order");
             move |(input, frontier), output| {
@@ -116,18 +116,16 @@ pub(crate) fn order<'s>(
                     meter.gave(out.len());
                     output.session(&*capability).give_container(&mut out);
                 }
-                match (is_all, is_open) {
-                    (true, _) if now.is_none() => held = None,
-                    (true, _) => capability.downgrade(&before),
-                    (false, open) => {
-                        let first = order.first().unwrap_or(before).min(before);
-                        capability.downgrade(&first.max(*capability.time()));
-                        if open {
-                            activator.activate();
-                        } else {
-                            activator.activate_after(LOOK_EVERY);
-                        }
-                    }
+                if is_all && now.is_none() {
+                    held = None;
+                    return;
+                }
+                // What waits goes on under this capability.
+                capability.downgrade(&order.first().map_or(before, |first| first.min(before)));
+                if !is_open {
+                    activator.activate_after(LOOK_EVERY);
+                } else if !is_all {
+                    activator.activate();
                 }
             }
         },

@@ -4,9 +4,11 @@
 //! State: the layouts that each worker of another process has. What concerns the journal alone (layouts, marks) stays here.
 //! Loss: none.
 
+use std::ops::Range;
+
 use hashbrown::HashSet;
 use model::dataflow::route;
-use model::{LayoutId, Record};
+use model::{LayoutId, LogicalTime, Record};
 use timely::container::CapacityContainerBuilder;
 use timely::dataflow::StreamVec;
 use timely::dataflow::operators::generic::operator::Operator;
@@ -15,7 +17,6 @@ use super::parcel::{Load, Packed, Parcel};
 use crate::introspect::{Counted, Meter};
 use crate::settings::Settings;
 use crate::stage::{At, Records};
-use model::LogicalTime;
 
 /// Layouts that a worker is taken to remember; beyond it all are sent again.
 const LAYOUTS_MAX: usize = 200_000;
@@ -23,7 +24,7 @@ const LAYOUTS_MAX: usize = 200_000;
 pub(crate) struct Ship {
     from: u32,
     /// Workers of this process.
-    near: std::ops::Range<usize>,
+    near: Range<usize>,
     crates: Vec<Crate>,
 }
 

@@ -13,9 +13,6 @@ use model::{
 };
 use pipeline::{Feed, Settings, SinkPort, SinkSpec};
 
-#[allow(dead_code, reason = "what the tests of several processes share")]
-pub(crate) mod cluster;
-
 /// A minute after a full hour, so that event times are easy to read.
 pub(crate) const BASE: i64 = 1_700_000_000_000_000 - 1_700_000_000_000_000 % 3_600_000_000;
 pub(crate) const SECOND: u64 = 1_000_000;
@@ -79,14 +76,6 @@ struct Collect {
     done: SyncSender<()>,
 }
 
-impl Collect {
-    /// Of the outputs alone.
-    #[allow(dead_code, reason = "what the tests of several processes share")]
-    fn into(outputs: Arc<Mutex<Vec<(LogicalTime, Output)>>>) -> Self {
-        Self { outputs, progress: Arc::default(), done: sync_channel(1).0 }
-    }
-}
-
 impl SinkPort for Collect {
     fn output(&mut self, t: LogicalTime, output: Output) {
         self.outputs.lock().unwrap().push((t, output));
@@ -96,8 +85,7 @@ impl SinkPort for Collect {
         self.progress.lock().unwrap().push(before);
     }
     fn complete(&mut self) {
-        // Nobody waits for it where the graph's own end is waited for.
-        self.done.try_send(()).ok();
+        self.done.send(()).unwrap();
     }
 }
 

@@ -101,16 +101,13 @@ fn what_fired_before_the_restart_resolves_before_the_other_side_fires() {
     let edit = |second: f64, version, input| stamped(t(second), rules(version, vec![looks_at(input)]));
     let mut before = vec![edit(-1.0, 1, Input::MinuteMax)];
     before.extend((0..70).map(|n| frame("a", f64::from(n), 50.0)));
-    let firing = kept(&[], &run(&settings_of(1), &before, |_| true, t(70.0)));
+    let first = run(&settings_of(1), &before, |_| true, t(70.0));
+    let firing = kept(&[], &first);
     assert_eq!(firing.len(), 1);
     // The machine is there again before its alert has ended.
     let after = [edit(100.0, 2, Input::Sample), frame("a", 100.5, 50.0), frame("a", 103.0, 50.0)];
     let settings = Settings { live_from: t(100.0), firing, ..settings_of(1) };
     let outputs = run(&settings, &after, |_| true, t(110.0));
-    assert_eq!(
-        alternating(&outputs[..]).map_err(|said| said.contains("Fired")),
-        Err(false),
-        "it fired in the run before"
-    );
     assert_eq!(changes(&outputs), ["102.1 a/hot Resolved rule gone", "103 a/hot Fired"]);
+    assert_eq!(alternating(&[first, outputs].concat()), Ok(()));
 }

@@ -2,7 +2,7 @@
 //! outages, edits of rules and tags, layouts, workers and seals, the graph ends with the oracle's aggregates, repairs, transitions and
 //! presence (T-1, W-1 to W-4, A-1, C-1), each revision on the way holds no less than the one before, and a replay publishes the same.
 //!
-//! `machines.rs` and `edits.rs` make what arrives; `rows.rs`, `rules.rs` and `presence.rs` say what must come of it, `feed.rs` when.
+//! Several processes publish what one does (P-1). `machines.rs` and `edits.rs` make what arrives; `rows.rs`, `rules.rs` and `presence.rs` say what must come of it, `feed.rs` when.
 #![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
 
 #[path = "../common/mod.rs"]
@@ -11,19 +11,22 @@ mod edits;
 mod feed;
 mod machines;
 mod presence;
+#[path = "../common/processes.rs"]
+mod processes;
 mod published;
 mod rows;
 mod rules;
+mod together;
 
 use std::sync::Arc;
 
-use common::cluster::run_on;
 use common::{SECOND, batch, layout, rule, run, run_counted, settings, stamped, t, time};
 use fastrand::Rng;
 use model::{Record, Stamped, Width};
 use pipeline::Settings;
 use proptest::prelude::*;
 use rules::{is_of_minutes, is_of_samples};
+use together::run_on;
 
 /// What arrives in so many seconds, and a time long after.
 fn script(seed: u64, seconds: u32) -> (Vec<Stamped>, u64) {

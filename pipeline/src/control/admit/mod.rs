@@ -62,7 +62,7 @@ struct Machine {
 impl Admission {
     pub fn new(settings: &Settings, worker: usize, counters: Arc<Counters>) -> Self {
         Self {
-            // Workers are threads of one process.
+            // Workers are threads: there are few.
             worker: u32::try_from(worker).unwrap_or(0),
             metrics: BTreeMap::new(),
             machines: Machines::new(),

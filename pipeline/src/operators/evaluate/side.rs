@@ -101,7 +101,7 @@ impl<R: Judged> Side<R> {
             notices: BTreeMap::new(),
             unclaimed,
             silences: Timers::default(),
-            // Workers are threads of one process.
+            // Workers are threads: there are few.
             worker: u32::try_from(worker).unwrap_or(0),
             live_from: settings.live_from,
             catalogue: settings.catalogue,

@@ -87,7 +87,7 @@ impl Names {
     pub fn new(settings: &Settings, worker: usize, counters: Arc<Counters>) -> Self {
         Self {
             settings: settings.clone(),
-            // Workers are threads of one process.
+            // Workers are threads: there are few.
             worker: u32::try_from(worker).unwrap_or(0),
             machines: HashMap::new(),
             hasher: DefaultHashBuilder::default(),

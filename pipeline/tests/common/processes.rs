@@ -3,11 +3,8 @@
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 
-use model::dataflow::route;
-use model::{Dataflow, LogicalTime, Output, Stamped};
+use model::{LogicalTime, Output};
 use pipeline::{Feed, Gate, Handle, Running, Settings, SinkPort, SinkSpec, Sockets};
-
-use super::{Collect, wait_until};
 
 /// A connection between each two of so many processes.
 fn sockets(processes: usize) -> Vec<Sockets> {
@@ -25,11 +22,25 @@ fn sockets(processes: usize) -> Vec<Sockets> {
     all
 }
 
+type Outputs = Vec<(LogicalTime, Output)>;
+
+/// What a process' workers hand to its stores. Its end is the graph's.
+struct Kept(Arc<Mutex<Outputs>>);
+
+impl SinkPort for Kept {
+    fn output(&mut self, t: LogicalTime, output: Output) {
+        self.0.lock().unwrap().push((t, output));
+    }
+    fn flush(&mut self) {}
+    fn progress(&mut self, _before: LogicalTime) {}
+    fn complete(&mut self) {}
+}
+
 /// One of several processes.
 pub(crate) struct Process {
     pub(crate) handle: Arc<Handle>,
     running: Running,
-    outputs: Arc<Mutex<Vec<(LogicalTime, Output)>>>,
+    outputs: Arc<Mutex<Outputs>>,
 }
 
 impl Process {
@@ -39,7 +50,7 @@ impl Process {
             let settings = Settings { process, processes, ..settings.clone() };
             let outputs = Arc::new(Mutex::new(Vec::new()));
             let kept = Arc::clone(&outputs);
-            let port = move |_| -> Box<dyn SinkPort> { Box::new(Collect::into(Arc::clone(&kept))) };
+            let port = move |_| -> Box<dyn SinkPort> { Box::new(Kept(Arc::clone(&kept))) };
             let sinks = [SinkSpec { name: "collect", feed: Feed::History, port: Box::new(port) }];
             let (handle, running) = pipeline::start_with(&settings, &sinks, gate(process), sockets).unwrap();
             Self { handle, running, outputs }
@@ -48,7 +59,7 @@ impl Process {
     }
 
     /// Ends all, which they can only together; what each handed to its stores.
-    pub(crate) fn end(started: Vec<Self>) -> Vec<Vec<(LogicalTime, Output)>> {
+    pub(crate) fn end(started: Vec<Self>) -> Vec<Outputs> {
         started.iter().for_each(|process| process.handle.close());
         let joined = started
             .into_iter()
@@ -60,27 +71,4 @@ impl Process {
         });
         outputs.collect()
     }
-}
-
-/// What each process hands to its stores when `records` go in at the processes that `at` says. `seals(n)` says whether the process seals before
-/// record n; all seal at the end.
-pub(crate) fn run_on(
-    processes: usize,
-    settings: &Settings,
-    records: &[Stamped],
-    (at, seals): (impl Fn(usize) -> usize, impl Fn(usize) -> bool),
-    end: LogicalTime,
-) -> Vec<Vec<(LogicalTime, Output)>> {
-    let started = Process::start(processes, settings, |_| Arc::new(|| true));
-    for (n, stamped) in records.iter().enumerate() {
-        let handle = &started[at(n)].handle;
-        if seals(n) {
-            handle.seal(stamped.t);
-        }
-        handle.push(route(&stamped.record, settings.workers), stamped.clone()).unwrap();
-        handle.ring_all();
-    }
-    started.iter().for_each(|process| process.handle.seal(end));
-    wait_until(|| started.iter().all(|process| end <= process.handle.completed()));
-    Process::end(started)
 }
