@@ -1,13 +1,15 @@
 //! The program `sysmonstm` as a library, so that tests can start a hub inside their own process.
 //!
 //! Construction, order and the command line only: what the parts do is in their own crates.
-//! `config` reads the settings, `rules` the threshold rules, `silences` what nobody wants to hear of, `wiring` puts the system together, `cli` chooses what to run.
+//! `config` reads the settings, `rules` the threshold rules, `silences` what nobody wants to hear of, `cluster` joins several hubs,
+//! `wiring` puts the system together, `cli` chooses what to run.
 
 pub mod audit;
 mod base;
 mod buses;
 pub mod cli;
 pub mod client;
+pub mod cluster;
 pub mod config;
 pub mod db;
 mod dead_letters;

@@ -13,16 +13,21 @@ use tokio::net::TcpListener;
 pub(crate) async fn on(address: SocketAddr, key: &str) -> Result<TcpListener> {
     TcpListener::bind(address).await.map_err(|error| {
         let flag = key.replace('.', "-");
-        let advice = match error.kind() {
-            ErrorKind::AddrInUse => {
-                "another program, perhaps another sysmonstm, listens there: stop it, or choose another port"
-            }
-            ErrorKind::PermissionDenied => "ports below 1024 need a privilege: choose a higher one",
-            ErrorKind::AddrNotAvailable => "this machine does not have that address: choose one that it has",
-            _ => "choose another address",
-        };
+        let advice = advice(error.kind());
         anyhow!("cannot listen on {address}: {error}; {advice} (--{flag}, setting {key})")
     })
+}
+
+/// What a person can do about it.
+pub(crate) fn advice(kind: ErrorKind) -> &'static str {
+    match kind {
+        ErrorKind::AddrInUse => {
+            "another program, perhaps another sysmonstm, listens there: stop it, or choose another port"
+        }
+        ErrorKind::PermissionDenied => "ports below 1024 need a privilege: choose a higher one",
+        ErrorKind::AddrNotAvailable => "this machine does not have that address: choose one that it has",
+        _ => "choose another address",
+    }
 }
 
 /// Two handles of one listening socket, so that one server can follow another without the port ever being closed.
