@@ -55,7 +55,7 @@ pub fn encode(record: &Record, out: &mut Vec<u8>) {
     };
     match record {
         Record::Layout(layout) => encode_layout(layout, out),
-        Record::Batch(batch) => encode_batch(batch, out),
+        Record::Batch(batch) => encode_batch(batch, (batch.layout.id, &batch.positions), out),
         Record::Machine(info) => json(out, MACHINE, serde_json::to_vec(info.as_ref())),
         Record::Processes(table) => json(out, PROCESSES, serde_json::to_vec(table.as_ref())),
         Record::Rejected(rejected) => json(out, REJECTED, serde_json::to_vec(rejected.as_ref())),
@@ -85,8 +85,9 @@ fn encode_layout(layout: &Layout, out: &mut Vec<u8>) {
     }
 }
 
-fn encode_batch(batch: &Batch, out: &mut Vec<u8>) {
-    let list = match &batch.positions {
+/// A batch as if it came under another layout, with the positions of its values there.
+pub(crate) fn encode_batch(batch: &Batch, (layout, positions): (LayoutId, &Positions), out: &mut Vec<u8>) {
+    let list = match positions {
         Positions::All => None,
         Positions::List(list) => Some(list),
     };
@@ -97,7 +98,7 @@ fn encode_batch(batch: &Batch, out: &mut Vec<u8>) {
     out.reserve(64 + batch.len() * 18);
     out.push(BATCH);
     out.push(if list.is_some() { HAS_LIST } else { 0 } | if each.is_some() { HAS_TIMES } else { 0 });
-    out.extend_from_slice(&batch.layout.id.0.to_le_bytes());
+    out.extend_from_slice(&layout.0.to_le_bytes());
     out.extend_from_slice(&batch.session.0.to_le_bytes());
     out.extend_from_slice(&batch.sequence.to_le_bytes());
     out.extend_from_slice(&batch.arrival.micros().to_le_bytes());

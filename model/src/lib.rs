@@ -19,6 +19,7 @@ pub mod group;
 pub mod ids;
 pub mod machine;
 pub mod output;
+pub mod output_codec;
 pub mod query;
 pub mod record;
 pub mod rule;

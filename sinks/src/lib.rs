@@ -22,7 +22,6 @@ mod settings;
 pub mod sink;
 pub mod spill;
 mod spill_codec;
-mod spill_fleet;
 pub mod sqlite;
 mod staging;
 pub mod status;
