@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use model::dataflow::{Stopped, route};
 use model::{Catalogue, Dataflow, LogicalTime, Stamped};
-use pipeline::{Feed, GraphView, Handle, Settings, SinkSpec};
+use pipeline::{Feed, GraphView, Handle, Reach, Settings, SinkSpec};
 use serde::Serialize;
 
 use crate::figures::{Figures, HistoryFigures, LatestFigures};
@@ -126,7 +126,7 @@ fn one(workload: &Workload, settings: &Settings) -> Result<(Figures, GraphView),
         },
         SinkSpec {
             name: "latest",
-            feed: Feed::Live,
+            feed: Feed::Live(Reach::All),
             port: Box::new(move |_| Box::new(LatestFigures::new(latest.clone()))),
         },
     ];

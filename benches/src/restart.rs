@@ -16,7 +16,7 @@ use model::dataflow::{Stopped, route};
 use model::{
     Batch, Catalogue, Dataflow, Layout, LogicalTime, Output, Positions, Record, SessionId, Stamped, Times, Timestamp,
 };
-use pipeline::{Feed, PipelineError, Settings, SinkPort, SinkSpec};
+use pipeline::{Feed, PipelineError, Reach, Settings, SinkPort, SinkSpec};
 
 use crate::replay::cpu_seconds;
 use crate::workload::{BASE_MS, SERIES_PER_MACHINE, WorkloadError, layouts, rules};
@@ -226,7 +226,7 @@ fn with_graph(
     feed: impl FnOnce(&dyn Dataflow) -> Result<u64, RestartError>,
 ) -> Result<(), RestartError> {
     let counted = Arc::new(AtomicU64::new(0));
-    let sinks = [Feed::History, Feed::Live].map(|feed| {
+    let sinks = [Feed::History, Feed::Live(Reach::All)].map(|feed| {
         let counted = Arc::clone(&counted);
         let is_history = feed == Feed::History;
         let port = move |_worker| -> Box<dyn SinkPort> {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use model::{Catalogue, Egress, Output};
-use pipeline::{Feed, Gate, Handle, PipelineError, QueuePort, Running, Settings, SinkSpec};
+use pipeline::{Feed, Gate, Handle, PipelineError, QueuePort, Reach, Running, Settings, SinkSpec};
 use runtime::queue::{self, Receiver, Sender, WhenFull};
 
 /// As in the hub.
@@ -36,7 +36,7 @@ impl Rig {
         let gate: Gate = Arc::new(move || !history_stats.is_full() && !live_stats.is_full());
         let sinks = [
             spec("history", Feed::History, to_history.clone(), |_| true),
-            spec("hot", Feed::Live, to_live.clone(), is_shown),
+            spec("hot", Feed::Live(Reach::All), to_live.clone(), is_shown),
         ];
         let (handle, running) = pipeline::start(settings, &sinks, gate)?;
         for sender in [to_history, to_live] {

@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use ingest::Replayed;
 use journal::Journal;
 use model::{Egress, LogicalTime, Output};
-use pipeline::{Feed, Gate, Handle, QueuePort, Running, SinkPort, SinkSpec};
+use pipeline::{Feed, Gate, Handle, QueuePort, Reach, Running, SinkPort, SinkSpec};
 use runtime::queue::{self, QueueStats, Receiver, Sender, WhenFull};
 use tokio::time::{interval, timeout};
 
@@ -64,14 +64,17 @@ impl Graph {
     pub(crate) fn start(base: &Base, stores: &Stores) -> Result<(Self, Outlets)> {
         let mut ports = Ports::default();
         let history_max = base.config.history.queue_messages_max;
-        let embedded = if stores.is_state_only { is_state } else { is_stored };
-        let history = ports.open("history", (Feed::History, embedded), history_max);
-        let hot = ports.open("hot", (Feed::Live, is_shown), HOT_MESSAGES_MAX);
+        let history = if stores.is_state_only {
+            ports.open("history", (Feed::Changes(Reach::All), is_state), history_max)
+        } else {
+            ports.open("history", (Feed::History, is_stored), history_max)
+        };
+        let hot = ports.open("hot", (Feed::Live(Reach::All), is_shown), HOT_MESSAGES_MAX);
         let server = stores.server.as_ref();
         let server = server.map(|_| ports.open("server", (Feed::History, is_stored), history_max));
         let buses = stores.buses.iter().map(|bus| BusOutlets {
-            news: ports.open(bus.names.news, (Feed::Live, is_news), HOT_MESSAGES_MAX),
-            alerts: ports.open(bus.names.alerts, (Feed::Live, is_alert), HOT_MESSAGES_MAX),
+            news: ports.open(bus.names.news, (Feed::Changes(Reach::Own), is_news), HOT_MESSAGES_MAX),
+            alerts: ports.open(bus.names.alerts, (Feed::Changes(Reach::Own), is_alert), HOT_MESSAGES_MAX),
         });
         let outlets = Outlets { buses: buses.collect(), history, server, hot };
         let stats = outlets.stats();

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
-use model::{LogicalTime, Output};
+use model::{Bound, LogicalTime, Output};
 use timely::dataflow::Scope;
 use timely::dataflow::operators::Concatenate;
 use timely::dataflow::operators::vec::Map;
 
 use crate::cluster::gather;
+use crate::cluster::share::{Leaving, share};
 use crate::control::admit::Admission;
 use crate::control::bindings::bindings;
 use crate::control::coarsen::{boundary_after, coarsen};
@@ -24,15 +25,36 @@ use crate::operators::rollup::Hours;
 use crate::operators::source::{SourcePort, source};
 use crate::operators::window::{Windowed, Windows};
 use crate::settings::Settings;
-use crate::stage::{At, Records, stage};
+use crate::stage::{At, Records, SharedRecords, stage};
 
 /// Which outputs a sink is offered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Feed {
-    /// Everything, once: what a lossless store follows.
+    /// Everything that this process' workers put out, once: what a lossless store follows. There is no such thing of all processes: each has
+    /// the history of its own machines.
     History,
+    /// Changes without samples.
+    Changes(Reach),
     /// The latest values and changes: samples are conflated under load.
-    Live,
+    Live(Reach),
+}
+
+/// Whose outputs. With one process both are the same, and so is the graph.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reach {
+    /// This process' workers'.
+    Own,
+    /// All processes': of the others without what concerns only their own store: windows, repairs and the fleet's minutes.
+    All,
+}
+
+impl Feed {
+    fn reach(self) -> Reach {
+        match self {
+            Self::History => Reach::Own,
+            Self::Changes(reach) | Self::Live(reach) => reach,
+        }
+    }
 }
 
 /// One worker's port into a sink.
@@ -94,13 +116,35 @@ pub(crate) fn build(
         standings,
     ];
     let changes = scope.concatenate(changes.into_iter().chain(fleet));
-    let latest = live(batches.clone());
+    leave(changes, batches, inlets, settings);
+}
+
+/// Hands each sink what it asks for.
+fn leave<'s>(
+    changes: Records<'s, Output>,
+    batches: SharedRecords<'s, Bound>,
+    inlets: Vec<SinkInlet>,
+    settings: &Settings,
+) {
+    let own = Leaving { changes, samples: Some(live(batches.clone())) };
+    let is_cluster = settings.processes > 1;
+    let asks = |feed: Feed| inlets.iter().any(|inlet| inlet.feed == feed);
+    let (asks_for_samples, asks_for_changes) = (asks(Feed::Live(Reach::All)), asks(Feed::Changes(Reach::All)));
+    let all = (is_cluster && (asks_for_samples || asks_for_changes)).then(|| {
+        let samples = own.samples.clone().filter(|_| asks_for_samples);
+        share(Leaving { changes: own.changes.clone(), samples }, settings)
+    });
     for SinkInlet { name, feed, port, completed } in inlets {
-        let samples = match feed {
-            Feed::History => batches.clone(),
-            Feed::Live => latest.clone(),
+        let Leaving { changes, samples } = match (feed.reach(), &all) {
+            (Reach::All, Some(all)) => all.clone(),
+            (Reach::Own, _) | (Reach::All, None) => own.clone(),
         };
-        egress(changes.clone(), samples, name, (port, completed));
+        let samples = match feed {
+            Feed::History => Some(batches.clone()),
+            Feed::Changes(_) => None,
+            Feed::Live(_) => samples,
+        };
+        egress(changes, samples, name, (port, completed));
     }
 }
 

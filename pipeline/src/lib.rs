@@ -23,7 +23,7 @@ pub use arrivals::{ArrivalCounts, LATE_SECONDS};
 pub use cluster::Sockets;
 pub use control::fleet::TagLimits;
 pub use counters::{Count, Counters};
-pub use graph::Feed;
+pub use graph::{Feed, Reach};
 pub use introspect::{Detail, GraphView};
 pub use operators::egress::{QueuePort, SinkPort};
 pub use operators::presence::{MACHINE_DOWN, MACHINE_UP, machine_down};

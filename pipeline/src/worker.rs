@@ -35,7 +35,9 @@ pub enum PipelineError {
     Worker(String),
 }
 
-/// A sink of the graph: what it wants, and a port for each worker.
+/// A sink of the graph: what it wants, and a port for each worker. Where several processes run the graph, all have the same sinks in the
+/// same order: each is a part of the graph, and a sink that only some have would leave the others' operators without a counterpart. Whose
+/// port has nothing to do with it lets it drop what it is given.
 pub struct SinkSpec {
     pub name: &'static str,
     pub feed: Feed,
@@ -66,7 +68,8 @@ pub fn start(settings: &Settings, sinks: &[SinkSpec], gate: Gate) -> Result<(Arc
     start_with(settings, sinks, gate, Sockets::new())
 }
 
-/// As `start`, of a graph that several processes run; with the connections to them.
+/// As `start`, of a graph that several processes run; with the connections to them. Settings that shape the graph (workers, processes,
+/// what is on) and `sinks` are to be the same at all of them.
 ///
 /// # Errors
 /// When a thread cannot be started, or a connection is of no use.

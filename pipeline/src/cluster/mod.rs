@@ -2,11 +2,14 @@
 //!
 //! Each process draws from its own journal; `ship` sends what belongs to another worker there, whole; `order` puts what all of them sent into
 //! the order of logical time, of equal times the lower worker's first, and lets it go on once every process has sealed it. So what a
-//! worker does is a function of the journals, whatever the network did. With one process none of this is in the graph.
+//! worker does is a function of the journals, whatever the network did. `share` tells what leaves the graph to the other processes, for
+//! those sinks that follow all of it. With one process none of this is in the graph.
 
+mod bytes;
 pub(crate) mod flight;
 pub(crate) mod order;
 pub(crate) mod parcel;
+pub(crate) mod share;
 pub(crate) mod ship;
 
 use std::net::TcpStream;

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use model::codec::{self, CodecError, Decoder};
 use model::{Layout, LogicalTime, Record};
-use serde::de::{Error as _, Visitor};
 use serde::ser::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::bytes;
 use crate::stage::At;
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -83,7 +83,7 @@ impl Packed {
 impl Serialize for Load {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
-            Self::Far(Packed(bytes)) => serializer.serialize_bytes(bytes),
+            Self::Far(Packed(bytes)) => bytes::serialize(bytes, serializer),
             Self::Near(_) => Err(S::Error::custom("a parcel for this process was sent to another")),
         }
     }
@@ -91,21 +91,7 @@ impl Serialize for Load {
 
 impl<'de> Deserialize<'de> for Load {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Bytes;
-        impl Visitor<'_> for Bytes {
-            type Value = Vec<u8>;
-            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("bytes")
-            }
-            fn visit_bytes<E: serde::de::Error>(self, bytes: &[u8]) -> Result<Vec<u8>, E> {
-                Ok(bytes.to_vec())
-            }
-            fn visit_byte_buf<E: serde::de::Error>(self, bytes: Vec<u8>) -> Result<Vec<u8>, E> {
-                Ok(bytes)
-            }
-        }
-        let bytes = deserializer.deserialize_byte_buf(Bytes).map_err(D::Error::custom)?;
-        Ok(Self::Far(Packed(bytes)))
+        bytes::deserialize(deserializer).map(|bytes| Self::Far(Packed(bytes)))
     }
 }
 

@@ -1,6 +1,6 @@
 //! Egress: outputs leave the graph, one port per sink and worker.
 //!
-//! In: outputs, and samples, which the ports share. Out: the port, with progress: when the frontier has passed T, every output below T was handed over and is durable.
+//! In: outputs, and for those who want them samples, which the ports share. Out: the port, with progress: when the frontier has passed T, every output below T was handed over and is durable.
 //! State: none. It never waits: a port takes what it is given, and the source's gate bounds how far that may go.
 //! Loss: none here; what a sink does not want is left out by its own choice.
 
@@ -36,25 +36,30 @@ pub trait SinkPort: Send {
 /// `completed` follows the frontier, behind the port: outputs below it have left.
 pub fn egress<'s>(
     outputs: Records<'s, Output>,
-    samples: SharedRecords<'s, Bound>,
+    samples: Option<SharedRecords<'s, Bound>>,
     name: &'static str,
     (mut port, completed): (Box<dyn SinkPort>, Arc<AtomicU64>),
 ) {
     let scope = outputs.scope();
     let mut builder = OperatorBuilder::new(name.to_owned(), scope);
     let meter = Meter::of(scope.worker(), &builder.operator_info(), name);
-    let (pact, samples_pact) = (Counted::on(&outputs), Counted::on(&samples));
+    let pact = Counted::on(&outputs);
     let mut outputs = builder.new_input(outputs, pact);
-    let mut samples = builder.new_input(samples, samples_pact);
+    let mut samples = samples.map(|samples| {
+        let pact = Counted::on(&samples);
+        builder.new_input(samples, pact)
+    });
     builder.build(move |_capabilities| {
         move |frontiers| {
             let _running = meter.run();
             // Samples first: what they caused follows them.
-            samples.for_each(|_, records| {
-                runtime::fault::strike("egress");
-                meter.gave(records.len());
-                records.iter().for_each(|At { t, item }| port.samples(*t, item));
-            });
+            if let Some(samples) = &mut samples {
+                samples.for_each(|_, records| {
+                    runtime::fault::strike("egress");
+                    meter.gave(records.len());
+                    records.iter().for_each(|At { t, item }| port.samples(*t, item));
+                });
+            }
             outputs.for_each(|_, records| {
                 meter.gave(records.len());
                 records.drain(..).for_each(|At { t, item }| port.output(t, item));

@@ -4,7 +4,7 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 
 use model::{LogicalTime, Output};
-use pipeline::{Feed, Gate, Handle, Running, Settings, SinkPort, SinkSpec, Sockets};
+use pipeline::{Feed, Gate, Handle, Reach, Running, Settings, SinkPort, SinkSpec, Sockets};
 
 /// A connection between each two of so many processes.
 fn sockets(processes: usize) -> Vec<Sockets> {
@@ -22,25 +22,68 @@ fn sockets(processes: usize) -> Vec<Sockets> {
     all
 }
 
-type Outputs = Vec<(LogicalTime, Output)>;
+pub(crate) type Outputs = Vec<(LogicalTime, Output)>;
 
-/// What a process' workers hand to its stores. Its end is the graph's.
-struct Kept(Arc<Mutex<Outputs>>);
+/// What left a process, by what was asked for.
+#[derive(Debug, Default)]
+pub(crate) struct Left {
+    /// The history of its own machines.
+    pub(crate) kept: Outputs,
+    /// Changes of all processes.
+    pub(crate) told: Outputs,
+    /// Changes and the latest samples of all processes.
+    pub(crate) shown: Outputs,
+}
 
-impl SinkPort for Kept {
+/// What the workers of a process have given one sink.
+#[derive(Default)]
+struct Taken {
+    outputs: Outputs,
+    /// Everything below was said to be there.
+    before: LogicalTime,
+    /// Of the first output that came after it had been said to be there.
+    late: Option<LogicalTime>,
+}
+
+#[derive(Clone, Default)]
+struct Sink(Arc<Mutex<Taken>>);
+
+impl SinkPort for Sink {
     fn output(&mut self, t: LogicalTime, output: Output) {
-        self.0.lock().unwrap().push((t, output));
+        let mut taken = self.0.lock().unwrap();
+        // Not asserted here: a worker that panics leaves the others waiting.
+        if t < taken.before {
+            taken.late.get_or_insert(t);
+        }
+        taken.outputs.push((t, output));
     }
     fn flush(&mut self) {}
-    fn progress(&mut self, _before: LogicalTime) {}
+    fn progress(&mut self, before: LogicalTime) {
+        let mut taken = self.0.lock().unwrap();
+        taken.before = taken.before.max(before);
+    }
+    /// Its end is the graph's.
     fn complete(&mut self) {}
+}
+
+impl Sink {
+    fn spec(&self, name: &'static str, feed: Feed) -> SinkSpec {
+        let sink = self.clone();
+        SinkSpec { name, feed, port: Box::new(move |_| Box::new(sink.clone())) }
+    }
+
+    fn end(&self) -> Outputs {
+        let taken = std::mem::take(&mut *self.0.lock().unwrap());
+        assert_eq!(taken.late, None, "progress ran ahead of what was given");
+        taken.outputs
+    }
 }
 
 /// One of several processes.
 pub(crate) struct Process {
     pub(crate) handle: Arc<Handle>,
     running: Running,
-    outputs: Arc<Mutex<Outputs>>,
+    sinks: [Sink; 3],
 }
 
 impl Process {
@@ -48,27 +91,30 @@ impl Process {
     pub(crate) fn start(processes: usize, settings: &Settings, gate: impl Fn(usize) -> Gate) -> Vec<Self> {
         let started = sockets(processes).into_iter().enumerate().map(|(process, sockets)| {
             let settings = Settings { process, processes, ..settings.clone() };
-            let outputs = Arc::new(Mutex::new(Vec::new()));
-            let kept = Arc::clone(&outputs);
-            let port = move |_| -> Box<dyn SinkPort> { Box::new(Kept(Arc::clone(&kept))) };
-            let sinks = [SinkSpec { name: "collect", feed: Feed::History, port: Box::new(port) }];
-            let (handle, running) = pipeline::start_with(&settings, &sinks, gate(process), sockets).unwrap();
-            Self { handle, running, outputs }
+            let sinks: [Sink; 3] = Default::default();
+            let specs = [
+                sinks[0].spec("kept", Feed::History),
+                sinks[1].spec("told", Feed::Changes(Reach::All)),
+                sinks[2].spec("shown", Feed::Live(Reach::All)),
+            ];
+            let (handle, running) = pipeline::start_with(&settings, &specs, gate(process), sockets).unwrap();
+            Self { handle, running, sinks }
         });
         started.collect()
     }
 
-    /// Ends all, which they can only together; what each handed to its stores.
-    pub(crate) fn end(started: Vec<Self>) -> Vec<Outputs> {
+    /// Ends all, which they can only together; what left each.
+    pub(crate) fn end(started: Vec<Self>) -> Vec<Left> {
         started.iter().for_each(|process| process.handle.close());
         let joined = started
             .into_iter()
-            .map(|Self { running, outputs, .. }| (std::thread::spawn(move || running.join().unwrap()), outputs));
+            .map(|Self { running, sinks, .. }| (std::thread::spawn(move || running.join().unwrap()), sinks));
         let joined: Vec<_> = joined.collect();
-        let outputs = joined.into_iter().map(|(joining, outputs)| {
+        let left = joined.into_iter().map(|(joining, sinks)| {
             joining.join().unwrap();
-            std::mem::take(&mut *outputs.lock().unwrap())
+            let [kept, told, shown] = sinks.map(|sink| sink.end());
+            Left { kept, told, shown }
         });
-        outputs.collect()
+        left.collect()
     }
 }

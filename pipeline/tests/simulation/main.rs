@@ -2,7 +2,7 @@
 //! outages, edits of rules and tags, layouts, workers and seals, the graph ends with the oracle's aggregates, repairs, transitions and
 //! presence (T-1, W-1 to W-4, A-1, C-1), each revision on the way holds no less than the one before, and a replay publishes the same.
 //!
-//! Several processes publish what one does (P-1). `machines.rs` and `edits.rs` make what arrives; `rows.rs`, `rules.rs` and `presence.rs` say what must come of it, `feed.rs` when.
+//! Several processes publish what one does (P-1), and each is told everything (P-2). `machines.rs` and `edits.rs` make what arrives; `rows.rs`, `rules.rs` and `presence.rs` say what must come of it, `feed.rs` when.
 #![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
 
 #[path = "../common/mod.rs"]
@@ -17,6 +17,7 @@ mod published;
 mod rows;
 mod rules;
 mod together;
+mod told;
 
 use std::sync::Arc;
 
@@ -97,9 +98,18 @@ proptest! {
         let at = |n: usize| Rng::with_seed(seed ^ (records[n].t << 8)).usize(..processes);
         let together = run_on(processes, &settings, &records, (at, seals(seed, every)), end);
         let alone = run(&settings, &records, |_| true, end);
-        prop_assert_eq!(published::published(&together.concat()), published::published(&alone));
-        prop_assert_eq!(published::of_the_fleet(&together.concat()), published::of_the_fleet(&alone));
-        let of_machines: Vec<_> = together.iter().map(|outputs| published::published(outputs)).collect();
+        let kept: Vec<_> = together.iter().flat_map(|left| left.kept.clone()).collect();
+        prop_assert_eq!(published::published(&kept), published::published(&alone));
+        prop_assert_eq!(published::of_the_fleet(&kept), published::of_the_fleet(&alone));
+        for left in &together {
+            told::assert_same_changes(&left.told, &alone);
+            told::assert_same_changes(&left.shown, &alone);
+            prop_assert_eq!(told::newest(&left.shown), told::newest(&alone));
+            told::assert_is_part(&left.shown, &alone);
+            let own = told::of_one_store(&left.kept);
+            prop_assert!(own == told::of_one_store(&left.told) && own == told::of_one_store(&left.shown));
+        }
+        let of_machines: Vec<_> = together.iter().map(|left| published::published(&left.kept)).collect();
         let count: usize = of_machines.iter().map(std::collections::BTreeMap::len).sum();
         prop_assert_eq!(count, published::published(&alone).len(), "each stream leaves at one process");
     }

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use model::dataflow::route;
-use model::{Dataflow, LogicalTime, Output, Stamped};
+use model::{Dataflow, LogicalTime, Stamped};
 use pipeline::Settings;
 
 use crate::common::wait_until;
-use crate::processes::Process;
+use crate::processes::{Left, Process};
 
-/// What each process hands to its stores when `records` go in at the processes that `at` says. `seals(n)` says whether the process seals before
+/// What leaves each process when `records` go in at the processes that `at` says. `seals(n)` says whether the process seals before
 /// record n; all seal at the end.
 pub(crate) fn run_on(
     processes: usize,
@@ -17,7 +17,7 @@ pub(crate) fn run_on(
     records: &[Stamped],
     (at, seals): (impl Fn(usize) -> usize, impl Fn(usize) -> bool),
     end: LogicalTime,
-) -> Vec<Vec<(LogicalTime, Output)>> {
+) -> Vec<Left> {
     let started = Process::start(processes, settings, |_| Arc::new(|| true));
     for (n, stamped) in records.iter().enumerate() {
         let handle = &started[at(n)].handle;
