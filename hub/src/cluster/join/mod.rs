@@ -107,22 +107,24 @@ pub(super) async fn join_at(listener: TcpListener, place: &Place<'_>, rng: &mut 
     let mut roster = Roster::new(place.hosts.len(), place.process, card.incarnation);
     let mut arrivals = Arrivals::new(Arc::clone(&card), rng);
     let deadline = Instant::now() + place.within;
+    let mut may_accept = true;
     let (mut look, mut tell) = (interval(LOOK_EVERY), interval(TELL_EVERY));
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
             () = sleep_until(deadline) => return Err(given_up(place, &roster, &arrivals)),
-            came = listener.accept(), if arrivals.has_room() => {
-                if let Ok((stream, from)) = came {
-                    arrivals.greet(stream, from.ip());
-                }
-            }
+            came = listener.accept(), if may_accept && arrivals.has_room() => match came {
+                Ok((stream, from)) => arrivals.greet(stream, from.ip()),
+                // Without descriptors it would fail again at once.
+                Err(_no_more) => may_accept = false,
+            },
             step = arrivals.next() => arrivals.take(step, &mut roster).context("this process cannot join")?,
             _ = tell.tick() => {
                 let waited_for = waited_for(&place.hosts, &roster).join(", ");
                 info!(process = place.process, waited_for, "waiting for the other processes");
             }
             _ = look.tick() => {
+                may_accept = true;
                 if roster.agree() {
                     break;
                 }
