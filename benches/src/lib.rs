@@ -13,5 +13,6 @@ pub mod replay;
 pub mod report;
 pub mod restart;
 pub mod rig;
+pub mod together;
 pub mod viewers;
 pub mod workload;

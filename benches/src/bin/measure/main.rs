@@ -21,6 +21,7 @@ mod restart;
 mod rows;
 mod sqlite;
 mod stored;
+mod together;
 
 use std::error::Error;
 use std::iter::Skip;
@@ -53,6 +54,7 @@ const PROGRAMS: &[(&str, &str, Run)] = &[
     ("restart", "[MACHINES] [MINUTES] [ROUNDS]", restart::run),
     ("sqlite", "", sqlite::run),
     ("stored", "POSTGRES_URL [MILLIONS] [PROGRAM]", stored::run),
+    ("together", "[MACHINES] [MINUTES] [ROUNDS] [code]", together::run),
 ];
 
 fn main() -> Result<()> {
