@@ -2,7 +2,7 @@
 //!
 //! Entries one after the other: tag u8, length u32, body; numbers little endian. Batches travel in the journal's own code (`codec`), under a
 //! layout that is their machine's roster. A roster is named once, by a layout entry before the first output that uses it, so reading
-//! begins where the encoder began. A time goes before the outputs that are of it.
+//! begins where the encoder began. A time goes before the outputs that are of it. A machine's index is its worker's own affair: here it is 0.
 //! Bounds: an encoder names anew from the beginning once much of what it has named is gone, and says so; the decoder then holds what still is.
 //! Loss: none; what is cut short or forged is an error.
 

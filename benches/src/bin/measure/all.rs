@@ -30,6 +30,7 @@ const PROGRAMS: &[(&str, &[&str])] = &[
     ("measure", &["journal", "150000", "2"]),
     ("measure", &["restart", "1000", "10", "2"]),
     ("measure", &["sqlite"]),
+    ("measure", &["together", "1000", "5", "3"]),
     ("weigh", &["memory", "1000"]),
     ("weigh", &["growth", "100000", "1"]),
 ];

@@ -54,7 +54,7 @@ const PROGRAMS: &[(&str, &str, Run)] = &[
     ("restart", "[MACHINES] [MINUTES] [ROUNDS]", restart::run),
     ("sqlite", "", sqlite::run),
     ("stored", "POSTGRES_URL [MILLIONS] [PROGRAM]", stored::run),
-    ("together", "[MACHINES] [MINUTES] [ROUNDS] [code]", together::run),
+    ("together", "[MACHINES] [MINUTES] [ROUNDS] [code|CASE]", together::run),
 ];
 
 fn main() -> Result<()> {

@@ -2,6 +2,7 @@
 //!
 //! Cases in turn, round by round, medians of all; bytes are counted in a run of their own.
 
+use std::collections::BTreeMap;
 use std::hint::black_box;
 use std::sync::Arc;
 use std::time::Instant;
@@ -33,8 +34,17 @@ pub(crate) fn run(mut args: Arguments) -> Result<()> {
     let rounds: usize = args.next().map_or(Ok(5), |text| text.parse())?;
     let only = args.next();
     let workload = workload::generate(machines, minutes, 7)?;
-    if only.as_deref() == Some("code") {
-        return code(&workload);
+    match only.as_deref() {
+        None => {}
+        Some("code") => return code(&workload),
+        Some(case) => {
+            let (_, processes, workers, feed) = CASES.get(case.parse::<usize>()?).ok_or("there is no such case")?;
+            together::run(
+                &workload,
+                Case { processes: *processes, workers: *workers, feed: *feed, is_counted: false },
+            )?;
+            return Ok(());
+        }
     }
     let mut came: Vec<Vec<Came>> = vec![Vec::new(); CASES.len()];
     for _ in 0..rounds {
@@ -78,9 +88,14 @@ fn code(workload: &Workload) -> Result<()> {
     let frames: Vec<Bound> = bound(workload);
     let samples: usize = frames.iter().map(|bound| bound.batch.len()).sum();
     let (mut told, mut heard, mut bytes) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut encoder, mut decoder) = (Encoder::new(), Decoder::new());
+    // Names go once, ahead.
+    encoder.time(1, &mut bytes);
+    frames.iter().for_each(|bound| encoder.samples(bound, &mut bytes));
+    decoder.read(&bytes, |_| {})?;
+    let with_names = bytes.len();
     for _ in 0..CODE_ROUNDS {
         bytes.clear();
-        let (mut encoder, mut decoder) = (Encoder::new(), Decoder::new());
         let since = Instant::now();
         tell(&mut encoder, &frames, &mut bytes);
         told.push(since.elapsed().as_secs_f64() / samples as f64 * 1e9);
@@ -88,15 +103,24 @@ fn code(workload: &Workload) -> Result<()> {
         hear(&mut decoder, &bytes)?;
         heard.push(since.elapsed().as_secs_f64() / samples as f64 * 1e9);
     }
+    let of_a_series = (with_names - bytes.len()) as f64 / series(&frames) as f64;
+    Figure::new("together: wire of a series that is named", of_a_series, "B").print();
     Figure::new("together: to tell a sample", median(told), "ns").print();
     Figure::new("together: to hear a sample", median(heard), "ns").print();
     Ok(())
 }
 
+/// Of all machines that the frames are of.
+fn series(frames: &[Bound]) -> usize {
+    let rosters: BTreeMap<_, _> =
+        frames.iter().map(|bound| (bound.batch.machine(), bound.roster().series.len())).collect();
+    rosters.values().sum()
+}
+
 /// The workload's first frames as `normalize` binds them.
 fn bound(workload: &Workload) -> Vec<Bound> {
-    const FRAMES: usize = 2_000;
-    let mut layouts = std::collections::HashMap::new();
+    const FRAMES: usize = 4_000;
+    let mut layouts = BTreeMap::new();
     let batches = workload.records.iter().filter_map(|stamped| match &stamped.record {
         Record::Batch(batch) if batch.len() * 2 > SERIES_PER_MACHINE as usize => Some(batch),
         _ => None,
