@@ -47,6 +47,12 @@ struct Flags {
     /// Threshold rules, TOML [default: rules.toml in the data folder, or the built-in ones]
     #[arg(long = "rules", global = true, value_name = "FILE")]
     rules_file: Option<String>,
+    /// Addresses of all processes of a cluster, a line host:port each [default: this process is alone]
+    #[arg(long, global = true, value_name = "FILE")]
+    hosts: Option<String>,
+    /// Which line of the hosts file this process is, from 0
+    #[arg(long, global = true, value_name = "INDEX")]
+    process: Option<String>,
     /// error, warn, info, debug, trace, or a list such as info,ingest=debug [default: info]
     #[arg(long, global = true, value_name = "LEVEL")]
     log_level: Option<String>,
@@ -171,6 +177,8 @@ impl Flags {
             ("--http-address", "http.address", self.http_address),
             ("--grpc-address", "grpc.address", self.grpc_address),
             ("--rules", "rules", self.rules_file),
+            ("--hosts", "cluster.hosts", self.hosts),
+            ("--process", "cluster.process", self.process),
             ("--log-level", "log.level", self.log_level),
             ("--log-format", "log.format", self.log_format),
             ("--insecure", "insecure", self.insecure.then(|| String::from("true"))),

@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use ingest::Replayed;
 use journal::Journal;
 use model::{Egress, LogicalTime, Output};
-use pipeline::{Feed, Gate, Handle, QueuePort, Reach, Running, SinkPort, SinkSpec};
+use pipeline::{Feed, Gate, Handle, QueuePort, Reach, Running, SinkPort, SinkSpec, Sockets};
 use runtime::queue::{self, QueueStats, Receiver, Sender, WhenFull};
 use tokio::time::{interval, timeout};
 
@@ -61,7 +61,7 @@ struct Ports {
 impl Graph {
     /// # Errors
     /// When the system gives no threads.
-    pub(crate) fn start(base: &Base, stores: &Stores) -> Result<(Self, Outlets)> {
+    pub(crate) fn start(base: &Base, stores: &Stores, sockets: Sockets) -> Result<(Self, Outlets)> {
         let mut ports = Ports::default();
         let history_max = base.config.history.queue_messages_max;
         let history = if stores.is_state_only {
@@ -79,13 +79,12 @@ impl Graph {
         let outlets = Outlets { buses: buses.collect(), history, server, hot };
         let stats = outlets.stats();
         let gate: Gate = Arc::new(move || !stats.iter().any(QueueStats::is_full));
-        let now = u64::try_from(base.clock.now_us()).unwrap_or(0);
         let mut settings = base.config.pipeline.clone();
         settings.window.covered_from = stores.recovery.covered_from;
-        // Collectors have not been able to send since the journal's end, however long ago that was.
-        settings.live_from = now.max(stores.journal.newest_t().map_or(0, |newest| newest + 1));
+        settings.live_from = stores.live_from;
         settings.firing.clone_from(&stores.known.alerts);
-        let (handle, running) = pipeline::start(&settings, &ports.specs, gate).context("start the dataflow")?;
+        let (handle, running) =
+            pipeline::start_with(&settings, &ports.specs, gate, sockets).context("start the dataflow")?;
         for sender in ports.senders {
             let graph = Arc::downgrade(&handle);
             sender.on_space(Arc::new(move || {

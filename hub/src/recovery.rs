@@ -48,28 +48,29 @@ impl Reach {
         u64::try_from((hour - self.ahead_max).micros()).unwrap_or(0)
     }
 
-    /// `stored` is the T up to which the store has everything.
+    /// The oldest T that must replay; `stored` is the T up to which the stores have everything.
     #[must_use]
-    pub(crate) fn recover(self, found: Found, stored: LogicalTime) -> Recovery {
-        let (Some(oldest), Some(newest)) = (found.oldest_t, found.newest_t) else {
-            return Recovery { from_t: 0, covered_from: Timestamp::MIN };
-        };
-        let from_t = self.needed_from(newest).min(stored.saturating_add(1));
+    pub(crate) fn replays_from(self, found: Found, stored: LogicalTime) -> LogicalTime {
+        found.newest_t.map_or(0, |newest| self.needed_from(newest).min(stored.saturating_add(1)))
+    }
+
+    /// The first windows that have all of their samples when what is of `from_t` and later replays.
+    #[must_use]
+    pub(crate) fn covered_from(self, found: Found, from_t: LogicalTime) -> Timestamp {
+        let Some(oldest) = found.oldest_t else { return Timestamp::MIN };
         let is_first_segment = found.genesis.is_some_and(|genesis| oldest <= genesis.saturating_add(GENESIS_SLACK_US));
-        let covered_from = if from_t <= oldest && is_first_segment {
+        if from_t <= oldest && is_first_segment {
             Timestamp::MIN
         } else {
             Timestamp::from_logical(from_t.max(oldest)) + self.ahead_max
-        };
-        Recovery { from_t, covered_from }
+        }
     }
 
     /// When damage cost the journal records that the store has, up to the T `stored`: a window that may have had one of them is not
     /// published from what is left, which would replace a better row. The history makes it again from its raw tier.
     #[must_use]
-    pub(crate) fn without_what_is_lost(self, recovery: Recovery, stored: LogicalTime) -> Recovery {
-        let untouched = Timestamp::from_logical(stored) + self.ahead_max;
-        Recovery { covered_from: recovery.covered_from.max(untouched), ..recovery }
+    pub(crate) fn without_what_is_lost(self, covered_from: Timestamp, stored: LogicalTime) -> Timestamp {
+        covered_from.max(Timestamp::from_logical(stored) + self.ahead_max)
     }
 }
 
@@ -91,7 +92,8 @@ mod tests {
 
     fn recover(oldest: LogicalTime, newest: LogicalTime, genesis: LogicalTime, stored: LogicalTime) -> Recovery {
         let found = Found { oldest_t: Some(oldest), newest_t: Some(newest), genesis: Some(genesis) };
-        REACH.recover(found, stored)
+        let from_t = REACH.replays_from(found, stored);
+        Recovery { from_t, covered_from: REACH.covered_from(found, from_t) }
     }
 
     #[test]
@@ -127,14 +129,14 @@ mod tests {
     #[test]
     fn after_damage_no_window_that_may_miss_something_counts_as_covered() {
         let recovery = recover(at(11, 20), at(11, 30), at(11, 20), at(11, 30));
-        let damaged = REACH.without_what_is_lost(recovery, at(11, 31));
-        assert_eq!((damaged.from_t, damaged.covered_from), (recovery.from_t, Timestamp::from_logical(at(11, 41))));
+        let damaged = REACH.without_what_is_lost(recovery.covered_from, at(11, 31));
+        assert_eq!(damaged, Timestamp::from_logical(at(11, 41)));
     }
 
     #[test]
     fn an_empty_journal_has_nothing_to_replay() {
         let found = Found { oldest_t: None, newest_t: None, genesis: None };
-        let recovery = REACH.recover(found, 77);
-        assert_eq!((recovery.from_t, recovery.covered_from), (0, Timestamp::MIN));
+        let from_t = REACH.replays_from(found, 77);
+        assert_eq!((from_t, REACH.covered_from(found, from_t)), (0, Timestamp::MIN));
     }
 }

@@ -9,7 +9,7 @@ use crate::exit::Exit;
 use crate::health::url_of;
 use crate::program::{StopSignals, complain, start_logs};
 use crate::rules::LoadError;
-use crate::wiring::{Hub, Role};
+use crate::wiring::{Ending, Hub, Role};
 
 /// For tests of the program only: a release build refuses it.
 const FAULT_VARIABLE: &str = "SYSMONSTM_FAULT";
@@ -63,17 +63,33 @@ async fn until_stopped(role: Role, config: Config, clock: SharedClock) -> Result
     };
     let dashboard = url_of(hub.http_address, "/");
     info!(dashboard, grpc = %hub.grpc_address, "hub is up");
+    let mut is_asked = false;
     let fault = tokio::select! {
-        end = hub.ended() => Some(end),
+        ending = hub.ended() => match ending {
+            Ending::Fault(end) => Some(end),
+            Ending::CalledOff(why) => {
+                info!(why, "hub drains");
+                None
+            }
+        },
         signal = signals.next() => {
             info!(signal, "hub drains");
+            is_asked = true;
             None
         }
     };
-    let all_ended = tokio::select! {
-        all_ended = hub.stop() => all_ended,
-        // Somebody who asks twice does not want to wait.
-        signal = signals.next() => bail!("{signal} while draining: what was not finished is replayed from the journal"),
+    let stopping = hub.stop();
+    tokio::pin!(stopping);
+    let all_ended = loop {
+        tokio::select! {
+            all_ended = &mut stopping => break all_ended,
+            // Somebody who asks twice does not want to wait.
+            signal = signals.next() => {
+                if std::mem::replace(&mut is_asked, true) {
+                    bail!("{signal} while draining: what was not finished is replayed from the journal");
+                }
+            }
+        }
     };
     info!(all_ended, "hub stopped");
     match fault {

@@ -1,18 +1,22 @@
 //! Stores: what is on disk, opened and understood before anything runs.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 use journal::{Journal, JournalError, Opened};
-use model::{Alert, LogicalTime, Timestamp};
+use model::{Alert, LogicalTime, Output, Timestamp};
 use runtime::telemetry::error_chain;
-use sinks::sink::Sink;
+use sinks::owed;
+use sinks::sink::{Cursors, Sink, WriteBatch};
 use sinks::spill::Spill;
 use sinks::sqlite::{self, Known, SqliteHistory, SqliteSettings, SqliteSink};
 use tracing::{error, info, warn};
 
 use crate::base::Base;
 use crate::buses::{self, OpenBus};
+use crate::cluster::agree::{self, KnownState, Membership};
+use crate::cluster::{Cluster, KeptNow, Step};
 use crate::folder;
 use crate::recovery::{Found, GENESIS, Recovery};
 use crate::server::Server;
@@ -38,6 +42,23 @@ pub(crate) struct Stores {
     pub(crate) recovery: Recovery,
     /// The newest T that the history has seen.
     pub(crate) t_floor: LogicalTime,
+    /// Everything older is replay. Collectors have not been able to send since the journal's end, however long ago that was.
+    pub(crate) live_from: LogicalTime,
+    left: Left,
+}
+
+/// How the stores were left.
+struct Left {
+    found: Found,
+    /// Up to where some store lacks nothing of what alerts did.
+    behind: LogicalTime,
+    /// Up to where all have everything, counting what waits in their spills.
+    stored: LogicalTime,
+    /// And without: what is in the stores themselves.
+    written: LogicalTime,
+    state: LogicalTime,
+    /// Damage cost the journal records that the stores have.
+    is_short: bool,
 }
 
 impl Stores {
@@ -58,14 +79,7 @@ impl Stores {
         let (mut sink, history) = store.context("open the history")?;
         let spill = Spill::open(&config.history.spill).context("open the history's spill")?;
         let cursors = sink.connect().await.context("read the history's cursors")?;
-        let known = match history.known().await {
-            Ok(known) => known,
-            Err(error) => {
-                // Live data goes on without; presence and new alerts fill the screen.
-                error!(error = error_chain(&error), "history does not say what it knows");
-                Known::default()
-            }
-        };
+        let known = known(&history).await;
         if opened.newest_t.is_none() {
             let now = u64::try_from(base.clock.now_us()).unwrap_or(0);
             journal.set_cursor(GENESIS, now).context("mark the journal's beginning")?;
@@ -76,24 +90,146 @@ impl Stores {
         // Alerts that a crash kept from an outbox come again with the records that they are of.
         let told = buses.iter().map(|bus| bus.covered);
         let behind = covered.into_iter().chain(told).min().unwrap_or(LogicalTime::MAX);
-        let stored = cursors.oldest().min(behind);
-        let owed =
-            owed(&history, behind.max(opened.oldest_t.map_or(0, |oldest| oldest.saturating_sub(1))), cursors.rows)
-                .await;
-        let mut recovery = base.reach().recover(found, stored);
         let t_floor = cursors.rows.max(cursors.raw).max(covered.unwrap_or(0));
         let holds = Holds { embedded: &history, server: server.as_ref() };
         let is_short = !opened.torn.is_empty() && holds.more_than(t_floor, opened.newest_t).await;
-        if is_short || has_gaps(&journal, recovery.from_t).context("look through the journal")? {
-            recovery = base.reach().without_what_is_lost(recovery, t_floor);
+        let on_server = server.as_ref().map(|server| server.cursors.map_or(0, Cursors::oldest));
+        let left = Left {
+            found,
+            behind,
+            stored: cursors.oldest().min(behind),
+            written: cursors.oldest().min(on_server.unwrap_or(LogicalTime::MAX)),
+            state: cursors.rows,
+            is_short,
+        };
+        let now = u64::try_from(base.clock.now_us()).unwrap_or(0);
+        let live_from = now.max(opened.newest_t.map_or(0, |newest| newest + 1));
+        let mut stores = Self {
+            journal,
+            sink,
+            history,
+            is_state_only,
+            spill,
+            server,
+            buses,
+            known,
+            owed: Vec::new(),
+            recovery: Recovery { from_t: 0, covered_from: Timestamp::MIN },
+            t_floor,
+            live_from,
+            left,
+        };
+        let from_t = base.reach().replays_from(found, stores.left.stored);
+        stores.recovery = Recovery { from_t, covered_from: stores.covered_from(base, from_t)? };
+        stores.owed = stores.alerts_since(stores.left.behind).await;
+        Ok(stores)
+    }
+
+    /// Puts what all processes found together.
+    ///
+    /// # Errors
+    /// When they do not fit each other, and what to do.
+    pub(crate) async fn agree(&mut self, base: &Base, cluster: &Cluster, kept: Option<&KeptNow>) -> Result<()> {
+        let Left { found, behind, stored, written, state, .. } = self.left;
+        let was = Membership::of(&base.config.data_dir)?;
+        // Of the other processes' stores the keeper's state is ahead or behind like any other store.
+        let behind = if cluster.is_keeper() { behind } else { behind.min(state) };
+        let all = cluster
+            .gather(
+                Step::Found,
+                &agree::Found {
+                    was,
+                    newest_t: found.newest_t,
+                    from_t: found.newest_t.map(|_| base.reach().replays_from(found, stored)),
+                    behind,
+                    stored: written,
+                    t_floor: self.t_floor,
+                    now: self.live_from,
+                },
+            )
+            .await?;
+        agree::check_clocks(&all)?;
+        let agreed = agree::agree(&all)?;
+        let covered = cluster.gather(Step::Covered, &self.covered_from(base, agreed.from_t)?).await?;
+        let mut covered_from = agree::covered(&covered);
+        if let Some(until) = agreed.lost_until {
+            covered_from = covered_from.max(Timestamp::from_logical(until) + base.reach().ahead_max);
         }
-        info!(machines = known.machines.len(), firing = known.alerts.len(), ?recovery, "stores opened");
-        Ok(Self { journal, sink, history, is_state_only, spill, server, buses, known, owed, recovery, t_floor })
+        self.recovery = Recovery { from_t: agreed.from_t, covered_from };
+        (self.live_from, self.t_floor) = (agreed.live_from, self.t_floor.max(agreed.newest));
+        if agreed.is_changed && found.newest_t.is_none() {
+            self.begin_at(agreed.newest).await?;
+        }
+        self.take_state(cluster, agreed.behind, kept).await?;
+        let membership = Membership { process: cluster.process, processes: cluster.processes };
+        membership.save(&base.config.data_dir)?;
+        info!(?agreed, ?covered_from, "processes agree where to begin");
+        Ok(())
+    }
+
+    /// The state that process 0 keeps is every process'.
+    async fn take_state(&mut self, cluster: &Cluster, behind: LogicalTime, kept: Option<&KeptNow>) -> Result<()> {
+        let own = match kept {
+            Some(kept) => Some(KnownState {
+                machines: std::mem::take(&mut self.known.machines),
+                alerts: std::mem::take(&mut self.known.alerts),
+                owed: self.alerts_since(behind).await,
+                kept: kept.clone(),
+            }),
+            None => None,
+        };
+        let state = cluster.gather(Step::Known, &own).await?.into_iter().flatten().next();
+        let KnownState { machines, alerts, owed, kept } = state.context("process 0 says what it knows")?;
+        self.known = Known { machines, alerts };
+        self.owed = owed;
+        cluster.take(kept);
+        Ok(())
+    }
+
+    /// Stores of a process that is new in a cluster: the others' stores have what was before.
+    async fn begin_at(&mut self, t: LogicalTime) -> Result<()> {
+        let nothing = Arc::new(WriteBatch { groups: Vec::new(), upto: t });
+        self.sink.write(Arc::clone(&nothing)).await.context("begin the state")?;
+        if let Some(server) = &mut self.server {
+            let cursors = server.sink.write(nothing).await;
+            let cursors =
+                cursors.context("begin on the history's server, which must be there when the cluster grows")?;
+            server.cursors = Some(cursors);
+        }
+        Ok(())
+    }
+
+    /// From when on the journal has everything, when what is of `from_t` and later replays.
+    fn covered_from(&self, base: &Base, from_t: LogicalTime) -> Result<Timestamp> {
+        let reach = base.reach();
+        let covered = reach.covered_from(self.left.found, from_t);
+        let is_damaged = self.left.is_short || has_gaps(&self.journal, from_t).context("look through the journal")?;
+        Ok(if is_damaged { reach.without_what_is_lost(covered, self.t_floor) } else { covered })
+    }
+
+    /// What this process' copy of the state lacks of the keeper's.
+    pub(crate) fn owed_to_state(&self, cluster: Option<&Cluster>) -> Vec<(LogicalTime, Output)> {
+        let follows = cluster.is_some_and(|cluster| !cluster.is_keeper());
+        if follows { owed::transitions(&self.owed, self.left.state) } else { Vec::new() }
+    }
+
+    /// What happened to alerts while some store was behind, as far back as the journal brings the rest.
+    async fn alerts_since(&self, behind: LogicalTime) -> Vec<Alert> {
+        let oldest = self.left.found.oldest_t.map_or(0, |oldest| oldest.saturating_sub(1));
+        changed(&self.history, behind.max(oldest), self.left.state).await
     }
 }
 
+async fn known(history: &SqliteHistory) -> Known {
+    history.known().await.unwrap_or_else(|error| {
+        // Live data goes on without; presence and new alerts fill the screen.
+        error!(error = error_chain(&error), "history does not say what it knows");
+        Known::default()
+    })
+}
+
 /// What happened to alerts while some store was behind, as far back as the journal brings the rest.
-async fn owed(history: &SqliteHistory, behind: LogicalTime, state: LogicalTime) -> Vec<Alert> {
+async fn changed(history: &SqliteHistory, behind: LogicalTime, state: LogicalTime) -> Vec<Alert> {
     if state <= behind {
         return Vec::new();
     }

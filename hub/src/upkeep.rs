@@ -13,6 +13,7 @@ use sinks::status::DriverHandle;
 use tokio::time::{MissedTickBehavior, interval};
 use tracing::error;
 
+use crate::cluster::Heard;
 use crate::recovery::Reach;
 
 /// The sequencer drops segments as seldom.
@@ -27,7 +28,7 @@ pub(crate) async fn keep_journal(
     keep_from: Arc<AtomicU64>,
     stores: Vec<DriverHandle>,
     graph: Arc<Handle>,
-    reach: Reach,
+    (reach, heard): (Reach, Option<Arc<Heard>>),
     drain: DrainToken,
 ) -> Result<(), BoxError> {
     let mut ticks = interval(KEEP_EVERY);
@@ -37,7 +38,9 @@ pub(crate) async fn keep_journal(
             _ = ticks.tick() => {}
         }
         let wanted = stores.iter().map(DriverHandle::keep_from).min().unwrap_or(LogicalTime::MAX);
-        let needed = reach.needed_from(graph.completed()).min(wanted);
+        let own = reach.needed_from(graph.completed()).min(wanted);
+        // Other processes' stores and windows live on this journal, too.
+        let needed = heard.as_ref().map_or(own, |heard| heard.keep_from(own));
         keep_from.fetch_max(needed, Ordering::AcqRel);
     }
 }

@@ -4,6 +4,7 @@
 //! store, graph, sinks, replay, sequencer, gRPC, web, this machine's collector. Stop, in flow order, so that what was accepted comes out at the other end: collector, gRPC with its last
 //! acknowledgements, sequencer, graph, sinks, web. A part that ends by itself ends the hub.
 
+use std::future::pending;
 use std::net::SocketAddr;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
@@ -12,22 +13,21 @@ use std::time::Duration;
 use ::edge::publish::PublisherHandle;
 use ::synthetic::probe::{Book, Exits};
 use anyhow::{Context, Result};
-use ingest::{CollectorConfig, Collectors, Foundations, Ingest, Replayed, Services};
+use ingest::{CollectorConfig, Collectors, Foundations, Ingest, Peers, Replayed, Services};
 use journal::Journal;
 use model::audit::AuditLog;
 use model::command::{CollectorControl, RuleStore, SilenceStore};
 use model::query::{Health, History, HotState};
-use model::{Egress, LogicalTime, Output, Record};
+use model::rule::RuleSet;
+use model::silence::SilenceSet;
+use model::{LogicalTime, Record};
+use pipeline::Sockets;
 use runtime::clock::SharedClock;
 use runtime::drain::TaskEnd;
 use runtime::metrics::Registry;
-use runtime::queue::{QueueStats, Receiver};
-use sinks::driver::{Driver, DriverContext};
-use sinks::memory::{self, HotSettings, HotStore};
-use sinks::owed;
-use sinks::postgres::{Mirrors, PostgresHistory};
-use sinks::sink::Sink;
-use sinks::spill::Spill;
+use runtime::queue::QueueStats;
+use sinks::memory::HotStore;
+use sinks::postgres::PostgresHistory;
 use sinks::status::DriverHandle;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -35,18 +35,19 @@ use tokio::time::Instant;
 use tracing::{info, warn};
 use web::{AppState, SettingView};
 
-use crate::audit::Audit;
 use crate::base::Base;
-use crate::buses::{self, BusHandles};
+use crate::buses::BusHandles;
+use crate::cluster::{AllCollectors, Cluster, Doors, Heard, Remote};
 use crate::config::Config;
 use crate::dead_letters::Office;
 use crate::figures::{Figures, Rates};
 use crate::graph::Graph;
-use crate::history::{WithState, embedded as embedded_history};
+use crate::keeping::Keeping;
+use crate::outflow::{self, Outflow};
 use crate::part::Part;
 use crate::program::VERSION;
-use crate::rules::{Location, OwnRules, Rules, Watcher};
-use crate::silences::{Keeper, OwnSilences, Silences};
+use crate::rules::Watcher;
+use crate::silences::Keeper;
 use crate::starting::Starting;
 use crate::stores::Stores;
 use crate::{edge, health, listen, synthetic, upkeep};
@@ -67,6 +68,15 @@ pub enum Role {
     Hub,
 }
 
+/// Why a hub is to stop by itself.
+#[derive(Debug)]
+pub enum Ending {
+    /// A part of it has ended, which none does.
+    Fault(TaskEnd),
+    /// Another process of its cluster stops, in peace.
+    CalledOff(String),
+}
+
 /// A running hub.
 pub struct Hub {
     pub http_address: SocketAddr,
@@ -79,6 +89,7 @@ pub struct Hub {
     graph: Graph,
     sinks: Part,
     web: Part,
+    cluster: Option<Cluster>,
 }
 
 /// What the parts that face the outside share.
@@ -90,13 +101,44 @@ struct Inside {
     /// Of the store in the data folder, where the history is on a server, and what the server is.
     state: Option<(DriverHandle, PostgresHistory)>,
     buses: Vec<BusHandles>,
-    rules: Arc<Rules>,
-    silences: Arc<Silences>,
+    rules: Arc<dyn RuleStore>,
+    silences: Arc<dyn SilenceStore>,
     audit: Arc<dyn AuditLog>,
     ingest: Arc<Ingest>,
     collectors: Arc<Collectors>,
+    /// Those of this process and of the others.
+    control: Arc<dyn CollectorControl>,
     /// Dead letters of which the journal says that they were sent again, newest first.
     resent: Vec<String>,
+}
+
+/// What is opened before anything runs.
+struct Opened {
+    cluster: Option<Cluster>,
+    keeping: Keeping,
+    sockets: Sockets,
+    stores: Stores,
+}
+
+impl Opened {
+    /// In a cluster, when all processes have opened theirs and agree on where to begin.
+    async fn of(base: &Base) -> Result<Self> {
+        let mut stores = Stores::open(base).await?;
+        let (cluster, sockets) = Cluster::join(base).await?.unzip();
+        let keeping = Keeping::of(base, cluster.as_ref())?;
+        if let Some(cluster) = &cluster {
+            stores.agree(base, cluster, keeping.now().as_ref()).await?;
+        }
+        Ok(Self { cluster, keeping, sockets: sockets.unwrap_or_default(), stores })
+    }
+}
+
+impl Inside {
+    /// What the other processes of a cluster may ask for.
+    fn doors(&self) -> Doors {
+        let kept = (Arc::clone(&self.rules), Arc::clone(&self.silences), Arc::clone(&self.audit));
+        Doors::new(&self.ingest, &self.collectors, kept)
+    }
 }
 
 impl Hub {
@@ -109,52 +151,45 @@ impl Hub {
         let (http_address, grpc_address) = (http.local_addr()?, grpc.local_addr()?);
         info!(dashboard = health::url_of(http_address, "/"), grpc = %grpc_address, "hub listens");
         let (starting, http, grpc) = Starting::begin(&base, http, grpc)?;
-        let stores = Stores::open(&base).await?;
-        let audit: Arc<dyn AuditLog> = Arc::new(Audit::of(&base.config, base.clock())?);
-        let (watcher, mut keeper) = keepers(&base, &audit)?;
-        let hot = hot_store(&base, &stores);
-        let (graph, outlets) = Graph::start(&base, &stores)?;
+        let Opened { mut cluster, mut keeping, sockets, stores } = Opened::of(&base).await?;
+        let (recovery, t_floor) = (stores.recovery, stores.t_floor);
+        let hot = outflow::hot_store(&base, &stores);
+        let (graph, outlets) = Graph::start(&base, &stores, sockets)?;
         let queues = outlets.stats();
-        let Stores { journal, sink, history, spill, mut server, buses, owed, recovery, t_floor, .. } = stores;
-        if let Some(server) = &mut server {
-            server.sink.mirror(Mirrors { rules: watcher.rules(), silences: keeper.silences() });
-        }
-        let mut sinks = Part::default();
-        sinks.spawn("hot", memory::run(Arc::clone(&hot), outlets.hot));
-        let embedded = start_driver(&base, &mut sinks, (sink, spill, Vec::new()), outlets.history);
-        let (history, driver, state) = match server.zip(outlets.server) {
-            Some((server, queue)) => {
-                let owed = owed::transitions(&owed, server.covered());
-                let driver = start_driver(&base, &mut sinks, (server.sink, server.spill, owed), queue);
-                let history = WithState { server: Arc::new(server.history.clone()), state: Arc::new(history) };
-                (Arc::new(history) as Arc<dyn History>, driver, Some((embedded, server.history)))
-            }
-            None => (embedded_history(base.config.history.is_on, history), embedded, None),
-        };
-        let buses = buses::start(&base, &mut sinks, &hot, (buses, outlets.buses, &owed));
+        let owed_state = stores.owed_to_state(cluster.as_ref());
+        let (outflow, journal) = Outflow::start(&base, (stores, outlets), hot, (owed_state, &keeping));
         let watchdog = start_watchdog(&base, &graph);
         let replayed = graph.replay(journal, recovery.from_t, &starting.progress).await?;
         let newest_t = replayed.1.newest_t;
         let resent = replayed.1.state.resent().rev().map(str::to_owned).collect();
-        let silences_news = keeper.news(replayed.1.state.silences().map(AsRef::as_ref));
         let keep_from = Arc::new(AtomicU64::new(0));
-        let ingest = Arc::new(start_ingest(&base, replayed, t_floor, &graph, &keep_from)?);
-        publish_rules(&ingest, &watcher).await?;
-        if let Some(set) = silences_news {
-            let published = ingest.intake().record(Record::Silences(set)).await;
-            published.context("put the silences into the journal")?;
+        let others = cluster.as_ref().map(Cluster::remote);
+        let news = keeping.silences_news(replayed.1.state.silences().map(AsRef::as_ref));
+        let ingest = Arc::new(start_ingest(&base, replayed, t_floor, &graph, (&keep_from, others.clone()))?);
+        if keeping.own.is_some() {
+            publish(&ingest, keeping.rules.rules(), news).await?;
         }
-        let figures = figures(&base, &graph, &driver, &ingest, queues);
+        let figures = figures(&base, &graph, &outflow.driver, &ingest, queues);
         let collectors = Arc::new(Collectors::new(base.config.ingest.limits.machines_max, ingest.meters().clone()));
-        let (rules, silences) = (watcher.rules(), keeper.silences());
-        let inside = Inside { hot, history, driver, state, buses, rules, silences, audit, ingest, collectors, resent };
-        let upkeep = start_upkeep(&base, &inside, &graph, (watchdog, watcher, keeper, keep_from));
+        let Keeping { rules, silences, audit, own, kept } = keeping;
+        let control = control(&collectors, others);
+        let Outflow { sinks, hot, history, driver, state, buses } = outflow;
+        let inside =
+            Inside { hot, history, driver, state, buses, rules, silences, audit, ingest, collectors, control, resent };
+        if let Some(cluster) = &mut cluster {
+            cluster.open(inside.doors(), kept);
+        }
+        let heard = cluster.as_ref().map(Cluster::heard);
+        let upkeep = start_upkeep(&base, &inside, &graph, (watchdog, own, keep_from, heard));
         if let Some(newest_t) = newest_t {
             // Until then a machine could be unknown to a hub that says it is ready. Not before the sequencer runs: new series wait for
             // its next seal (ADR 0008).
             inside.hot.caught_up(newest_t).await;
         }
         inside.buses.iter().for_each(|bus| bus.news.open());
+        if let Some(cluster) = &cluster {
+            cluster.ready().await?;
+        }
         starting.end().await;
         let grpc = start_grpc(&base, &inside, grpc);
         let book = figures.synthetic.clone();
@@ -162,25 +197,36 @@ impl Hub {
         let synthetic = start_synthetic(&base, &inside, book, (grpc_address, http_address));
         let collector = start_collector(&base, role, grpc_address);
         let ingest = inside.ingest;
-        Ok(Self { http_address, grpc_address, collector, synthetic, grpc, upkeep, ingest, graph, sinks, web })
+        Ok(Self { http_address, grpc_address, collector, synthetic, grpc, upkeep, ingest, graph, sinks, web, cluster })
     }
 
-    /// Ends when a part of the hub ends by itself, which is a fault. Cancel safe.
-    pub async fn ended(&mut self) -> TaskEnd {
-        tokio::select! {
+    /// Ends when the hub is to stop by itself. Cancel safe.
+    pub async fn ended(&mut self) -> Ending {
+        let cluster = async {
+            match &mut self.cluster {
+                Some(cluster) => cluster.ended().await,
+                None => pending().await,
+            }
+        };
+        let fault = tokio::select! {
+            ending = cluster => return ending,
             end = self.collector.ended() => end,
             end = self.synthetic.ended() => end,
             end = self.grpc.ended() => end,
             end = self.upkeep.ended() => end,
             end = self.sinks.ended() => end,
             end = self.web.ended() => end,
-        }
+        };
+        Ending::Fault(fault)
     }
 
     /// Finishes what is in flight, in flow order; false when a part had to be cut off. What was acknowledged is safe either way.
     pub async fn stop(self) -> bool {
         let deadline = Instant::now() + STOP_WITHIN;
         let left = || deadline.saturating_duration_since(Instant::now());
+        if let Some(cluster) = &self.cluster {
+            cluster.stopping(&format!("process {} stops", cluster.process));
+        }
         let mut all_ended = self.synthetic.stop(SENDERS_WITHIN).await;
         all_ended &= self.collector.stop(SENDERS_WITHIN).await;
         all_ended &= self.grpc.stop(SENDERS_WITHIN + Duration::from_millis(500)).await;
@@ -195,6 +241,9 @@ impl Hub {
         }
         all_ended &= self.graph.stop(left()).await;
         all_ended &= self.sinks.stop(left()).await;
+        if let Some(cluster) = self.cluster {
+            all_ended &= cluster.stop(left()).await;
+        }
         all_ended & self.web.stop(left().max(BROWSERS_WITHIN)).await
     }
 }
@@ -207,44 +256,12 @@ fn bounded(mut config: Config) -> Config {
     config
 }
 
-/// Those who change rules and silences, each change on record first.
-fn keepers(base: &Base, audit: &Arc<dyn AuditLog>) -> Result<(Watcher, Keeper)> {
-    let (location, own) = (Location::of(&base.config), OwnRules::of(&base.config)?);
-    let watcher = Watcher::start(location, own, (base.clock(), Arc::clone(audit)), &base.registry)?;
-    let keeper = Keeper::new(OwnSilences::of(&base.config)?, base.clock(), Arc::clone(audit));
-    Ok((watcher, keeper))
-}
-
-fn hot_store(base: &Base, stores: &Stores) -> Arc<HotStore> {
-    let settings = HotSettings { machines_max: base.config.ingest.limits.machines_max, ..HotSettings::default() };
-    let hot = Arc::new(HotStore::new(settings, base.clock()));
-    hot.seed(stores.known.machines.clone(), stores.known.alerts.clone());
-    hot.watch(&base.registry);
-    hot
-}
-
-/// A store that loses nothing, on its queue; with what it is owed.
-fn start_driver(
-    base: &Base,
-    sinks: &mut Part,
-    (sink, spill, owed): (impl Sink, Spill, Vec<(LogicalTime, Output)>),
-    queue: Receiver<Egress>,
-) -> DriverHandle {
-    let context =
-        DriverContext { settings: base.config.history.driver.clone(), clock: base.clock(), registry: &base.registry };
-    let name = sink.name();
-    let (mut driver, handle) = Driver::new(sink, queue, spill, context);
-    driver.owe(owed);
-    sinks.spawn(name, driver.run());
-    handle
-}
-
 fn start_ingest(
     base: &Base,
     (journal, replayed): (Journal, Replayed),
     t_floor: LogicalTime,
     graph: &Graph,
-    keep_from: &Arc<AtomicU64>,
+    (keep_from, others): (&Arc<AtomicU64>, Option<Remote>),
 ) -> Result<Ingest> {
     let foundations = Foundations {
         journal,
@@ -255,15 +272,30 @@ fn start_ingest(
         clock: base.clock(),
         registry: base.registry.clone(),
         settings: base.config.ingest.clone(),
+        peers: others.map(|others| Arc::new(others) as Arc<dyn Peers>),
     };
     Ingest::start(foundations).context("start the sequencer")
 }
 
+/// The collectors of this process, and of the others where there are any.
+fn control(own: &Arc<Collectors>, others: Option<Remote>) -> Arc<dyn CollectorControl> {
+    let own = Arc::clone(own);
+    match others {
+        Some(others) => Arc::new(AllCollectors { own, others }),
+        None => own,
+    }
+}
+
 /// Puts the rules into the journal, even where they are what it ends with: from here on the graph knows which alerts have a rule no more.
-async fn publish_rules(ingest: &Ingest, watcher: &Watcher) -> Result<()> {
-    let rules = watcher.rules().rules();
+/// And silences, where there is news of them.
+async fn publish(ingest: &Ingest, rules: Arc<RuleSet>, silences: Option<Arc<SilenceSet>>) -> Result<()> {
     let published = ingest.intake().record(Record::Rules(rules)).await;
-    published.context("put the rules into the journal")
+    published.context("put the rules into the journal")?;
+    if let Some(set) = silences {
+        let published = ingest.intake().record(Record::Silences(set)).await;
+        published.context("put the silences into the journal")?;
+    }
+    Ok(())
 }
 
 fn figures(
@@ -299,8 +331,24 @@ fn start_watchdog(base: &Base, graph: &Graph) -> Part {
     upkeep
 }
 
-fn start_upkeep(base: &Base, inside: &Inside, graph: &Graph, kept: (Part, Watcher, Keeper, Arc<AtomicU64>)) -> Part {
-    let (mut upkeep, watcher, keeper, keep_from) = kept;
+/// The watchdog's part; who keeps rules and silences; what the journal keeps, and the others who need it.
+type UpkeepOf = (Part, Option<(Watcher, Keeper)>, Arc<AtomicU64>, Option<Arc<Heard>>);
+
+fn start_upkeep(base: &Base, inside: &Inside, graph: &Graph, kept: UpkeepOf) -> Part {
+    let (mut upkeep, own, keep_from, heard) = kept;
+    if let Some((watcher, keeper)) = own {
+        start_keeping(inside, &mut upkeep, (watcher, keeper));
+    }
+    let handle = Arc::clone(&graph.handle);
+    let mut drivers = vec![inside.driver.clone()];
+    drivers.extend(inside.state.iter().map(|(driver, _)| driver.clone()));
+    drivers.extend(inside.buses.iter().map(|bus| bus.alerts.clone()));
+    let keeping = upkeep::keep_journal(keep_from, drivers, handle, (base.reach(), heard), upkeep.token());
+    upkeep.spawn("journal retention", keeping);
+    upkeep
+}
+
+fn start_keeping(inside: &Inside, upkeep: &mut Part, (watcher, keeper): (Watcher, Keeper)) {
     let intake = inside.ingest.intake();
     let publish = move |rules| {
         let intake = intake.clone();
@@ -313,13 +361,6 @@ fn start_upkeep(base: &Base, inside: &Inside, graph: &Graph, kept: (Part, Watche
         async move { Ok(intake.record(Record::Silences(silences)).await?) }
     };
     upkeep.spawn("silences", keeper.run(publish, upkeep.token()));
-    let handle = Arc::clone(&graph.handle);
-    let mut drivers = vec![inside.driver.clone()];
-    drivers.extend(inside.state.iter().map(|(driver, _)| driver.clone()));
-    drivers.extend(inside.buses.iter().map(|bus| bus.alerts.clone()));
-    let keeping = upkeep::keep_journal(keep_from, drivers, handle, base.reach(), upkeep.token());
-    upkeep.spawn("journal retention", keeping);
-    upkeep
 }
 
 /// What collectors are told. Version 0 is nothing; otherwise it rises from start to start, so that a changed setting reaches them.
@@ -336,7 +377,7 @@ fn start_grpc(base: &Base, inside: &Inside, listener: TcpListener) -> Part {
     let (configs, config) = watch::channel(collector_config(base));
     let services = Services {
         hot: Arc::clone(&inside.hot) as Arc<dyn HotState>,
-        rules: Arc::clone(&inside.rules) as Arc<dyn RuleStore>,
+        rules: Arc::clone(&inside.rules),
         config,
         collectors: Arc::clone(&inside.collectors),
     };
@@ -351,7 +392,9 @@ fn start_grpc(base: &Base, inside: &Inside, listener: TcpListener) -> Part {
 
 fn start_web(base: &Base, inside: &Inside, figures: Arc<Figures>, listener: TcpListener) -> Part {
     let mut web = Part::default();
-    let published = edge::start(base, &mut web, (&inside.hot, &inside.history));
+    // One process publishes what all of them know.
+    let is_publisher = base.config.pipeline.process == 0;
+    let published = if is_publisher { edge::start(base, &mut web, (&inside.hot, &inside.history)) } else { None };
     let (journal, hot, driver) = (inside.ingest.state(), Arc::clone(&inside.hot), inside.driver.clone());
     let (state, buses) = (inside.state.clone(), inside.buses.clone());
     let readiness = move || -> Vec<Health> {
@@ -368,11 +411,11 @@ fn start_web(base: &Base, inside: &Inside, figures: Arc<Figures>, listener: TcpL
         hot: Arc::clone(&inside.hot) as Arc<dyn HotState>,
         hot_versions: inside.hot.subscribe(),
         history: Arc::clone(&inside.history),
-        rules: Arc::clone(&inside.rules) as Arc<dyn RuleStore>,
-        silences: Arc::clone(&inside.silences) as Arc<dyn SilenceStore>,
+        rules: Arc::clone(&inside.rules),
+        silences: Arc::clone(&inside.silences),
         audit: Arc::clone(&inside.audit),
         config: Arc::new(settings_shown(&base.config)),
-        control: Arc::clone(&inside.collectors) as Arc<dyn CollectorControl>,
+        control: Arc::clone(&inside.control),
         dead_letters: office(base, inside),
         clock: base.clock(),
         metrics: base.registry.clone(),
@@ -409,7 +452,11 @@ fn start_synthetic(
     (grpc, http): (SocketAddr, SocketAddr),
 ) -> Part {
     let mut part = Part::default();
-    let rules = Arc::clone(&inside.rules) as Arc<dyn RuleStore>;
+    if base.config.pipeline.process != 0 {
+        // Its rule and its machine are process 0's.
+        return part;
+    }
+    let rules = Arc::clone(&inside.rules);
     let (Some(book), Some(every)) = (book, base.config.synthetic_every) else {
         let drain = part.token();
         part.spawn("synthetic", async move {

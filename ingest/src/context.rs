@@ -11,6 +11,7 @@ use tracing::warn;
 use crate::intake::{Intake, IntakeClosed};
 use crate::machines::{HubIsFull, Machines, SeatIsTaken};
 use crate::meters::Meters;
+use crate::peers::{Lamport, Peers};
 use crate::settings::{Limits, StreamSettings};
 
 pub(crate) struct Context {
@@ -20,6 +21,9 @@ pub(crate) struct Context {
     pub(crate) streams: StreamSettings,
     pub(crate) clock: SharedClock,
     pub(crate) meters: Meters,
+    pub(crate) lamport: Arc<Lamport>,
+    /// The other processes of a cluster.
+    pub(crate) peers: Option<Arc<dyn Peers>>,
     pub(crate) drain: DrainToken,
     /// The drain took too long: streams end at once, whatever is not durable yet.
     pub(crate) cut: DrainToken,

@@ -3,13 +3,14 @@
 //! One control stream per machine: a newer one takes over. Bounded: commands that wait for a collector, and streams in all; a
 //! command that does not fit is refused to whoever gives it.
 
+use std::future::ready;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures_util::{Stream, StreamExt, stream};
 use hashbrown::HashMap;
 use model::MachineId;
-use model::command::{CollectorCommand, CollectorControl, CommandError};
+use model::command::{CollectorCommand, CollectorControl, CommandError, Commanding};
 use proto::pb::control_service_server::ControlService;
 use proto::{encode, pb};
 use runtime::drain::DrainToken;
@@ -73,10 +74,12 @@ impl Collectors {
     fn lock(&self) -> MutexGuard<'_, HashMap<MachineId, Connected>> {
         self.connected.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
 
-impl CollectorControl for Collectors {
-    fn command(&self, machine: &MachineId, command: CollectorCommand) -> Result<(), CommandError> {
+    /// Gives a command to a collector that is connected here.
+    ///
+    /// # Errors
+    /// It is not connected, or too many commands wait for it.
+    pub fn give(&self, machine: &MachineId, command: CollectorCommand) -> Result<(), CommandError> {
         let mut connected = self.lock();
         let collector = connected.get_mut(machine).ok_or_else(|| CommandError::NotConnected(machine.clone()))?;
         let sent = collector.commands.try_send(encode::command(collector.id + 1, command));
@@ -90,10 +93,29 @@ impl CollectorControl for Collectors {
         Ok(())
     }
 
-    fn connected(&self) -> Vec<MachineId> {
+    /// Machines with an open control stream.
+    pub fn connected(&self) -> Vec<MachineId> {
         let mut machines: Vec<MachineId> = self.lock().keys().cloned().collect();
         machines.sort();
         machines
+    }
+
+    pub fn has(&self, machine: &MachineId) -> bool {
+        self.lock().contains_key(machine)
+    }
+}
+
+impl CollectorControl for Collectors {
+    fn command<'a>(
+        &'a self,
+        machine: &'a MachineId,
+        command: CollectorCommand,
+    ) -> Commanding<'a, Result<(), CommandError>> {
+        Box::pin(ready(self.give(machine, command)))
+    }
+
+    fn is_connected<'a>(&'a self, machine: &'a MachineId) -> Commanding<'a, bool> {
+        Box::pin(ready(self.has(machine)))
     }
 }
 

@@ -156,6 +156,10 @@ impl Door {
         self.marks.iter().find(|(known, _)| *known == session).map_or(0, |(_, sequence)| *sequence)
     }
 
+    pub(crate) fn marks(&self) -> &[(SessionId, u64)] {
+        &self.marks
+    }
+
     pub(crate) fn advance(&mut self, session: SessionId, sequence: u64) {
         advance_mark(&mut self.marks, session, sequence);
     }

@@ -83,6 +83,11 @@ impl Machines {
         Self { known: Mutex::new(known), machines_max: limits.machines_max, budget, clock, meters }
     }
 
+    /// The machine of this id, if it was ever here.
+    pub(crate) fn known(&self, id: &MachineId) -> Option<Arc<Machine>> {
+        lock(&self.known).machines.get(id).cloned()
+    }
+
     /// The machine of this id, known from now on.
     pub(crate) fn enter(&self, id: &MachineId) -> Result<Arc<Machine>, HubIsFull> {
         let now_us = self.clock.monotonic_us();

@@ -15,11 +15,13 @@ use tracing::{debug, info, warn};
 use crate::answers::{Answers, Note};
 use crate::context::{Context, broken, draining};
 use crate::intake::Tickets;
+use crate::machines::Machine;
 use crate::meters::OpenStream;
+use crate::peers::Yielded;
 use crate::session::Session;
 
 /// An earlier stream leaves as soon as it is told, unless the runtime is overloaded.
-const SEAT_WITHIN: Duration = Duration::from_secs(10);
+pub(crate) const SEAT_WITHIN: Duration = Duration::from_secs(10);
 
 /// Opens a Push stream and returns its answers. The reading half is a task that ends with the stream, the client or the hub.
 pub(crate) fn open<S>(context: Arc<Context>, requests: S) -> impl Stream<Item = Result<pb::PushResponse, Status>>
@@ -63,6 +65,12 @@ where
         warn!(machine = %hello.info.machine, %full, "collector is refused");
     })?;
     let mut seat = machine.sit(SEAT_WITHIN).await?;
+    tokio::select! {
+        biased;
+        // Two processes that both have its hello would wait for each other.
+        () = seat.superseded() => return Err(superseded(&context)),
+        claimed = claim_elsewhere(&context, &machine) => claimed?,
+    }
     info!(machine = %machine.id, session = hello.session.0, "collector connected");
     let mut session = Session::new(context, machine, hello.session, tickets, notes);
     session.introduce(hello.info).await?;
@@ -73,6 +81,23 @@ where
         session.leave().await;
     }
     end
+}
+
+/// What a stream hears when another one of its machine has come.
+pub(crate) fn superseded(context: &Context) -> Status {
+    context.meters.superseded.increment();
+    Status::aborted("a newer stream of this machine has taken over; is its id used twice?")
+}
+
+/// Makes the machine's streams at other processes end, and takes over where they were.
+async fn claim_elsewhere(context: &Context, machine: &Machine) -> Result<(), Status> {
+    let Some(peers) = &context.peers else { return Ok(()) };
+    let yielded = peers.claim(&machine.id).await.map_err(|refused| Status::unavailable(refused.to_string()))?;
+    for Yielded { marks, newest_t } in yielded {
+        context.lamport.raise(newest_t);
+        machine.with_door(|door| marks.iter().for_each(|(session, sequence)| door.advance(*session, *sequence)));
+    }
+    Ok(())
 }
 
 async fn first_message<S>(context: &Context, requests: &mut S) -> Result<decode::Hello, Status>

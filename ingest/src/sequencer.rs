@@ -2,7 +2,7 @@
 //!
 //! In: submissions. For each group: one T, every record encoded and appended, pushed to the worker of its machine at once, written,
 //! then handed to the committer; so the data flows before the disk answers, and the next group is appended during the fsync.
-//! Time: after activity the seal also rises at the next 100 ms boundary, and every second when nothing comes.
+//! Time: after activity the seal also rises at the next 100 ms boundary, and every second when nothing comes; in a cluster more often.
 //! Disk full: the group waits and is tried again; nothing behind it is taken, so collectors slow down; nothing is lost.
 //! Invariants: J-2 T grows strictly; a record is appended and pushed on this thread only, so no record enters below a seal.
 
@@ -28,8 +28,6 @@ use crate::timeline::Timeline;
 
 /// The control region of the graph moves in steps of this.
 const TICK_US: u64 = 100_000;
-/// How often the graph's clock moves when nothing comes.
-const QUIET_US: u64 = 1_000_000;
 /// A segment's data is at least this many times its preamble, or a large fleet would write mostly preambles.
 const PREAMBLE_SHARE: u64 = 8;
 
@@ -152,7 +150,7 @@ impl Sequencer {
             self.persist("write journal", Journal::flush);
             self.meters.logical_time.set(t as f64);
             self.progress.sealed = t + 1;
-            self.progress.beat_at = (t / TICK_US + 1) * TICK_US;
+            self.progress.beat_at = ((t / TICK_US + 1) * TICK_US).min(t + self.quiet_us());
             commit.t = Some(t);
             commit.sealed = t + 1;
         }
@@ -264,7 +262,11 @@ impl Sequencer {
 
     fn until_beat(&mut self) -> Duration {
         let left_us = self.progress.beat_at.saturating_sub(self.timeline.now());
-        Duration::from_micros(left_us.clamp(1_000, QUIET_US))
+        Duration::from_micros(left_us.clamp(1_000, self.quiet_us()))
+    }
+
+    fn quiet_us(&self) -> u64 {
+        runtime::clock::micros(self.settings.quiet).max(1_000)
     }
 
     /// Lets the graph's clock rise although nothing came.
@@ -280,7 +282,7 @@ impl Sequencer {
         }
         self.timeline.seal(now);
         self.progress.sealed = now;
-        self.progress.beat_at = now + QUIET_US;
+        self.progress.beat_at = now + self.quiet_us();
     }
 
     fn retain(&mut self) {

@@ -22,6 +22,7 @@ use crate::door::rejection;
 use crate::intake::Tickets;
 use crate::layouts::StreamLayouts;
 use crate::machines::{Machine, Seat};
+use crate::push::superseded;
 
 pub(crate) struct Session<'a> {
     context: Arc<Context>,
@@ -86,14 +87,10 @@ impl<'a> Session<'a> {
         S: Stream<Item = Result<pb::PushRequest, Status>> + Unpin,
     {
         let context = Arc::clone(&self.context);
-        let superseded = || {
-            context.meters.superseded.increment();
-            Status::aborted("a newer stream of this machine has taken over; is its id used twice?")
-        };
         loop {
             let message = tokio::select! {
                 biased;
-                () = seat.superseded() => return Err(superseded()),
+                () = seat.superseded() => return Err(superseded(&context)),
                 () = context.drain.draining() => return Err(draining()),
                 message = requests.next() => message,
             };
@@ -102,7 +99,7 @@ impl<'a> Session<'a> {
             let taking = self.take(message.map_err(|status| broken(status, &context))?);
             tokio::select! {
                 biased;
-                () = seat.superseded() => return Err(superseded()),
+                () = seat.superseded() => return Err(superseded(&context)),
                 taken = taking => taken?,
             }
         }

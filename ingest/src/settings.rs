@@ -40,6 +40,8 @@ pub struct SequencerSettings {
     pub groups_unsynced_max: usize,
     /// From fsync to fsync, and so from seal to seal: each wakes every worker of the graph.
     pub commit_every: Duration,
+    /// How often the graph's clock moves when nothing comes. In a cluster everything waits for the quietest process.
+    pub quiet: Duration,
     /// Between two looks at what the journal may drop.
     pub retention_every: Duration,
 }
@@ -92,6 +94,7 @@ impl Default for SequencerSettings {
             group_bytes_max: 4 << 20,
             groups_unsynced_max: 64,
             commit_every: Duration::from_millis(1),
+            quiet: Duration::from_secs(1),
             retention_every: Duration::from_secs(10),
         }
     }

@@ -19,6 +19,7 @@ use crate::context::Context;
 use crate::intake::{Intake, Submission};
 use crate::machines::Machines;
 use crate::meters::Meters;
+use crate::peers::{Lamport, Peers, Seats};
 use crate::replay::Replayed;
 use crate::resend::Resender;
 use crate::sequencer::{Progress, Sequencer};
@@ -40,6 +41,8 @@ pub struct Foundations {
     pub clock: SharedClock,
     pub registry: Registry,
     pub settings: Settings,
+    /// The other processes of the graph, where there are any.
+    pub peers: Option<Arc<dyn Peers>>,
 }
 
 /// The running sequencer and committer.
@@ -50,6 +53,8 @@ pub struct Ingest {
     clock: SharedClock,
     meters: Meters,
     state: Arc<JournalState>,
+    lamport: Arc<Lamport>,
+    peers: Option<Arc<dyn Peers>>,
     queue: Sender<Submission>,
     threads: Vec<JoinHandle<()>>,
 }
@@ -60,7 +65,8 @@ impl Ingest {
     /// # Errors
     /// The system gives no more threads.
     pub fn start(foundations: Foundations) -> io::Result<Self> {
-        let Foundations { journal, replayed, dataflow, t_floor, keep_from, clock, registry, settings } = foundations;
+        let Foundations { journal, replayed, dataflow, t_floor, keep_from, clock, registry, settings, peers } =
+            foundations;
         let meters = Meters::new(&registry);
         let machines_max = settings.limits.machines_max;
         let machines = Machines::new(&settings.limits, &replayed.state, Arc::clone(&clock), meters.clone());
@@ -80,12 +86,14 @@ impl Ingest {
         };
         let intake = Intake::new(queue.clone(), pace.intake_bytes_max);
         let state = Arc::new(JournalState::new(Arc::clone(&clock)));
+        let lamport = Arc::new(Lamport::default());
+        let after = replayed.newest_t.unwrap_or(0).max(t_floor);
         let sequencer = Sequencer {
             submissions,
             commits,
             journal,
             dataflow,
-            timeline: Timeline::after(replayed.newest_t.unwrap_or(0).max(t_floor), Arc::clone(&clock)),
+            timeline: Timeline::after(after, Arc::clone(&clock), Arc::clone(&lamport)),
             preamble: replayed.state,
             state: Arc::clone(&state),
             keep_from,
@@ -95,7 +103,18 @@ impl Ingest {
             progress: Progress::after(replayed.newest_t),
         };
         let threads = vec![spawn("sequencer", move || sequencer.run())?, spawn("committer", move || committer.run())?];
-        Ok(Self { intake, machines: Arc::new(machines), settings, clock, meters, state, queue, threads })
+        Ok(Self {
+            intake,
+            machines: Arc::new(machines),
+            settings,
+            clock,
+            meters,
+            state,
+            lamport,
+            peers,
+            queue,
+            threads,
+        })
     }
 
     /// For records that do not come from a collector: rule edits.
@@ -112,6 +131,15 @@ impl Ingest {
             clock: Arc::clone(&self.clock),
             meters: self.meters.clone(),
         }
+    }
+
+    /// Where machines are given up to other processes.
+    pub fn seats(&self) -> Seats {
+        Seats { machines: Arc::clone(&self.machines), intake: self.intake.clone(), lamport: Arc::clone(&self.lamport) }
+    }
+
+    pub fn lamport(&self) -> Arc<Lamport> {
+        Arc::clone(&self.lamport)
     }
 
     pub fn meters(&self) -> &Meters {
@@ -149,6 +177,8 @@ impl Ingest {
             streams: self.settings.streams.clone(),
             clock: Arc::clone(&self.clock),
             meters: self.meters.clone(),
+            lamport: Arc::clone(&self.lamport),
+            peers: self.peers.clone(),
             drain,
             cut,
         }

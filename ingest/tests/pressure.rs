@@ -119,6 +119,7 @@ async fn child_whose_disk_is_full() {
         clock: SystemClock::shared(),
         registry: Registry::new(),
         settings: Settings::default(),
+        peers: None,
     })
     .unwrap();
     let info = MachineInfo {

@@ -43,6 +43,7 @@ fn start(dir: &Path, options: Options, clock: &ManualClock, keep_from: &Arc<Atom
         clock: clock.shared(),
         registry: Registry::new(),
         settings: Settings::default(),
+        peers: None,
     };
     (Ingest::start(foundations).expect("threads"), graph)
 }
@@ -197,6 +198,7 @@ async fn a_clock_set_back_between_two_runs_repeats_no_time() {
         clock: clock.shared(),
         registry: Registry::new(),
         settings: Settings::default(),
+        peers: None,
     };
     let ingest = Ingest::start(foundations).unwrap();
     ingest.intake().record(batch(1)).await.unwrap();

@@ -54,7 +54,7 @@ async fn each_refusal_has_its_code() {
         (RuleError::FromFile("hot".into()), Code::FailedPrecondition),
         (RuleError::Exists("hot".into()), Code::AlreadyExists),
         (RuleError::NotFound("hot".into()), Code::NotFound),
-        (RuleError::TooMany("2 rules"), Code::ResourceExhausted),
+        (RuleError::TooMany("2 rules".into()), Code::ResourceExhausted),
         (RuleError::Store("disk full".into()), Code::Internal),
         (RuleError::Stopping, Code::Unavailable),
     ] {

@@ -5,7 +5,7 @@ mod common;
 use common::{Front, SOON, folder};
 use ingest::CollectorConfig;
 use model::MachineId;
-use model::command::{CollectorCommand, CollectorControl, CommandError};
+use model::command::{CollectorCommand, CommandError};
 use proto::pb;
 use proto::pb::config_service_client::ConfigServiceClient;
 use proto::pb::control_service_client::ControlServiceClient;
@@ -52,8 +52,8 @@ async fn a_command_reaches_its_collector_and_its_result_is_counted() {
     let front = Front::start(dir.path()).await;
     let mut db = control(&front, "db-1").await;
     assert_eq!(front.collectors.connected(), [id("db-1")]);
-    front.collectors.command(&id("db-1"), CollectorCommand::Pause).unwrap();
-    front.collectors.command(&id("db-1"), CollectorCommand::Focus).unwrap();
+    front.collectors.give(&id("db-1"), CollectorCommand::Pause).unwrap();
+    front.collectors.give(&id("db-1"), CollectorCommand::Focus).unwrap();
     for (number, kind) in [(1, pb::CommandKind::Pause), (2, pb::CommandKind::Focus)] {
         let command = db.commands.message().await.unwrap().unwrap();
         assert_eq!((command.id, command.kind()), (number, kind));
@@ -70,7 +70,7 @@ async fn a_command_reaches_its_collector_and_its_result_is_counted() {
 async fn a_command_for_nobody_or_too_many_is_refused() {
     let dir = folder();
     let front = Front::start(dir.path()).await;
-    let nobody = front.collectors.command(&id("db-1"), CollectorCommand::Pause);
+    let nobody = front.collectors.give(&id("db-1"), CollectorCommand::Pause);
     assert_eq!(nobody, Err(CommandError::NotConnected(id("db-1"))));
     let older = control(&front, "db-1").await;
     let newer = control(&front, "db-1").await;

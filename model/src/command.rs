@@ -1,8 +1,11 @@
 //! What the web and gRPC order: rules and collectors, as traits that the hub implements.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::pin::Pin;
 use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
 
 use crate::audit::Actor;
 use crate::ids::MachineId;
@@ -13,7 +16,7 @@ use crate::silence::{Matchers, Silence};
 use crate::time::Timestamp;
 
 /// Who keeps a rule.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum RuleSource {
@@ -24,7 +27,7 @@ pub enum RuleSource {
 }
 
 /// The rules in force, and who keeps each.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct RuleListing {
     pub set: Arc<RuleSet>,
     /// Names of the set's rules that the hub keeps itself.
@@ -38,7 +41,7 @@ impl RuleListing {
 }
 
 /// One change of the hub's own rules.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum RuleChange {
     Create(Rule),
     /// Replaces the rule of this name whole.
@@ -57,7 +60,7 @@ impl RuleChange {
 }
 
 /// Why a change was not made.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 pub enum RuleError {
     /// Every problem, each a sentence that says what to do.
     #[error("{}", .0.join("; "))]
@@ -69,7 +72,7 @@ pub enum RuleError {
     #[error("no rule is called {0}; the list of rules has their names")]
     NotFound(String),
     #[error("the hub keeps at most {0}; delete a rule first, or put rules into the rule file")]
-    TooMany(&'static str),
+    TooMany(Cow<'static, str>),
     /// Nothing changed.
     #[error("the rules could not be written to disk: {0}; free space or mend the data folder, then try again")]
     Store(String),
@@ -93,7 +96,7 @@ pub trait RuleStore: Send + Sync {
 }
 
 /// The closed, harmless list of what a hub may ask of a collector: never a shell, a file or an update.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CollectorCommand {
     Pause,
@@ -104,7 +107,7 @@ pub enum CollectorCommand {
     Focus,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 pub enum CommandError {
     #[error("{0} is not connected with a control stream")]
     NotConnected(MachineId),
@@ -112,15 +115,23 @@ pub enum CommandError {
     Busy(MachineId),
 }
 
+/// An answer about a collector, which may be connected to another process.
+pub type Commanding<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
 /// Sends commands to connected collectors.
 pub trait CollectorControl: Send + Sync {
-    fn command(&self, machine: &MachineId, command: CollectorCommand) -> Result<(), CommandError>;
-    /// Machines with an open control stream.
-    fn connected(&self) -> Vec<MachineId>;
+    fn command<'a>(
+        &'a self,
+        machine: &'a MachineId,
+        command: CollectorCommand,
+    ) -> Commanding<'a, Result<(), CommandError>>;
+
+    /// Whether the machine has an open control stream.
+    fn is_connected<'a>(&'a self, machine: &'a MachineId) -> Commanding<'a, bool>;
 }
 
 /// A silence as it is asked for; the hub gives it an id.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NewSilence {
     pub matchers: Matchers,
     pub starts_at: Timestamp,
@@ -130,7 +141,7 @@ pub struct NewSilence {
 }
 
 /// One change of the hub's silences.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum SilenceChange {
     Create(NewSilence),
     /// Ends the silence of this id now; one that has not begun never will.
@@ -138,7 +149,7 @@ pub enum SilenceChange {
 }
 
 /// Why a change was not made.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 pub enum SilenceError {
     /// Every problem, each a sentence that says what to do.
     #[error("{}", .0.join("; "))]
@@ -146,7 +157,7 @@ pub enum SilenceError {
     #[error("no silence has the id {0}; the list of silences has their ids")]
     NotFound(String),
     #[error("the hub keeps at most {0}; end one first, or make one that covers several")]
-    TooMany(&'static str),
+    TooMany(Cow<'static, str>),
     /// Nothing changed.
     #[error("the silences could not be written to disk: {0}; free space or mend the data folder, then try again")]
     Store(String),

@@ -7,10 +7,31 @@
 use std::any::Any;
 use std::backtrace::{Backtrace, BacktraceStatus};
 use std::panic::PanicHookInfo;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+/// Threads whose panic somebody else can explain, and how long he is given.
+static EXPLAINED: OnceLock<(&str, Duration)> = OnceLock::new();
 
 /// Installs the hook. Call it once, after the logs are up.
 pub fn install() {
-    std::panic::set_hook(Box::new(|info| abort_after(|| log_panic(info))));
+    std::panic::set_hook(Box::new(|info| {
+        let thread = std::thread::current();
+        let explained =
+            EXPLAINED.get().filter(|(prefix, _)| thread.name().is_some_and(|name| name.starts_with(prefix)));
+        if let Some((_, within)) = explained {
+            // Somebody who knows why ends the process meanwhile; a wake-up of the thread costs only his sentence.
+            std::thread::park_timeout(*within);
+        }
+        abort_after(|| log_panic(info));
+    }));
+}
+
+/// A panic of a thread with such a name is the consequence of something that another part of the process finds as well, and can say in
+/// better words: it gets so much time to end the process itself. The first call counts.
+pub fn let_explain(prefix: &'static str, within: Duration) {
+    // A second cluster in one process is for tests, which install no hook.
+    EXPLAINED.set((prefix, within)).ok();
 }
 
 /// Logs why and aborts. The logs' standard output stays locked from before the line to the end, so that no other thread's line comes behind it.
@@ -18,6 +39,13 @@ pub fn abort_after(log: impl FnOnce()) -> ! {
     let _held = std::io::stdout().lock();
     log();
     std::process::abort()
+}
+
+/// As [`abort_after`], with exit code 1 and no core: nothing is wrong with this process, but it must not go on.
+pub fn exit_after(log: impl FnOnce()) -> ! {
+    let _held = std::io::stdout().lock();
+    log();
+    std::process::exit(1)
 }
 
 /// The text a panic was raised with.

@@ -17,6 +17,7 @@ use model::audit::{AuditError, AuditLog, Deed, Entry, Recorded};
 use runtime::clock::SharedClock;
 use runtime::telemetry::error_chain;
 use thiserror::Error;
+use tokio::sync::watch;
 use tracing::error;
 
 pub use told::{of_rule, of_silence};
@@ -25,7 +26,7 @@ use crate::config::Config;
 
 const FILE_NAME: &str = "audit.jsonl";
 /// A deed is at most some 1.5 KB, mostly a fifth of that.
-const ENTRIES_MAX: usize = 5_000;
+pub(crate) const ENTRIES_MAX: usize = 5_000;
 /// Twice the entries at their largest, and then some.
 const FILE_BYTES_MAX: u64 = 32 << 20;
 
@@ -39,6 +40,8 @@ pub struct LoadError {
 /// The record of this hub.
 pub struct Audit {
     kept: Arc<Mutex<Kept>>,
+    /// Id of the newest entry.
+    newest: Arc<watch::Sender<u64>>,
     clock: SharedClock,
 }
 
@@ -68,7 +71,13 @@ impl Audit {
     pub fn open(path: &Path, clock: SharedClock) -> Result<Self, LoadError> {
         let unusable = |problem: String| LoadError { path: path.to_owned(), problem };
         let kept = Kept::open(path).map_err(|error| unusable(error.to_string()))?;
-        Ok(Self { kept: Arc::new(Mutex::new(kept)), clock })
+        let newest = Arc::new(watch::Sender::new(kept.next_id - 1));
+        Ok(Self { kept: Arc::new(Mutex::new(kept)), newest, clock })
+    }
+
+    /// Follows the id of the newest entry; 0 while there is none.
+    pub(crate) fn newest(&self) -> watch::Receiver<u64> {
+        self.newest.subscribe()
     }
 }
 
@@ -76,8 +85,13 @@ impl AuditLog for Audit {
     fn record(&self, deed: Deed) -> Recorded<'_> {
         let (kept, time) = (Arc::clone(&self.kept), Timestamp::from_micros(self.clock.now_us()));
         // On its own thread: a slow disk would hold up every other task. Begun at once, so that nobody can take it back.
-        let writing =
-            tokio::task::spawn_blocking(move || kept.lock().unwrap_or_else(PoisonError::into_inner).append(time, deed));
+        let newest = Arc::clone(&self.newest);
+        let writing = tokio::task::spawn_blocking(move || {
+            let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
+            kept.append(time, deed)?;
+            newest.send_replace(kept.next_id - 1);
+            Ok(())
+        });
         Box::pin(async move {
             let written = writing.await.map_err(io::Error::other).flatten();
             written.map_err(|failed| {

@@ -3,6 +3,7 @@
 //! `default.toml` names every key; what a value means is in `sections`. All problems of all layers are reported together.
 
 mod address;
+mod cluster;
 mod edge;
 mod kafka;
 mod names;
@@ -13,6 +14,7 @@ use std::path::PathBuf;
 use runtime::config::{EnvNames, Layers, Problems, Settings};
 
 pub use address::parse_address;
+pub use cluster::ClusterConfig;
 pub use sections::{Config, HistoryConfig, KafkaConfig, LogConfig, OutboxConfig, RedisConfig, ServerConfig};
 
 /// Every key with its default; also what `config print` of an untouched hub shows.
@@ -109,7 +111,12 @@ mod tests {
         assert_eq!(config.http_address.to_string(), "127.0.0.1:8000");
         assert_eq!(config.rules, None);
         // A key that nobody reads could be set and would do nothing.
-        let code = concat!(include_str!("sections.rs"), include_str!("edge.rs"), include_str!("kafka.rs"));
+        let code = concat!(
+            include_str!("sections.rs"),
+            include_str!("edge.rs"),
+            include_str!("kafka.rs"),
+            include_str!("cluster.rs")
+        );
         for key in sources(&[], &[]).settings().unwrap().keys() {
             assert!(code.contains(&format!("\"{key}\"")), "{key} is in default.toml and read nowhere");
         }

@@ -18,9 +18,11 @@ use sinks::spill::SpillSettings;
 use sinks::sqlite::SqliteSettings;
 use web::{HostPolicy, WebSettings};
 
-use super::parse_address;
+use super::{ClusterConfig, parse_address};
 
 const SECOND: Duration = Duration::from_secs(1);
+/// Between two seals of a process of a cluster to which nothing comes: what it adds to the latency of the others at most.
+const QUIET: Duration = Duration::from_millis(20);
 const HOUR: Duration = Duration::from_secs(3_600);
 const DAY: Duration = Duration::from_secs(86_400);
 const YEAR: Duration = Duration::from_secs(365 * 86_400);
@@ -33,6 +35,8 @@ pub struct Config {
     /// Every effective setting with its source, secrets masked: for people to read.
     pub listed: Vec<Listed>,
     pub data_dir: PathBuf,
+    /// Whether other machines may connect although there is neither TLS nor a login.
+    pub insecure: bool,
     /// The rules file that was asked for; without one `rules::Location` looks into the data folder.
     pub rules: Option<PathBuf>,
     pub http_address: SocketAddr,
@@ -51,6 +55,8 @@ pub struct Config {
     /// None: Kafka is not used.
     pub kafka: Option<KafkaConfig>,
     pub web: WebSettings,
+    /// None: this process runs the graph alone.
+    pub cluster: Option<ClusterConfig>,
     /// None: nothing is published.
     pub edge: Option<edge::publish::Settings>,
     /// Between two synthetic transactions; none while they are off.
@@ -113,8 +119,9 @@ impl Config {
         let history = history(settings, &data_dir);
         let ingest = ingest(settings, history.store.raw_kept);
         let http_address = listen_address(settings, "http.address");
-        let config = Self {
+        let mut config = Self {
             listed: settings.listed(),
+            insecure: settings.flag("insecure"),
             rules: settings.optional_text("rules").map(PathBuf::from),
             http_address,
             grpc_address: listen_address(settings, "grpc.address"),
@@ -130,6 +137,7 @@ impl Config {
             redis: redis(settings, &data_dir),
             kafka: super::kafka::kafka(settings, &data_dir),
             web: web(settings, http_address),
+            cluster: super::cluster::cluster(settings),
             edge: super::edge::edge(settings),
             synthetic_every: synthetic(settings),
             collector: collector(settings, &data_dir),
@@ -139,7 +147,25 @@ impl Config {
             data_dir,
         };
         config.check_across(settings);
+        config.take_place(settings);
         config
+    }
+
+    /// What is different when the graph is one over several processes.
+    fn take_place(&mut self, settings: &mut Settings) {
+        let Some(cluster) = &self.cluster else { return };
+        (self.pipeline.process, self.pipeline.processes) = (cluster.process, cluster.hosts.len());
+        if cluster.process != 0 {
+            // Its machines have one name in a fleet, and one place.
+            self.synthetic_every = None;
+        }
+        // Everything waits until the quietest process has sealed its time.
+        self.ingest.sequencer.quiet = QUIET;
+        if self.history.is_on && self.history.server.is_none() {
+            let advice = "keeps the history in one data folder, and a cluster has several: name a database with \
+                          TIMESCALE_URL, or set history.enabled to false";
+            settings.reject("history.enabled", advice);
+        }
     }
 
     /// What only two values together show.

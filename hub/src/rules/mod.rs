@@ -15,7 +15,6 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
 use model::audit::Actor;
 use model::command::{Changed, RuleChange, RuleError, RuleListing, RuleStore};
 use model::rule::{Rule, RuleSet};
@@ -23,6 +22,7 @@ use runtime::clock::Clock;
 use runtime::queue::{self, Receiver, Sender, WhenFull};
 use thiserror::Error;
 use tokio::sync::oneshot;
+use tokio::sync::watch::{Receiver as Following, Sender as InForce};
 
 pub use file::{FILE_BYTES_MAX, Parsed, RULES_MAX, parse, to_toml};
 pub use own::OwnRules;
@@ -63,7 +63,7 @@ pub enum LoadError {
 
 /// The rules in force, for whoever shows them, and the way to the task that changes them.
 pub struct Rules {
-    current: ArcSwap<RuleListing>,
+    current: InForce<RuleListing>,
     orders: Sender<Order>,
 }
 
@@ -116,18 +116,23 @@ fn read(path: &Path) -> Result<String, LoadError> {
 impl Rules {
     fn starting_with(rules: RuleListing) -> (Self, Receiver<Order>) {
         let (orders, waiting) = queue::bounded("rule changes", ORDERS_MAX, WhenFull::Block);
-        let current = ArcSwap::from_pointee(rules);
+        let current = InForce::new(rules);
         (Self { current, orders }, waiting)
     }
 
     fn replace(&self, rules: RuleListing) {
-        self.current.store(Arc::new(rules));
+        self.current.send_replace(rules);
+    }
+
+    /// Follows what is in force.
+    pub(crate) fn follow(&self) -> Following<RuleListing> {
+        self.current.subscribe()
     }
 }
 
 impl RuleStore for Rules {
     fn listing(&self) -> RuleListing {
-        self.current.load().as_ref().clone()
+        self.current.borrow().clone()
     }
 
     fn change(&self, change: RuleChange, by: Actor) -> Changed<'_> {

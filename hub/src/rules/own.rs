@@ -75,7 +75,7 @@ impl OwnRules {
             }
         }
         if RULES_MAX < next.rules.len() {
-            return Err(RuleError::TooMany("1000 rules of its own"));
+            return Err(RuleError::TooMany("1000 rules of its own".into()));
         }
         Ok(next)
     }
@@ -85,7 +85,7 @@ impl OwnRules {
         let rules: Vec<&Rule> = self.rules.values().collect();
         let text = serde_json::to_vec_pretty(&rules).map_err(|error| RuleError::Store(error.to_string()))?;
         if FILE_BYTES_MAX < text.len() as u64 {
-            return Err(RuleError::TooMany("1 MiB of rules of its own"));
+            return Err(RuleError::TooMany("1 MiB of rules of its own".into()));
         }
         runtime::file::replace(&self.path, &text)
             .map_err(|error| RuleError::Store(format!("{}: {error}", self.path.display())))

@@ -88,7 +88,7 @@ impl Keeper {
                 self.own = own;
                 publish(set).await?;
                 info!(silence = changed.id, author = changed.author, ends_at = %changed.ends_at, "silences changed");
-                self.silences.kept.store(Arc::new(self.own.list()));
+                self.silences.kept.send_replace(Arc::new(self.own.list()));
                 Ok(changed)
             }
             Err(error) => {

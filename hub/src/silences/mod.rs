@@ -8,13 +8,12 @@ mod own;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
 use model::audit::Actor;
 use model::command::{SilenceChange, SilenceChanged, SilenceError, SilenceStore};
 use model::silence::Silence;
 use runtime::queue::{self, Receiver, Sender, WhenFull};
 use thiserror::Error;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 pub use keeper::Keeper;
 pub use own::OwnSilences;
@@ -31,7 +30,7 @@ pub struct LoadError {
 
 /// The silences, for whoever shows them, and the way to the task that changes them.
 pub struct Silences {
-    kept: ArcSwap<Vec<Arc<Silence>>>,
+    kept: watch::Sender<Arc<Vec<Arc<Silence>>>>,
     orders: Sender<Order>,
 }
 
@@ -45,13 +44,18 @@ struct Order {
 impl Silences {
     fn starting_with(kept: Vec<Arc<Silence>>) -> (Self, Receiver<Order>) {
         let (orders, waiting) = queue::bounded("silence changes", ORDERS_MAX, WhenFull::Block);
-        (Self { kept: ArcSwap::from_pointee(kept), orders }, waiting)
+        (Self { kept: watch::Sender::new(Arc::new(kept)), orders }, waiting)
+    }
+
+    /// Follows them.
+    pub(crate) fn follow(&self) -> watch::Receiver<Arc<Vec<Arc<Silence>>>> {
+        self.kept.subscribe()
     }
 }
 
 impl SilenceStore for Silences {
     fn silences(&self) -> Arc<Vec<Arc<Silence>>> {
-        self.kept.load_full()
+        Arc::clone(&self.kept.borrow())
     }
 
     fn change(&self, change: SilenceChange, by: Actor) -> SilenceChanged<'_> {

@@ -117,7 +117,7 @@ impl OwnSilences {
         let ended = self.silences.values().filter(|silence| silence.state(now) == SilenceState::Ended);
         let oldest =
             ended.min_by_key(|silence| (silence.ends_at, silence.id.clone())).map(|silence| silence.id.clone());
-        let oldest = oldest.ok_or(SilenceError::TooMany("1000 silences that have not ended"))?;
+        let oldest = oldest.ok_or(SilenceError::TooMany("1000 silences that have not ended".into()))?;
         self.silences.remove(&oldest);
         Ok(())
     }
@@ -137,7 +137,7 @@ impl OwnSilences {
         let silences: Vec<&Silence> = self.silences.values().map(AsRef::as_ref).collect();
         let text = serde_json::to_vec_pretty(&silences).map_err(|error| SilenceError::Store(error.to_string()))?;
         if FILE_BYTES_MAX < text.len() as u64 {
-            return Err(SilenceError::TooMany("1 MiB of silences"));
+            return Err(SilenceError::TooMany("1 MiB of silences".into()));
         }
         runtime::file::replace(&self.path, &text)
             .map_err(|error| SilenceError::Store(format!("{}: {error}", self.path.display())))

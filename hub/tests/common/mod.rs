@@ -3,12 +3,15 @@
 #![allow(dead_code, unused_imports, reason = "each test program uses its part")]
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
+mod group;
 mod machine;
 mod program;
 mod segment;
+pub(crate) mod simulated;
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+pub(crate) use group::Group;
 pub(crate) use machine::{Machine, Push};
 pub(crate) use program::{Program, rule_file};
 pub(crate) use segment::{Damage, Framed, Segment};

@@ -53,7 +53,8 @@ impl Program {
         self.grpc = format!("http://{}", told["grpc"].as_str().unwrap());
     }
 
-    fn up(mut self) -> Self {
+    /// Waits until it is up.
+    pub(crate) fn up(mut self) -> Self {
         let up = eventually_blocking(
             SOON,
             || (self.events("hub_is_up").pop(), self.child.try_wait().unwrap()),
@@ -164,14 +165,16 @@ impl Program {
 
     /// Stops it as a whole, and lets it go on after this time.
     pub(crate) fn pause_for(&self, time: std::time::Duration) {
-        let signal = |name: &str| {
-            let id = self.child.id().to_string();
-            assert!(Command::new("kill").args([name, &id]).status().unwrap().success());
-        };
-        signal("-STOP");
+        self.signal("-STOP");
         #[expect(clippy::disallowed_methods, reason = "the length of the pause is what the test is about")]
         std::thread::sleep(time);
-        signal("-CONT");
+        self.signal("-CONT");
+    }
+
+    /// Sends a signal by its name, such as `-STOP`.
+    pub(crate) fn signal(&self, name: &str) {
+        let id = self.child.id().to_string();
+        assert!(Command::new("kill").args([name, &id]).status().unwrap().success());
     }
 
     /// Exit code of a command that asks this hub.
@@ -209,8 +212,7 @@ impl Program {
 
     /// Asks it to stop and waits for its end.
     pub(crate) fn terminate(&mut self) -> ExitStatus {
-        let id = self.child.id().to_string();
-        assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
+        self.signal("-TERM");
         self.wait()
     }
 

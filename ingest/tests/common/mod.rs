@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
-use ingest::{CollectorConfig, Collectors, Foundations, Ingest, Replayed, Services, Settings};
+use ingest::{CollectorConfig, Collectors, Foundations, Ingest, Lamport, Peers, Replayed, Seats, Services, Settings};
 use journal::{Journal, Options};
 use model::audit::Actor;
 use model::command::{Changed, RuleChange, RuleError, RuleListing, RuleStore};
@@ -184,6 +184,8 @@ pub(crate) struct Front {
     pub(crate) config: watch::Sender<CollectorConfig>,
     pub(crate) address: std::net::SocketAddr,
     pub(crate) drain: Drain,
+    pub(crate) seats: Seats,
+    pub(crate) lamport: Arc<Lamport>,
     serving: JoinHandle<bool>,
 }
 
@@ -202,6 +204,15 @@ impl Front {
     }
 
     pub(crate) async fn start_at(dir: &Path, settings: Settings, clock: ManualClock) -> Self {
+        Self::start_among(dir, settings, clock, None).await
+    }
+
+    pub(crate) async fn start_among(
+        dir: &Path,
+        settings: Settings,
+        clock: ManualClock,
+        peers: Option<Arc<dyn Peers>>,
+    ) -> Self {
         let graph = Arc::new(Remembering::default());
         let journal = open_journal(dir);
         let replayed: Replayed = ingest::replay(&journal, 0, graph.as_ref(), &mut |_| {}).unwrap();
@@ -215,8 +226,10 @@ impl Front {
             clock: clock.shared(),
             registry: registry.clone(),
             settings,
+            peers,
         })
         .unwrap();
+        let (seats, lamport) = (ingest.seats(), ingest.lamport());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (drain, collectors) = (Drain::new(), Arc::new(Collectors::new(100, ingest.meters().clone())));
@@ -233,7 +246,7 @@ impl Front {
             ingest::serve(listener, &ingest, services, token).await.unwrap();
             ingest.stop(SOON).await
         });
-        Self { graph, clock, registry, collectors, rules, config, address, drain, serving }
+        Self { graph, clock, registry, collectors, rules, config, address, drain, seats, lamport, serving }
     }
 
     pub(crate) async fn channel(&self) -> Channel {

@@ -23,6 +23,7 @@ use model::query::Health;
 use model::{Alert, Hottest, LogicalTime, MachineId, MachineInfo, Status, Timestamp};
 use runtime::clock::SharedClock;
 use runtime::metrics::Registry;
+use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 use alerts::{AlertBook, Effect};
@@ -33,7 +34,7 @@ use rate::Rate;
 pub use write::run;
 
 /// What history knows of a machine when the hub starts.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct KnownMachine {
     pub machine: MachineId,
     pub info: Option<Arc<MachineInfo>>,

@@ -43,7 +43,7 @@ use Group::{Async, Broker, Client, Dataflow, Everyday, Grpc, Host, Http, Logging
 const GROUPS: &[(Group, &str)] = &[
     (
         Everyday,
-        "arc-swap base64 bytes crc32fast fastrand foldhash futures-core hashbrown hdrhistogram indexmap itoa jiff parking_lot ryu \
+        "base64 bytes crc32fast fastrand foldhash futures-core hashbrown hdrhistogram indexmap itoa jiff parking_lot ryu \
          serde serde_json sha2 smallvec strsim subtle thiserror toml tracing utoipa",
     ),
     (Async, "futures-util tokio tokio-stream tokio-util"),

@@ -61,13 +61,13 @@ pub(super) async fn send(
     if shared.app.hot.machine(&id).is_none() {
         return Err(unknown_machine(&id));
     }
-    if !shared.app.control.connected().contains(&id) {
+    if !shared.app.control.is_connected(&id).await {
         return Err(CommandError::NotConnected(id).into());
     }
     // First, so that no collector is told anything of which nobody could tell who said it (U-1).
     let deed = Deed::new(by, Action::CommandSent, id.as_str(), name);
     shared.app.audit.record(deed.clone()).await?;
-    if let Err(refused) = shared.app.control.command(&id, command) {
+    if let Err(refused) = shared.app.control.command(&id, command).await {
         // A record that cannot be written either has said so in the log.
         shared.app.audit.record(deed.failing(&refused.to_string())).await.ok();
         return Err(refused.into());

@@ -65,7 +65,7 @@ async fn each_refusal_has_its_code() {
         (RuleError::FromFile("hot".into()), "409 rule_from_file: "),
         (RuleError::Exists("hot".into()), "409 rule_exists: "),
         (RuleError::NotFound("hot".into()), "404 unknown_rule: "),
-        (RuleError::TooMany("2 rules"), "409 too_many_rules: "),
+        (RuleError::TooMany("2 rules".into()), "409 too_many_rules: "),
         (RuleError::Store("/secret".into()), "500 rules_not_stored: "),
         (RuleError::Stopping, "503 stopping: "),
     ] {

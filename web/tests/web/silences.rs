@@ -44,7 +44,7 @@ async fn each_refusal_has_its_code() {
     for (refusal, expected) in [
         (SilenceError::Invalid(vec!["a".into(), "b".into()]), "422 invalid_silence: a; b"),
         (SilenceError::NotFound("x".into()), "404 unknown_silence: "),
-        (SilenceError::TooMany("2 silences"), "409 too_many_silences: "),
+        (SilenceError::TooMany("2 silences".into()), "409 too_many_silences: "),
         (SilenceError::Store("/secret".into()), "500 silences_not_stored: "),
         (SilenceError::Stopping, "503 stopping: "),
     ] {

@@ -285,6 +285,7 @@ fn start_ingest(folder: &Path, handle: &Arc<Handle>) -> Result<Ingest> {
         clock: SystemClock::shared(),
         registry: Registry::new(),
         settings: Settings::default(),
+        peers: None,
     })?)
 }
 

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use model::audit::{Actor, AuditError, AuditLog, Deed, Entry, Recorded};
 use model::command::{
-    Changed, CollectorCommand, CollectorControl, CommandError, DeadLetterOffice, ResendError, ResendReport, Resending,
-    RuleChange, RuleError, RuleListing, RuleStore, SilenceChange, SilenceChanged, SilenceError, SilenceStore,
+    Changed, CollectorCommand, CollectorControl, CommandError, Commanding, DeadLetterOffice, ResendError, ResendReport,
+    Resending, RuleChange, RuleError, RuleListing, RuleStore, SilenceChange, SilenceChanged, SilenceError,
+    SilenceStore,
 };
 use model::query::{
     AlertQuery, Answer, Changes, DeadLetterQuery, FleetAnswer, FleetQuery, History, HotState, MachineView, QueryError,
@@ -401,17 +402,23 @@ pub(crate) struct FakeControl {
 }
 
 impl CollectorControl for FakeControl {
-    fn command(&self, machine: &MachineId, command: CollectorCommand) -> Result<(), CommandError> {
-        if machine.as_str() != "db-1" {
-            return Err(CommandError::NotConnected(machine.clone()));
-        }
-        match self.sent.lock().unwrap().replace(command) {
-            None => Ok(()),
-            Some(_) => Err(CommandError::Busy(machine.clone())),
-        }
+    fn command<'a>(
+        &'a self,
+        machine: &'a MachineId,
+        command: CollectorCommand,
+    ) -> Commanding<'a, Result<(), CommandError>> {
+        Box::pin(async move {
+            if !self.is_connected(machine).await {
+                return Err(CommandError::NotConnected(machine.clone()));
+            }
+            match self.sent.lock().unwrap().replace(command) {
+                None => Ok(()),
+                Some(_) => Err(CommandError::Busy(machine.clone())),
+            }
+        })
     }
 
-    fn connected(&self) -> Vec<MachineId> {
-        vec![MachineId::parse("db-1").unwrap()]
+    fn is_connected<'a>(&'a self, machine: &'a MachineId) -> Commanding<'a, bool> {
+        Box::pin(std::future::ready(machine.as_str() == "db-1"))
     }
 }
