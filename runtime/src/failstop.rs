@@ -20,11 +20,15 @@ pub fn install() {
         let explained =
             EXPLAINED.get().filter(|(prefix, _)| thread.name().is_some_and(|name| name.starts_with(prefix)));
         if let Some((_, within)) = explained {
-            // Somebody who knows why ends the process meanwhile; a wake-up of the thread costs only his sentence.
-            std::thread::park_timeout(*within);
+            wait(*within);
         }
         abort_after(|| log_panic(info));
     }));
+}
+
+#[expect(clippy::disallowed_methods, reason = "who is waited for ends the process; parking would end with any wake-up")]
+fn wait(within: Duration) {
+    std::thread::sleep(within);
 }
 
 /// A panic of a thread with such a name is the consequence of something that another part of the process finds as well, and can say in
