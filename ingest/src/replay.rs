@@ -21,6 +21,8 @@ use crate::preamble::Preamble;
 const RECORDS_PER_SEAL: u64 = 4_096;
 /// Records that are pushed together: a lock for each group and not for each record, and the graph is not kept waiting.
 const RECORDS_PER_PUSH: usize = 256;
+/// How much shorter the time is that machines are introduced in than the time that they really were: years in a day.
+const ESTABLISHED_SHRINKS: u64 = 1_024;
 /// Damage repeats itself: the first few cases tell enough.
 const ERRORS_LOGGED_MAX: u64 = 10;
 
@@ -122,9 +124,9 @@ impl Replay<'_> {
             return Ok(());
         }
         if !std::mem::replace(&mut self.has_begun, true) {
-            // What was established before enters with the first record, so that the graph starts from the same state.
-            for earlier in self.found.state.state() {
-                self.push(t, earlier)?;
+            // What was established before enters first, so that the graph starts from the same state.
+            for (since, earlier) in established(&self.found.state, (self.from_t, t)) {
+                self.push(since, earlier)?;
             }
         }
         if let Record::Batch(batch) = &record {
@@ -208,11 +210,50 @@ impl Replay<'_> {
     }
 }
 
+/// The state, each with a T, rising. What machines said of themselves comes in the order in which they said it, for another process of a
+/// cluster may have heard something newer; and shortly before the rest, so that nobody is forgotten who has been sending since.
+fn established(state: &Preamble, (from_t, first): (LogicalTime, LogicalTime)) -> Vec<(LogicalTime, Record)> {
+    let since = |record: &Record| match record {
+        Record::Machine(info) => {
+            let said = u64::try_from(info.arrival.micros()).unwrap_or(0);
+            let before = from_t.saturating_sub(said) / ESTABLISHED_SHRINKS;
+            from_t.saturating_sub(before).min(first)
+        }
+        _ => first,
+    };
+    let mut records: Vec<_> = state.state().into_iter().map(|record| (since(&record), record)).collect();
+    records.sort_by_key(|(since, _)| *since);
+    records
+}
+
 impl Replayed {
     fn unreadable(&mut self, t: LogicalTime, index: u32, error: &CodecError) {
         self.undecodable += 1;
         if self.undecodable <= ERRORS_LOGGED_MAX {
             warn!(t, index, %error, "journal record cannot be read");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use model::{MachineId, MachineInfo, Timestamp};
+
+    use super::*;
+
+    #[test]
+    fn machines_are_introduced_in_the_order_in_which_they_were_and_none_so_early_that_it_is_forgotten() {
+        let year_us = 365 * 86_400 * 1_000_000;
+        let from_t = 50 * year_us;
+        let mut state = Preamble::default();
+        for (name, age_us) in [("new", 1_000_000), ("old", year_us), ("day", 86_400_000_000)] {
+            let said = Timestamp::from_logical(from_t - age_us);
+            let info = MachineInfo::unknown(MachineId::parse(name).unwrap(), said);
+            state.note(from_t - 1, &Record::Machine(Arc::new(info)));
+        }
+        let records = established(&state, (from_t, from_t + 5));
+        let names: Vec<&str> = records.iter().map(|(_, record)| record.machine().unwrap().as_str()).collect();
+        assert_eq!(names, ["old", "day", "new"]);
+        assert!(records.iter().all(|(since, _)| from_t - *since < 86_400_000_000 && *since < from_t));
     }
 }
