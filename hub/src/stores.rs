@@ -156,7 +156,9 @@ impl Stores {
             covered_from = covered_from.max(Timestamp::from_logical(until) + base.reach().ahead_max);
         }
         self.recovery = Recovery { from_t: agreed.from_t, covered_from };
-        (self.live_from, self.t_floor) = (agreed.live_from, self.t_floor.max(agreed.newest));
+        self.live_from = agreed.live_from;
+        // Whose clock is behind begins where live begins, or what it says first would be taken for replay.
+        self.t_floor = self.t_floor.max(agreed.newest).max(agreed.live_from);
         if agreed.is_changed && found.newest_t.is_none() {
             self.begin_at(agreed.newest).await?;
         }

@@ -193,7 +193,8 @@ impl Hub {
         starting.end().await;
         let grpc = start_grpc(&base, &inside, grpc);
         let book = figures.synthetic.clone();
-        let web = start_web(&base, &inside, figures, http);
+        let place = cluster.as_ref().map(Cluster::health);
+        let web = start_web(&base, &inside, (figures, place), http);
         let synthetic = start_synthetic(&base, &inside, book, (grpc_address, http_address));
         let collector = start_collector(&base, role, grpc_address);
         let ingest = inside.ingest;
@@ -390,7 +391,12 @@ fn start_grpc(base: &Base, inside: &Inside, listener: TcpListener) -> Part {
     grpc
 }
 
-fn start_web(base: &Base, inside: &Inside, figures: Arc<Figures>, listener: TcpListener) -> Part {
+fn start_web(
+    base: &Base,
+    inside: &Inside,
+    (figures, place): (Arc<Figures>, Option<Health>),
+    listener: TcpListener,
+) -> Part {
     let mut web = Part::default();
     // One process publishes what all of them know.
     let is_publisher = base.config.pipeline.process == 0;
@@ -405,6 +411,7 @@ fn start_web(base: &Base, inside: &Inside, figures: Arc<Figures>, listener: TcpL
         }
         health.extend(buses.iter().flat_map(|bus| [bus.news.health(), bus.alerts.health()]));
         health.extend(published.iter().map(PublisherHandle::health));
+        health.extend(place.clone());
         health
     };
     let state = AppState {

@@ -45,7 +45,9 @@ async fn any_process_serves_all_machines_and_their_alerts() {
         let mut push = machine.connect(&group.hubs[process].grpc).await.unwrap();
         machine.deliver(&mut push).await.unwrap();
     }
-    for hub in &group.hubs {
+    for (process, hub) in group.hubs.iter().enumerate() {
+        let ready = hub.json("/ready").to_string();
+        assert!(ready.contains(&format!("process {process} of 2")), "{ready}");
         hub.eventually("/api/v1/machines", |body| body["machines"].as_array().is_some_and(|all| all.len() == 6));
         hub.eventually("/api/v1/alerts", |body| body["alerts"].as_array().is_some_and(|all| all.len() == 6));
     }

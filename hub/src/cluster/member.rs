@@ -9,6 +9,7 @@ use ingest::Collectors;
 use model::audit::AuditLog;
 use model::command::{RuleListing, RuleStore, SilenceStore};
 use model::ids::stable_hash;
+use model::query::Health;
 use model::silence::Silence;
 use pipeline::Sockets;
 use runtime::drain::DrainToken;
@@ -54,6 +55,7 @@ impl Kept {
 pub(crate) struct Cluster {
     pub(crate) process: usize,
     pub(crate) processes: usize,
+    since_ms: i64,
     remote: Remote,
     part: Part,
 }
@@ -83,11 +85,26 @@ impl Cluster {
         let mut part = Part::default();
         let listen = Arc::new(Arc::clone(&heard)) as Arc<dyn Listen>;
         let links = Links::start(joined.talks, listen, silence, base.clock(), &mut part);
-        Ok(Some((Self { process, processes, remote: Remote { links, heard }, part }, joined.sockets)))
+        let since_ms = base.clock.now_us() / 1_000;
+        Ok(Some((Self { process, processes, since_ms, remote: Remote { links, heard }, part }, joined.sockets)))
     }
 
     pub(crate) fn is_keeper(&self) -> bool {
         self.process == KEEPER
+    }
+
+    /// For `/ready`. All are there, or none.
+    pub(crate) fn health(&self) -> Health {
+        Health {
+            name: "cluster",
+            is_up: true,
+            is_required: true,
+            since_ms: self.since_ms,
+            latency_ms: None,
+            last_error: None,
+            circuit: None,
+            detail: Some(format!("process {} of {}, counted from 0", self.process, self.processes)),
+        }
     }
 
     pub(crate) fn remote(&self) -> Remote {

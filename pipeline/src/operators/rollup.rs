@@ -256,6 +256,19 @@ mod tests {
     }
 
     #[test]
+    fn a_correction_that_waits_is_published_though_the_clock_jumps_past_the_horizon() {
+        check(
+            &[(100, 59, 1.0, 60), (102, 59, 2.0, 60), (103, 61, 3.0, 140)],
+            200,
+            &expect![[r#"
+            100: hour 0 ["n=1 sum=1"] final=true
+            103: hour 1 ["n=1 sum=3"] final=true
+            107: hour 0 ["n=2 sum=3"] final=true
+        "#]],
+        );
+    }
+
+    #[test]
     fn an_hour_closes_with_its_last_minute() {
         check(
             &[(1, 0, 1.0, 1), (2, 58, 2.0, 59), (3, 59, 4.0, 60), (4, 60, 8.0, 61)],
