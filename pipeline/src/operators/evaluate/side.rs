@@ -216,15 +216,24 @@ impl<R: Judged> Side<R> {
         self.counters.transitions.add(out.len() - before);
     }
 
-    /// Runs what is due at or before `now`, each silence under the bindings of its own time.
+    /// Runs what is due at or before `now`, in order: each silence under the bindings of its own time, and bindings may ask about one that
+    /// is due at once.
     fn run_until(&mut self, now: LogicalTime, out: &mut Transitions) {
-        while let Some((due, index)) = self.silences.pop_due(now) {
-            self.apply_until(due.saturating_sub(LAG), out);
+        let through = now.saturating_sub(LAG);
+        loop {
+            let due = self.silences.next_due().filter(|due| *due <= now);
+            let until = due.map_or(through, |due| due.saturating_sub(LAG));
+            let boundary = if self.applied < until { self.next_boundary() } else { None };
+            if let Some(boundary) = boundary.filter(|boundary| *boundary <= until) {
+                self.apply_until(boundary, out);
+                continue;
+            }
+            let Some((due, index)) = due.and_then(|_| self.silences.pop_due(now)) else { break };
             let Some(watched) = self.machines.get_mut(index as usize) else { continue };
             watched.silent(due, self.quiet_until, out);
             self.arm(index);
         }
-        self.apply_until(now.saturating_sub(LAG), out);
+        self.apply_until(through, out);
     }
 
     /// Sets the machine's timer to its next possible silence, unless an earlier one is set.

@@ -305,6 +305,20 @@ fn a_rule_asks_about_silence_from_its_edit_on_and_takes_its_answer_back() {
             54: Fired (silent) 1 at 54 since 54
         "]],
     );
+    // Nothing of the machine was due before the sample that ends the silence.
+    let later = QUIET.replace("30", "120");
+    check(
+        Case {
+            edits: &[(1, Some(&later)), (52, Some(&sooner))],
+            samples: &[(40, 40.0, 1.0), (90, 90.0, 2.0)],
+            ..Case::default()
+        },
+        &expect![[r"
+            54: Fired (silent) 1 at 54 since 54
+            90: Resolved (silent) 2 at 90 since 54
+            100: Fired (silent) 2 at 100 since 100
+        "]],
+    );
 }
 
 #[test]
