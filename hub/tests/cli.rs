@@ -53,6 +53,16 @@ fn each_end_has_its_exit_code() {
 }
 
 #[test]
+fn logs_as_text_have_colours_on_a_terminal_only() {
+    let folder = private_dir().unwrap();
+    let taken = file(folder.path(), "data", "");
+    let ports = ["--http-address", "127.0.0.1:0", "--grpc-address", "127.0.0.1:0"];
+    let (code, out, _) = run(&[&["hub", "--log-format", "text", "--data-dir", &taken][..], &ports].concat(), &[]);
+    assert_eq!(code, 1, "{out}");
+    assert!(out.contains("ERROR") && !out.contains('\u{1b}'), "{out:?}");
+}
+
+#[test]
 fn config_print_shows_values_with_their_sources_and_hides_secrets() {
     let folder = private_dir().unwrap();
     let settings = file(folder.path(), "hub.toml", "[journal]\nquota = \"2GiB\"\n");

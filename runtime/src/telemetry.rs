@@ -67,9 +67,12 @@ pub fn init_logs(format: LogFormat, level: &str, service: Service, clock: Shared
 
     let filter = filter_of(&rust_log().unwrap_or_else(|| level.to_owned()))?;
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stdout);
-    if format.is_json(io::stdout().is_terminal()) {
+    let on_terminal = io::stdout().is_terminal();
+    if format.is_json(on_terminal) {
         builder.event_format(JsonLines::new(service, clock)).finish().try_init()?;
     } else {
+        // A file or a pipe has no colours; a terminal has, unless NO_COLOR says otherwise.
+        let builder = if on_terminal { builder } else { builder.with_ansi(false) };
         builder.with_timer(TextTime(clock)).finish().try_init()?;
     }
     Ok(())
