@@ -62,9 +62,8 @@ export default defineConfig({
           // What a group needs stays where it is: the first screen must not wait for charts.
           includeDependenciesRecursively: false,
           groups: [
-            { name: 'first', test: /src\/(styles|format|dom|api|author|levels|router|preferences|live|shell\/(?!palette)|fleet\/(?!add)|alerts\/present|charts\/(spark|palette))|alpinejs|preload-helper|rolldown.runtime/ },
-            { name: 'charts', test: /src\/(charts|machine\/(range|columns|legend|notes|specs))|node_modules\/uplot/ },
-            { name: 'charted', test: /src\/(machine|compare|rules\/(editor|preview))/ },
+            { name: 'first', test: /src\/(main|screen|styles|format|dom|api|author|levels|router|preferences|live|shell\/(?!palette)|fleet\/(?!add)|alerts\/present|charts\/(spark|palette))|alpinejs|preload-helper|rolldown.runtime/ },
+            { name: 'charted', test: /src\/(charts|machine|compare|rules\/(editor|preview))|node_modules\/uplot/ },
             { name: 'lists', test: /src\/(audit|settings|pipeline|rules|shell\/palette|fleet\/add|alerts\/silences)/ },
           ],
         },

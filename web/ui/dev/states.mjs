@@ -10,13 +10,14 @@ const SETTLE_MS = 1_500;
 const LOST_MS = 6_500;
 const LOOKS = [
   { name: 'dark', colorScheme: 'dark', viewport: { width: 1400, height: 900 } },
+  { name: 'light', colorScheme: 'light', viewport: { width: 1400, height: 900 } },
   { name: 'phone', colorScheme: 'light', viewport: { width: 390, height: 844 }, deviceScaleFactor: 2, hasTouch: true, isMobile: true },
 ];
-/** The others look on a phone as they do beside it. */
-const ON_PHONE = new Set(['error', 'degraded']);
+/** What is named is pictured in all looks. Of all at once, most look in the light and on a phone as they do beside it. */
+const isPictured = (look, state) => look === 'dark' || only.length > 0 || (look === 'phone' && ['error', 'degraded'].includes(state));
 const FAULT = { type: 'about:blank', title: 'Service Unavailable', status: 503, code: 'history_unavailable', detail: 'the history cannot be read just now: SQLite in the data folder is locked' };
 const EMPTY = {
-  alerts: [], groups: [], silences: [], rules: [], machines: [], entries: [], metrics: [], series: [], dead_letters: [], settings: [], next: null, minute: null,
+  alerts: [], groups: [], silences: [], rules: [], machines: [], entries: [], metrics: [], series: [], dead_letters: [], settings: [], version: '0.0.0', next: null, minute: null,
 };
 const REST = /\/(api\/v1|fragments|ready)/;
 
@@ -27,7 +28,7 @@ const STATES = {
   error: { before: (page) => page.route(REST, (route) => route.fulfill(json(FAULT, 503))) },
   empty: { before: (page) => page.route(REST, async (route) => {
     if (route.request().url().includes('/fragments')) return route.fulfill({ status: 200, contentType: 'text/html', body: '' });
-    if (/\/machines\/[^/]+$|pipeline|synthetic|config|ready|metrics/.test(new URL(route.request().url()).pathname)) return route.continue();
+    if (/\/machines\/[^/]+$|pipeline|synthetic|ready|metrics/.test(new URL(route.request().url()).pathname)) return route.continue();
     return route.fulfill(json(EMPTY));
   }) },
   degraded: { before: (page) => page.routeWebSocket(/\/ws$/, (client) => {
@@ -70,7 +71,7 @@ async function someMachine() {
 }
 
 async function take(browser, screen, path, state) {
-  for (const { name: look, ...options } of LOOKS.filter(({ name }) => name === 'dark' || ON_PHONE.has(state))) {
+  for (const { name: look, ...options } of LOOKS.filter(({ name }) => isPictured(name, state))) {
     const context = await browser.newContext(options);
     const page = await context.newPage();
     page.on('pageerror', (error) => console.log(screen, state, look, error.message));

@@ -1,5 +1,7 @@
 // The few helpers for building nodes by hand. Text only ever enters as text, never as markup.
 
+import { bothTimes } from './format.ts';
+
 type Child = Node | string;
 
 export function element<K extends keyof HTMLElementTagNameMap>(
@@ -35,6 +37,11 @@ export function find<T extends Element>(root: ParentNode, selector: string): T {
   const node = root.querySelector<T>(selector);
   if (node === null) throw new Error(`the template lacks ${selector}`);
   return node;
+}
+
+/** A time as it is said; its tooltip has the reader's own clock and UTC, and what else is worth knowing. */
+export function timeNode(ms: number, text: string, more?: string): HTMLTimeElement {
+  return element('time', { datetime: new Date(ms).toISOString(), title: more === undefined ? bothTimes(ms) : `${bothTimes(ms)}, ${more}` }, text);
 }
 
 /** A button that reads like a link. */

@@ -158,16 +158,18 @@ export function operator(name: string): string {
 
 const pad = (value: number): string => String(value).padStart(2, '0');
 
-/** The date's parts in the zone that the reader chose. */
-function parts(ms: number): { month: number; day: number; hours: number; minutes: number; seconds: number } {
+type Zone = ReturnType<typeof preferences>['zone'];
+
+/** The date's parts in the zone that the reader chose, or another. */
+function parts(ms: number, zone: Zone = preferences().zone): { month: number; day: number; hours: number; minutes: number; seconds: number } {
   const at = new Date(ms);
-  return preferences().zone === 'utc'
+  return zone === 'utc'
     ? { month: at.getUTCMonth(), day: at.getUTCDate(), hours: at.getUTCHours(), minutes: at.getUTCMinutes(), seconds: at.getUTCSeconds() }
     : { month: at.getMonth(), day: at.getDate(), hours: at.getHours(), minutes: at.getMinutes(), seconds: at.getSeconds() };
 }
 
-export function clockTime(ms: number): string {
-  const { hours, minutes, seconds } = parts(ms);
+export function clockTime(ms: number, zone?: Zone): string {
+  const { hours, minutes, seconds } = parts(ms, zone);
   return `${pad(hours)}:${pad(minutes)}:${pad(seconds)}`;
 }
 
@@ -192,12 +194,21 @@ export function ofFieldTime(text: string): number | null {
 
 const MONTHS = ['Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun', 'Jul', 'Aug', 'Sep', 'Oct', 'Nov', 'Dec'];
 
-export function dayMonth(ms: number): string {
-  const { day, month } = parts(ms);
+export function dayMonth(ms: number, zone?: Zone): string {
+  const { day, month } = parts(ms, zone);
   return `${day} ${MONTHS[month] ?? ''}`;
 }
 
 /** Date and time; the year is left out because nothing is kept for longer than 90 days. */
-export function dateTime(ms: number): string {
-  return `${dayMonth(ms)} ${clockTime(ms)}`;
+export function dateTime(ms: number, zone?: Zone): string {
+  return `${dayMonth(ms, zone)} ${clockTime(ms, zone)}`;
+}
+
+/** On the reader's own clock and in UTC; the other one's date only where it is another day. */
+export function bothTimes(ms: number): string {
+  const [own, local, utc] = [dateTime(ms), dateTime(ms, 'local'), dateTime(ms, 'utc')];
+  if (local === utc) return `${utc} UTC`;
+  const other = preferences().zone === 'utc' ? 'local' : 'utc';
+  const isSameDay = dayMonth(ms, 'local') === dayMonth(ms, 'utc');
+  return `${own} (${isSameDay ? clockTime(ms, other) : dateTime(ms, other)} ${other === 'utc' ? 'UTC' : 'here'})`;
 }

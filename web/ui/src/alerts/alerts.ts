@@ -7,7 +7,7 @@ import './alerts.css';
 import template from './alerts.html?raw';
 import { api, messageOf } from '../api.ts';
 import { element, find, icon, sayFailed, setText } from '../dom.ts';
-import { ago, dateTime } from '../format.ts';
+import { ago, bothTimes, dateTime } from '../format.ts';
 import type { Severity } from '../protocol.ts';
 import { machinePath, replaceQuery } from '../router.ts';
 import type { Context, Screen } from '../screen.ts';
@@ -259,8 +259,8 @@ function dress(row: HTMLTableRowElement, now: number): void {
   for (const time of row.querySelectorAll('time')) {
     const at = Date.parse(time.dateTime);
     if (Number.isNaN(at)) continue;
-    time.textContent = `${dateTime(at)}`;
-    time.title = ago(at, now);
+    time.textContent = dateTime(at);
+    time.title = `${bothTimes(at)}, ${ago(at, now)}`;
   }
   leadToChart(row, now);
 }

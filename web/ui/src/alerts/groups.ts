@@ -1,7 +1,7 @@
 // Groups of firing alerts: one line for what belongs together, where more than one alert does.
 
-import { element, icon } from '../dom.ts';
-import { ago, dateTime } from '../format.ts';
+import { element, icon, timeNode } from '../dom.ts';
+import { ago } from '../format.ts';
 import type { AlertGroup } from '../protocol.ts';
 import { machinePath } from '../router.ts';
 
@@ -35,5 +35,5 @@ export function groupRow(group: AlertGroup, now: number): HTMLTableRowElement {
     element('td', { 'data-label': 'Group' }, title(group)),
     element('td', { 'data-label': 'Alerts' }, counts(group)),
     element('td', { 'data-label': 'Machines' }, ...links, rest),
-    element('td', { 'data-label': 'Since' }, element('time', { datetime: new Date(group.since).toISOString(), title: dateTime(group.since) }, ago(group.since, now))));
+    element('td', { 'data-label': 'Since' }, timeNode(group.since, ago(group.since, now))));
 }

@@ -1,6 +1,6 @@
 // An alert as the lists show it: texts only, ready for a template.
 
-import { ago, dateTime, kindOf, operator, quantity } from '../format.ts';
+import { ago, bothTimes, kindOf, operator, quantity } from '../format.ts';
 import type { Alert, Severity } from '../protocol.ts';
 import { machinePath } from '../router.ts';
 
@@ -48,6 +48,6 @@ export function present(alert: Alert, now: number): AlertView {
     // It is about no value: one has stopped coming.
     reading: alert.rule === MACHINE_DOWN ? 'silent' : `${quantity(kind, alert.value)} ${operator(alert.operator)} ${quantity(kind, alert.threshold)}`,
     since: ago(alert.since, now),
-    sinceTitle: dateTime(alert.since),
+    sinceTitle: bothTimes(alert.since),
   };
 }

@@ -1,6 +1,6 @@
 // The silences that are in force or will be: what they fit, until when, by whom and why, and the button that ends one.
 
-import { element } from '../dom.ts';
+import { element, timeNode } from '../dom.ts';
 import { dateTime, duration } from '../format.ts';
 import type { Silence } from '../protocol.ts';
 
@@ -15,7 +15,7 @@ export function fits({ rules, machines, tags, labels }: Silence['matchers']): st
 export function silenceRow(silence: Silence, now: number): HTMLTableRowElement {
   const { id, state, matchers, starts_at, ends_at, author, comment } = silence;
   const title = state === 'pending' ? `from ${dateTime(starts_at)}` : `for another ${duration(Math.max(0, ends_at - now) / 1000)}`;
-  const until = element('time', { datetime: new Date(ends_at).toISOString(), title }, dateTime(ends_at));
+  const until = timeNode(ends_at, dateTime(ends_at), title);
   const name = fits(matchers);
   return element('tr', {},
     element('td', { 'data-label': 'Silences' }, name),

@@ -3,7 +3,7 @@
 import './audit.css';
 import template from './audit.html?raw';
 import { api, messageOf } from '../api.ts';
-import { element, find, sayFailed } from '../dom.ts';
+import { element, find, sayFailed, timeNode } from '../dom.ts';
 import { ago, dateTime } from '../format.ts';
 import type { AuditEntry, Metric, Rule } from '../protocol.ts';
 import { machinePath, rulePath } from '../router.ts';
@@ -104,7 +104,7 @@ class AuditList {
     const what = element('span', {}, WORDS[action] ?? action);
     const told = element('span', {}, failed ? element('span', { class: 'is-failed' }, 'not carried out: ') : '', detail);
     return element('tr', { 'data-id': String(id) },
-      element('td', { 'data-label': 'When' }, element('time', { datetime: new Date(time).toISOString(), title: ago(time, this.context.now()) }, dateTime(time))),
+      element('td', { 'data-label': 'When' }, timeNode(time, dateTime(time), ago(time, this.context.now()))),
       element('td', { 'data-label': 'Who' }, who), element('td', { 'data-label': 'What' }, what), element('td', { 'data-label': 'Of' }, of), element('td', { 'data-label': 'Detail' }, told));
   }
 

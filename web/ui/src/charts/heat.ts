@@ -1,7 +1,7 @@
 // The per-core heat strip: one line of cells per core over time. Painted as plain rectangles on one canvas, because 128 lines in a
 // chart would be a knot and 128 charts would be slow.
 
-import { dateTime, percent } from '../format.ts';
+import { bothTimes, percent } from '../format.ts';
 import { bucketCount, bucketMeans } from './downsample.ts';
 import type { Named } from './summary.ts';
 import { timeTicks } from './axes.ts';
@@ -150,7 +150,7 @@ export class Heat {
     if (share < 0 || share > 1 || row === undefined) return;
     const at = data.fromMs + share * (data.toMs - data.fromMs);
     const value = row[Math.min(row.length - 1, Math.floor(share * row.length))] ?? null;
-    this.onReadout(`${data.cores[core]?.name ?? ''} · ${percent(value)} · ${dateTime(at)}`);
+    this.onReadout(`${data.cores[core]?.name ?? ''} · ${percent(value)} · ${bothTimes(at)}`);
     moveCrosshair(at / 1000);
   }
 

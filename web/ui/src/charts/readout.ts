@@ -1,6 +1,6 @@
 // What a chart says of the time under the crosshair: when it is, whether it is pinned, and why nothing was measured there.
 
-import { dateTime } from '../format.ts';
+import { bothTimes } from '../format.ts';
 import type { Hole } from './align.ts';
 import { isPinned } from './crosshair.ts';
 
@@ -24,7 +24,7 @@ export function readAt(row: number | null, at: number | null, x: readonly number
   const isBefore = at < beginning(x);
   const isHole = isBefore || holes.some(([from, to]) => from < at && at < to);
   const why = isBefore ? 'before the first there is' : isHole ? whyNot(at * 1000) : '';
-  const parts = [dateTime((isHole ? at : (x[row] ?? at)) * 1000)];
+  const parts = [bothTimes((isHole ? at : (x[row] ?? at)) * 1000)];
   if (isHole) parts.push(why === '' ? 'no data' : `no data: ${why}`);
   if (isPinned()) parts.push('pinned');
   return { shown: isHole ? NO_ROW : row, text: parts.join(' · ') };

@@ -1,7 +1,7 @@
 // Below the charts: what happened to the machine in the range that is shown, and how much of the last ninety days it was heard.
 
 import { api, messageOf } from '../api.ts';
-import { element, icon } from '../dom.ts';
+import { element, icon, timeNode } from '../dom.ts';
 import { ago, dateTime, dayMonth, duration, percent } from '../format.ts';
 import type { Alert, Machine } from '../protocol.ts';
 import { daysOf, eventsOf, shareOf, type Day, type MachineEvent } from './past.ts';
@@ -110,5 +110,5 @@ function eventItem({ at, kind, title, lastedMs }: MachineEvent, now: number): HT
     element('span', { class: 'event-mark', 'data-kind': kind }, icon(ICONS[kind]), WORDS[kind]),
     element('span', { class: 'event-title' }, title),
     element('span', { class: 'muted' }, lasted),
-    element('time', { datetime: new Date(at).toISOString(), title: ago(at, now) }, dateTime(at)));
+    timeNode(at, dateTime(at), ago(at, now)));
 }

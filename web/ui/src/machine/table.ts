@@ -1,6 +1,6 @@
 // A chart as a table, for those who would rather read.
 
-import { element } from '../dom.ts';
+import { element, timeNode } from '../dom.ts';
 import { dateTime, quantity } from '../format.ts';
 import type { ChartColumn, Drawing } from './columns.ts';
 import type { PanelSpec } from './specs.ts';
@@ -13,12 +13,8 @@ export function tableOf({ title, kind }: PanelSpec, columns: readonly ChartColum
   const rows: HTMLElement[] = [];
   for (let row = x.length - 1; row >= 0 && rows.length < ROWS_MAX; row -= 1) {
     const cells = values.map((column) => element('td', {}, quantity(kind, column[row])));
-    rows.push(element('tr', {}, element('th', { scope: 'row' }, instant((x[row] ?? 0) * 1000)), ...cells));
+    rows.push(element('tr', {}, element('th', { scope: 'row' }, timeNode((x[row] ?? 0) * 1000, dateTime((x[row] ?? 0) * 1000))), ...cells));
   }
   const caption = element('caption', { class: 'visually-hidden' }, title);
   return element('table', {}, caption, element('thead', {}, head), element('tbody', {}, ...rows));
-}
-
-function instant(ms: number): HTMLElement {
-  return element('time', { datetime: new Date(ms).toISOString() }, dateTime(ms));
 }

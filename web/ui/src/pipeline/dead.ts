@@ -3,8 +3,8 @@
 // Kept true: an answer never takes a button away from under the finger: while one is pressed the list is not renewed.
 
 import { api, messageOf } from '../api.ts';
-import { element, find } from '../dom.ts';
-import { ago, count, dateTime } from '../format.ts';
+import { element, find, timeNode } from '../dom.ts';
+import { ago, count } from '../format.ts';
 import type { DeadLetter, ResendReport } from '../protocol.ts';
 import { machinePath } from '../router.ts';
 import { cell, number, row } from './cells.ts';
@@ -103,7 +103,7 @@ function letterRow(letter: DeadLetter, now: number): HTMLTableRowElement {
   const { id, machine, reason, source, count: samples, kept, time, detail } = letter;
   const told = element('div', {}, reason.replaceAll('_', ' '), element('span', { class: 'cell-note' }, [detail ?? '', `by ${source.replaceAll('_', ' ')}`].filter((part) => part !== '').join(', ')));
   return row(
-    cell('When', element('time', { datetime: new Date(time).toISOString(), title: dateTime(time) }, ago(time, now))),
+    cell('When', timeNode(time, ago(time, now))),
     cell('Letter', element('code', { class: 'letter-id' }, id)),
     cell('Machine', element('a', { class: 'machine-link', href: machinePath(machine) }, machine)),
     cell('Reason', told),
@@ -112,7 +112,7 @@ function letterRow(letter: DeadLetter, now: number): HTMLTableRowElement {
 }
 
 function again({ id, resent, obstacle }: DeadLetter, now: number): Node {
-  if (resent !== null) return element('time', { class: 'muted', datetime: new Date(resent).toISOString(), title: dateTime(resent) }, `sent ${ago(resent, now)}`);
+  if (resent !== null) return element('span', { class: 'muted' }, timeNode(resent, `sent ${ago(resent, now)}`));
   if (obstacle !== null) return element('span', { class: 'muted' }, obstacle);
   return element('button', { type: 'button', class: 'link-button', 'data-resend': id, 'aria-label': `Send ${id} again` }, 'Send again');
 }

@@ -7,14 +7,17 @@ import type { GraphFigures, OperatorFigures } from '../protocol.ts';
 import { layout, type Layout } from './layout.ts';
 
 const BOX = { width: 148, height: 62, gapX: 32, gapY: 16, margin: 12 };
+/** A picture that is wider than its panel shrinks so far, and then scrolls. */
+const SCALE_MIN = 0.8;
 /** A longer name is set narrower. */
 const NAME_LETTERS_MAX = 19;
 /** Ways that no channel tells of, because what stands on them (maps, joins, concatenations) counts nothing: pipeline/src/graph.rs has them. */
 const UNCOUNTED: Readonly<Record<string, readonly string[]>> = {
-  normalize: ['coarsen tags'], window: ['rollup', 'contribute', 'evaluate'], coarsen: ['evaluate', 'silences'],
-  evaluate: ['breaches'], presence: ['breaches'], breaches: ['tell', 'tell groups'], silences: ['tell', 'tell groups'],
-  ...Object.fromEntries(['rollup', 'coarsen contributions', 'coarsen tags', 'tell', 'tell groups'].map((name) => [name, ['history', 'hot']])),
+  ship: ['order'], order: ['normalize'], normalize: ['coarsen tags'], window: ['rollup', 'contribute', 'evaluate'], coarsen: ['admit', 'silences'],
+  admit: ['evaluate'], evaluate: ['breaches'], presence: ['breaches'], breaches: ['tell', 'tell groups'], silences: ['tell', 'tell groups'], share: ['hear'],
 };
+/** All sinks are fed by these; what is told to other processes goes through `share`, and what they tell comes from `hear`. */
+const LAST = ['rollup', 'coarsen contributions', 'coarsen tags', 'tell', 'tell groups', 'hear'];
 /** The graph looks ten times a second; beyond this something holds it up. */
 const LAG_WARN_MS = 5_000;
 
@@ -57,9 +60,11 @@ export class Flow {
     this.place = place;
   }
 
-  show({ operators, channels }: GraphFigures): void {
+  /** `sinks` are the operators that hand outputs to one: each has a queue of its name. */
+  show({ operators, channels }: GraphFigures, sinks: readonly string[]): void {
     const drawn = operators.filter(({ scope }) => !scope);
-    const known = Object.entries(UNCOUNTED).flatMap(([source, targets]) => targets.map((target) => ({ source, target })));
+    const last = LAST.map((name): [string, readonly string[]] => [name, name === 'hear' ? sinks : [...sinks, 'share']]);
+    const known = [...Object.entries(UNCOUNTED), ...last].flatMap(([source, targets]) => targets.map((target) => ({ source, target })));
     const plan = layout(drawn.map(({ name }) => name), [...channels, ...known]);
     const shape = JSON.stringify(plan);
     if (shape !== this.shape) this.build(plan);
@@ -80,7 +85,9 @@ export class Flow {
       return from === undefined || to === undefined ? [] : [svg('path', { class: 'flow-line', d: pathOf([from, ...through, to], left, middle) })];
     });
     const groups = nodes.map(({ name, column, row }) => this.box(name, { x: left(column), y: middle(row) - height / 2 }));
-    this.place.replaceChildren(svg('svg', { class: 'flow', viewBox: `0 0 ${size.width} ${size.height}`, width: size.width, height: size.height, role: 'img', 'aria-label': 'The operators of the dataflow in flow order; the table of operators below has the same figures' }, ...paths, ...groups));
+    const picture = svg('svg', { class: 'flow', viewBox: `0 0 ${size.width} ${size.height}`, width: size.width, height: size.height, role: 'img', 'aria-label': 'The operators of the dataflow in flow order; the table of operators below has the same figures' }, ...paths, ...groups);
+    picture.style.minWidth = `${size.width * SCALE_MIN}px`;
+    this.place.replaceChildren(picture);
   }
 
   private box(name: string, { x, y }: { x: number; y: number }): SVGElement {

@@ -3,7 +3,7 @@
 import './pipeline.css';
 import template from './pipeline.html?raw';
 import { api, messageOf } from '../api.ts';
-import { element, find, icon } from '../dom.ts';
+import { element, find, icon, timeNode } from '../dom.ts';
 import { ago, bytes, clockTime, count, dateTime, milliseconds, percent } from '../format.ts';
 import type { Dependency, Pipeline, Setting, SyntheticFigures } from '../protocol.ts';
 import type { Context, Screen } from '../screen.ts';
@@ -78,7 +78,11 @@ class Board {
       if (signal.aborted) return;
       const since = this.shownAt === null ? '' : ` Showing figures of ${dateTime(this.shownAt)}.`;
       find(this.place, '[data-state]').textContent = `${messageOf(error)}${since}`;
+      if (this.shownAt === null) find(this.place, '[data-flow]').firstElementChild?.replaceChildren('No figures yet.');
     } finally {
+      const page = this.place.firstElementChild;
+      page?.classList.remove('is-loading');
+      page?.classList.toggle('is-unknown', this.shownAt === null);
       this.isAsking = false;
     }
     if (asksDead) await this.dead.refresh();
@@ -91,12 +95,14 @@ class Board {
       find(place, `[data-${part}]`).textContent = text;
     };
     const { graph, stages, queues, sinks } = pipeline;
+    const cluster = sinks.find(({ name }) => name === 'cluster')?.detail;
+    say('scope', cluster === undefined ? '' : `Of this process alone: ${cluster}.`);
     fill('tiles', tiles(pipeline));
-    this.flow.show(graph);
+    this.flow.show(graph, queues.map(({ name }) => name));
     const awake = graph.workers.map(({ awake_share }, index) => `worker ${index} ${awake_share === null ? 'just started' : `${percent(awake_share)} awake`}`);
     say('workers', awake.join(', '));
     say('over', graph.over_s === null ? 'measuring' : `over the last ${Math.round(graph.over_s)} s`);
-    say('synthetic', synthetic.enabled ? `one every ${milliseconds(synthetic.every_ms)}, ${count(synthetic.under_way)} under way, percentiles of the last 5 min` : 'off (synthetic.every)');
+    say('synthetic', synthetic.enabled ? `one every ${milliseconds(synthetic.every_ms)}, ${count(synthetic.under_way)} under way, percentiles of the last 5 min` : cluster === undefined ? 'off (synthetic.every)' : 'off here: process 0 has them, unless synthetic.every is off');
     fill('stages', synthetic.stages.map(stageRow));
     const down = sinks.filter(({ status }) => status !== 'up').length;
     say('ready', down === 0 ? 'all up' : `${down} down`);
@@ -155,7 +161,7 @@ function sinkRow({ name, status, required, since, latency_ms, last_error, circui
   const mark = element('span', { class: 'status', 'data-status': isUp ? 'up' : 'down' }, icon(isUp ? 'up' : 'down'), status);
   const notes = [detail ?? '', required ? 'required' : '', isUp ? '' : (last_error ?? '')].filter((text) => text !== '');
   const told = element('div', {}, mark, ...notes.map((text) => element('span', { class: 'cell-note' }, text)));
-  return row(head('Name', name), cell('State', told), cell('Since', element('time', { datetime: new Date(since).toISOString(), title: dateTime(since) }, ago(since, now))), number('Latency', milliseconds(latency_ms)), cell('Circuit', circuit ?? '–'));
+  return row(head('Name', name), cell('State', told), cell('Since', timeNode(since, ago(since, now))), number('Latency', milliseconds(latency_ms)), cell('Circuit', circuit ?? '–'));
 }
 
 function queueRow({ name, depth, depth_max, capacity, sent, shed }: Pipeline['queues'][number]): HTMLTableRowElement {

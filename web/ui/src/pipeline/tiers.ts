@@ -18,13 +18,16 @@ export function tiersOf({ stages, sinks }: Pick<Pipeline, 'stages' | 'sinks'>, s
     const made = stages.find(({ name }) => name === 'graph')?.totals[key];
     return made === undefined ? '–' : count(made);
   };
+  const isOff = setting('history.enabled') === 'false';
+  const kept = (tier: string): string => (isOff ? '–' : setting(`history.${tier}`));
   const sink = (name: string): string | undefined => sinks.find((one) => one.name === name)?.detail;
   const isRedis = sinks.some(({ name }) => name === 'redis');
-  const store = setting('timescale.url') === '–' || setting('timescale.url') === '' ? 'SQLite in the data folder' : (sink('history') ?? 'PostgreSQL');
+  const isServed = !['–', ''].includes(setting('timescale.url'));
+  const store = isOff ? 'nowhere: the history is off' : isServed ? (sink('postgres') ?? 'PostgreSQL') : 'SQLite in the data folder';
   return [
     { tier: 'hot', row: 'the newest value of a series', kept: 'while its machine is known', made: series === null ? '–' : `${count(series)} series`, where: isRedis ? 'memory and Redis' : 'memory' },
-    { tier: 'raw', row: 'a sample, as it was collected', kept: setting('history.raw'), made: `${total('accepted')} samples`, where: store },
-    { tier: 'minute', row: 'count, sum, min, max, last of a minute', kept: setting('history.minute'), made: `${total('minute_rows')} rows`, where: store },
-    { tier: 'hour', row: 'the same of an hour', kept: setting('history.hour'), made: `${total('hour_rows')} rows`, where: store },
+    { tier: 'raw', row: 'a sample, as it was collected', kept: kept('raw'), made: `${total('accepted')} samples`, where: store },
+    { tier: 'minute', row: 'count, sum, min, max, last of a minute', kept: kept('minute'), made: `${total('minute_rows')} rows`, where: store },
+    { tier: 'hour', row: 'the same of an hour', kept: kept('hour'), made: `${total('hour_rows')} rows`, where: store },
   ];
 }

@@ -3,8 +3,8 @@
 import './rules.css';
 import template from './rules.html?raw';
 import { api, messageOf } from '../api.ts';
-import { element, find, icon, sayFailed } from '../dom.ts';
-import { ago, dateTime } from '../format.ts';
+import { element, find, icon, sayFailed, timeNode } from '../dom.ts';
+import { ago } from '../format.ts';
 import type { Alert, Metric, Rule } from '../protocol.ts';
 import { navigate, rulePath } from '../router.ts';
 import type { Context, Screen } from '../screen.ts';
@@ -112,7 +112,7 @@ class RuleList {
     const link = element('a', { class: 'rule-link machine-link', href: rulePath(rule.name), 'data-focus': `link-${rule.name}` }, rule.name);
     const last = element('td', { 'data-label': 'Last fired' });
     if (fired.firing > 0) last.append(element('a', { href: '/alerts', class: 'severity', 'data-severity': rule.severity }, `${fired.firing} firing`), ' ');
-    else if (fired.last !== null) last.append(element('time', { datetime: new Date(fired.last).toISOString(), title: dateTime(fired.last) }, ago(fired.last, this.context.now())));
+    else if (fired.last !== null) last.append(timeNode(fired.last, ago(fired.last, this.context.now())));
     else last.append(element('span', { class: 'muted' }, isPastKnown ? 'not in 7 days' : 'not known'));
     return element('tr', { 'data-rule': rule.name, ...(rule.enabled ? {} : { class: 'is-off' }) },
       element('td', { 'data-label': 'On' }, this.toggle(rule, isOwn)),

@@ -54,14 +54,15 @@ export function mountSettings(place: HTMLElement, context: Context, actions: Set
   };
   sample();
   const search = find<HTMLInputElement>(place, '#settings-find');
-  let settings: Setting[] = [];
+  let settings: Setting[] | null = null;
   const show = (): void => {
+    if (settings === null) return;
     const wanted = search.value.trim().toLowerCase();
     const found = settings.filter(({ key, value }) => key.toLowerCase().includes(wanted) || value.toLowerCase().includes(wanted));
     find(place, 'tbody').replaceChildren(...found.map(row));
     const note = find<HTMLElement>(place, '[data-note]');
-    note.hidden = found.length > 0 || settings.length === 0;
-    note.textContent = 'No setting matches.';
+    note.hidden = found.length > 0;
+    note.textContent = settings.length === 0 ? 'The hub tells of none.' : 'No setting matches.';
   };
   search.addEventListener('input', show, { signal });
   const load = async (): Promise<void> => {

@@ -4,6 +4,7 @@ import Alpine from '@alpinejs/csp';
 import { clockTime } from '../format.ts';
 import type { Phase } from '../live/connection.ts';
 import { navigate } from '../router.ts';
+import { effectsOf } from './effects.ts';
 import { currentTheme, toggleTheme, type Theme } from './theme.ts';
 
 export interface ShellActions {
@@ -47,18 +48,6 @@ type Chip = 'live' | 'paused' | 'connecting' | 'reconnecting';
 
 const WORDS: Record<Chip, string> = { live: 'Live', paused: 'Paused', connecting: 'Connecting', reconnecting: 'Reconnecting' };
 
-/** What a person misses while a dependency does not work. */
-const EFFECTS: Readonly<Record<string, string>> = {
-  history: 'the history is away, so charts stop growing until it is back; live values and alerts go on, and nothing is lost',
-  redis: 'Redis is away, so other dashboards show old values',
-  redis_alerts: 'Redis is away, so alerts wait to be told there',
-  kafka: 'Kafka is away, so events wait',
-  kafka_alerts: 'Kafka is away, so alerts wait to be told there',
-  edge: 'the public edge cannot be reached, so its page stands still',
-};
-
-export const effectOf = (name: string): string => EFFECTS[name] ?? `${name} does not work just now`;
-
 export function createShell(actions: ShellActions): Shell {
   const help = (): HTMLDialogElement | null => document.querySelector<HTMLDialogElement>('#help');
   Alpine.store<Shell>('shell', {
@@ -88,7 +77,7 @@ export function createShell(actions: ShellActions): Shell {
       return this.theme === 'dark' ? 'Switch to the light theme' : 'Switch to the dark theme';
     },
     get degradedText() {
-      return this.degraded.length === 0 ? '' : `Degraded: ${this.degraded.map(effectOf).join('; ')}.`;
+      return effectsOf(this.degraded);
     },
     current(screen) {
       return this.screen === screen ? 'page' : null;

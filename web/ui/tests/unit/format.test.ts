@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { ago, bytes, count, digits, duration, kindOf, load, milliseconds, percent, quantity, rate } from '../../src/format.ts';
+import { ago, bothTimes, bytes, count, digits, duration, kindOf, load, milliseconds, percent, quantity, rate } from '../../src/format.ts';
 
 const plain = (text: string): string => text.replaceAll('\u00a0', ' ');
 
@@ -48,4 +48,18 @@ test('the unit chooses how a value is shown, and for a plain number the name', (
 
 test('short times are told in milliseconds, long ones in the units of people', () => {
   assert.deepEqual([0, 0.25, 1.5, 90].map((value) => quantity('seconds', value)), ['0\u00a0ms', '250\u00a0ms', '1.5\u00a0s', '1\u00a0min 30\u00a0s']);
+});
+
+test('a tooltip has the reader\'s own clock and UTC, with the date of the other where it is another day', () => {
+  const at = Date.UTC(2026, 10, 22, 16, 5, 9);
+  const late = Date.UTC(2026, 10, 22, 20, 0, 0);
+  const before = process.env.TZ;
+  try {
+    process.env.TZ = 'Asia/Kolkata';
+    assert.deepEqual([at, late].map((ms) => bothTimes(ms)), ['22 Nov 21:35:09 (16:05:09 UTC)', '23 Nov 01:30:00 (22 Nov 20:00:00 UTC)']);
+    process.env.TZ = 'UTC';
+    assert.equal(bothTimes(at), '22 Nov 16:05:09 UTC');
+  } finally {
+    process.env.TZ = before ?? '';
+  }
 });

@@ -59,7 +59,9 @@ test('each tier says how long it is kept, where, and what was made', () => {
   const settings = [setting('history.raw', '24h'), setting('history.minute', '7d'), setting('history.hour', '90d')];
   const lines = tiersOf({ stages, sinks: [] }, settings, 60).map(({ tier, kept, made, where }) => [tier, kept, made, where].join(' | '));
   assert.deepEqual(lines, ['hot | while its machine is known | 60 series | memory', 'raw | 24h | 1,200 samples | SQLite in the data folder', 'minute | 7d | 20 rows | SQLite in the data folder', 'hour | 90d | 1 rows | SQLite in the data folder']);
+  const off = tiersOf({ stages, sinks: [] }, [...settings, setting('history.enabled', 'false')], 60);
+  assert.deepEqual(off.map(({ kept, where }) => `${kept} ${where}`), ['while its machine is known memory', ...Array<string>(3).fill('– nowhere: the history is off')]);
   const sink = (name: string, detail?: string) => ({ name, status: 'up' as const, required: false, since: 0, latency_ms: null, last_error: null, ...(detail === undefined ? {} : { detail }) });
-  const served = tiersOf({ stages: [], sinks: [sink('redis'), sink('history', 'PostgreSQL 15.14')] }, [setting('timescale.url', 'postgres://***')], null);
+  const served = tiersOf({ stages: [], sinks: [sink('redis'), sink('postgres', 'PostgreSQL 15.14')] }, [setting('timescale.url', 'postgres://***')], null);
   assert.deepEqual(served.map(({ made, where }) => `${made} ${where}`), ['– memory and Redis', '– samples PostgreSQL 15.14', '– rows PostgreSQL 15.14', '– rows PostgreSQL 15.14']);
 });
