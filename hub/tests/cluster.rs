@@ -50,6 +50,8 @@ async fn any_process_serves_all_machines_and_their_alerts() {
         assert!(ready.contains(&format!("process {process} of 2")), "{ready}");
         hub.eventually("/api/v1/machines", |body| body["machines"].as_array().is_some_and(|all| all.len() == 6));
         hub.eventually("/api/v1/alerts", |body| body["alerts"].as_array().is_some_and(|all| all.len() == 6));
+        let metrics = hub.get("/metrics").1.to_string();
+        assert!(metrics.contains(&format!("cluster_behind_seconds{{process=\\\"{}\\\"}}", 1 - process)), "{metrics}");
     }
     group.terminate();
 }

@@ -15,6 +15,7 @@ use model::command::{RuleListing, RuleStore, SilenceStore};
 use model::silence::Silence;
 use runtime::clock::SharedClock;
 use runtime::failstop;
+use runtime::metrics::{Gauge, Registry};
 use tokio::sync::watch;
 use tracing::{error, info, warn};
 
@@ -50,11 +51,20 @@ pub(crate) struct Heard {
     pub(super) is_ending: AtomicBool,
     /// From which T on each process needs what the journals hold; the own one's place is what the others are told.
     keep: Vec<AtomicU64>,
+    /// By process; the own one's says nothing.
+    behind: Vec<Gauge>,
     process: usize,
 }
 
 impl Heard {
-    pub(super) fn new(process: usize, processes: usize, clock: SharedClock) -> Self {
+    pub(super) fn new(process: usize, processes: usize, clock: SharedClock, registry: &Registry) -> Self {
+        let behind = |other: usize| {
+            registry.gauge(
+                "cluster_behind_seconds",
+                "How far another process' logical time is behind this one's: everybody waits for the last. Negative: ahead.",
+                &[("process", &other.to_string())],
+            )
+        };
         Self {
             clock,
             doors: OnceLock::new(),
@@ -65,6 +75,7 @@ impl Heard {
             stopping: watch::Sender::default(),
             is_ending: AtomicBool::new(false),
             keep: (0..processes).map(|_| AtomicU64::new(0)).collect(),
+            behind: (0..processes).map(behind).collect(),
             process,
         }
     }
@@ -166,9 +177,11 @@ impl Listen for Arc<Heard> {
             known.fetch_max(keep, Ordering::AcqRel);
         }
         let now = u64::try_from(self.clock.now_us()).unwrap_or(0);
-        if let Some(doors) = self.doors.get()
-            && newest <= now.saturating_add(FOLLOWED_US_MAX)
-        {
+        let Some(doors) = self.doors.get() else { return };
+        if let Some(behind) = self.behind.get(from).filter(|_| 0 < newest) {
+            behind.set((doors.lamport.newest() as f64 - newest as f64) / 1e6);
+        }
+        if newest <= now.saturating_add(FOLLOWED_US_MAX) {
             doors.lamport.raise(newest);
         }
     }

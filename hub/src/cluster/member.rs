@@ -81,7 +81,7 @@ impl Cluster {
         // timely's threads panic when a connection breaks; the links know whose it was.
         failstop::let_explain("timely:", EXPLAIN_WITHIN);
         let joined = join(&place).await.context("join the cluster")?;
-        let heard = Arc::new(Heard::new(process, processes, base.clock()));
+        let heard = Arc::new(Heard::new(process, processes, base.clock(), &base.registry));
         let mut part = Part::default();
         let listen = Arc::new(Arc::clone(&heard)) as Arc<dyn Listen>;
         let links = Links::start(joined.talks, listen, silence, base.clock(), &mut part);
