@@ -149,7 +149,7 @@ impl Stores {
             )
             .await?;
         agree::check_clocks(&all)?;
-        let agreed = agree::agree(&all)?;
+        let agreed = agree::agree(&all, cluster.start)?;
         let covered = cluster.gather(Step::Covered, &self.covered_from(base, agreed.from_t)?).await?;
         let mut covered_from = agree::covered(&covered);
         if let Some(until) = agreed.lost_until {
@@ -159,12 +159,16 @@ impl Stores {
         self.live_from = agreed.live_from;
         // Whose clock is behind begins where live begins, or what it says first would be taken for replay.
         self.t_floor = self.t_floor.max(agreed.newest).max(agreed.live_from);
-        if agreed.is_changed && found.newest_t.is_none() {
+        let is_new = all.get(cluster.process).is_some_and(agree::Found::is_new);
+        if agreed.is_changed && is_new {
             self.begin_at(agreed.newest).await?;
         }
+        cluster.gather(Step::Begun, &()).await?;
         self.take_state(cluster, agreed.behind, kept).await?;
-        let membership = Membership { process: cluster.process, processes: cluster.processes };
+        let (process, processes) = (cluster.process, cluster.processes);
+        let membership = Membership { process, processes, epoch: agreed.epoch, before: agreed.before };
         membership.save(&base.config.data_dir)?;
+        cluster.gather(Step::Saved, &()).await?;
         info!(?agreed, ?covered_from, "processes agree where to begin");
         Ok(())
     }

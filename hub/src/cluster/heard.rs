@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -35,6 +36,9 @@ pub(crate) struct Doors {
     pub(crate) silences: Arc<dyn SilenceStore>,
     pub(crate) audit: Arc<dyn AuditLog>,
 }
+
+/// What a start that failed has to say why.
+const EXPLAIN_WITHIN: Duration = Duration::from_secs(1);
 
 type Parts = BTreeMap<Step, BTreeMap<usize, String>>;
 
@@ -215,11 +219,28 @@ impl Listen for Arc<Heard> {
             warn!(process, reason, "another process of the cluster ended while all stop");
             return;
         }
-        failstop::exit_after(|| {
-            error!(
-                process,
-                reason, "process ends: those of a cluster end together, and a restart of all replays the journals"
-            );
+        if self.doors.get().is_some() {
+            end(process, reason);
+        }
+        // What stops a start is mostly found by all at once, and each can say it better than who hears of the first one's end.
+        let reason = reason.to_owned();
+        std::thread::spawn(move || {
+            wait(EXPLAIN_WITHIN);
+            end(process, &reason);
         });
     }
+}
+
+fn end(process: usize, reason: &str) -> ! {
+    failstop::exit_after(|| {
+        error!(
+            process,
+            reason, "process ends: those of a cluster end together, and a restart of all replays the journals"
+        );
+    })
+}
+
+#[expect(clippy::disallowed_methods, reason = "who is waited for ends the process")]
+fn wait(within: Duration) {
+    std::thread::sleep(within);
 }

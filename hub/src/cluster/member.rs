@@ -55,6 +55,8 @@ impl Kept {
 pub(crate) struct Cluster {
     pub(crate) process: usize,
     pub(crate) processes: usize,
+    /// Drawn anew for each start, the same at every process.
+    pub(crate) start: u64,
     since_ms: i64,
     remote: Remote,
     part: Part,
@@ -86,7 +88,8 @@ impl Cluster {
         let listen = Arc::new(Arc::clone(&heard)) as Arc<dyn Listen>;
         let links = Links::start(joined.talks, listen, silence, base.clock(), &mut part);
         let since_ms = base.clock.now_us() / 1_000;
-        Ok(Some((Self { process, processes, since_ms, remote: Remote { links, heard }, part }, joined.sockets)))
+        let remote = Remote { links, heard };
+        Ok(Some((Self { process, processes, start: joined.start, since_ms, remote, part }, joined.sockets)))
     }
 
     pub(crate) fn is_keeper(&self) -> bool {

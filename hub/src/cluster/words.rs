@@ -35,6 +35,10 @@ pub(crate) enum Step {
     Found,
     /// From when on its journal has everything.
     Covered,
+    /// Stores that are new begin where the others are.
+    Begun,
+    /// Whose folder it is is on disk: nothing runs before.
+    Saved,
     /// What the keeper of the state knows.
     Known,
     /// The journal is replayed: collectors may come.
