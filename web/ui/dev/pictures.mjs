@@ -86,6 +86,8 @@ const pagesOf = (machine, payments) => ({
   compare: ['/compare', '[data-charts] canvas, [data-note]:not([hidden])', { whole: true }],
   'compare-small': ['/compare?by=tag&tag=role&view=small', '[data-charts] canvas, [data-note]:not([hidden])', { whole: true }],
   alerts: ['/alerts', 'tbody[hx-get] tr', { whole: true }],
+  'alerts-history': ['/alerts?list=history', 'h1', { whole: true }],
+  'alerts-silences': ['/alerts?list=silences', '[data-silences] tbody tr', { whole: true }],
   rules: ['/rules', '.rules-table tbody tr', { whole: true }],
   'rule-new': ['/rules/~new', '[data-words]:not(:empty)', { whole: true }],
   'rule-edit': ['/rules/pictured-cpu', '.chart canvas', { whole: true }],

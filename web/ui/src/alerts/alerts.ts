@@ -1,5 +1,5 @@
-// The alerts screen: two tables whose rows the hub renders and htmx fetches, again whenever the live connection tells of a change;
-// between them the groups that firing alerts form. An active alert can be silenced, and a silence ended.
+// The alerts screen: what fires with the groups that it forms, what is over with the noisiest rules, and the silences, one of the three at a
+// time. The rows of two tables the hub renders and htmx fetches, again whenever the live connection tells of a change, shown or not.
 // The hub cannot know the reader's time zone, so times arrive as <time datetime> and are put into words here.
 
 import htmx from 'htmx.org';
@@ -13,7 +13,7 @@ import { machinePath, replaceQuery } from '../router.ts';
 import type { Context, Screen } from '../screen.ts';
 import { walk } from '../shell/keys.ts';
 import { csvOf, download } from './export.ts';
-import { filterFrom, filterQuery, filterRows, type AlertFilter } from './filter.ts';
+import { filterFrom, filterQuery, filterRows, LISTS, type AlertFilter } from './filter.ts';
 import { groupRow, worthShowing } from './groups.ts';
 import { noiseRow, noisiest } from './noisy.ts';
 import { nameOf, silenceDialog, subjectOf, type Subject, type Why } from './silence.ts';
@@ -77,7 +77,7 @@ export function mountAlerts(place: HTMLElement, context: Context): Screen {
   };
   document.body.addEventListener('alerts-changed', renewRest, { signal });
   renewRest();
-  const filter = followFilter(place, signal);
+  const { filter, turn } = followFilter(place, signal);
   for (const name of ['htmx:responseError', 'htmx:sendError', 'htmx:timeout']) {
     place.addEventListener(name, (event) => fail(event.target), { signal });
   }
@@ -92,6 +92,7 @@ export function mountAlerts(place: HTMLElement, context: Context): Screen {
   context.live.subscribe({ machines: ['*'], detail: 'summary', rate_ms: RATE_MS });
   return {
     title: 'Alerts',
+    onQuery: turn,
     onKey: (key) => onKey(key, place, silence),
     onResume: refresh,
     leave: () => {
@@ -107,8 +108,8 @@ export function mountAlerts(place: HTMLElement, context: Context): Screen {
 /** `j` and `k` walk through the rows; `s` silences and `a` acknowledges the alert that has the focus, or else the first. */
 function onKey(key: string, place: HTMLElement, silence: (subject: Subject, why: Why) => void): boolean {
   const why: Why | null = key === 's' ? 'silence' : key === 'a' ? 'acknowledge' : null;
-  if (why === null) return walk(key, [...place.querySelectorAll<HTMLElement>('tr:not([hidden]) td:nth-child(2) a')]);
-  const row = document.activeElement?.closest('tr:has([data-act="silence"])') ?? place.querySelector('tr:not([hidden]):has([data-act="silence"])');
+  if (why === null) return walk(key, [...place.querySelectorAll<HTMLElement>('[data-shown]:not([hidden]) tr:not([hidden]) td:nth-child(2) a')]);
+  const row = document.activeElement?.closest('tr:has([data-act="silence"])') ?? place.querySelector('[data-shown]:not([hidden]) tr:not([hidden]):has([data-act="silence"])');
   const cell = row?.querySelector<HTMLElement>('[data-standing]');
   if (cell !== null && cell !== undefined) silence(subjectOf(cell), why);
   return true;
@@ -154,12 +155,17 @@ function end(button: HTMLButtonElement, silence: string, note: HTMLElement | nul
   });
 }
 
-/** The filter's fields and the address, kept the same; answers what is filtered for now. */
-function followFilter(place: HTMLElement, signal: AbortSignal): () => AlertFilter {
+/** The choice of a list, the filter's fields and the address, kept the same; answers what is chosen now, and takes another address. */
+function followFilter(place: HTMLElement, signal: AbortSignal): { filter(): AlertFilter; turn(query: URLSearchParams): void } {
   let filter = filterFrom(new URLSearchParams(location.search));
   const form = find<HTMLFormElement>(place, '[data-filter]');
   const input = find<HTMLInputElement>(form, 'input');
+  const lists = find<HTMLElement>(place, '[data-lists]');
   const show = (): void => {
+    for (const one of place.querySelectorAll<HTMLElement>('[data-shown]')) one.hidden = one.dataset.shown !== filter.list;
+    // Silences have no severity, and are few.
+    form.hidden = filter.list === 'silences';
+    for (const button of lists.querySelectorAll<HTMLElement>('[data-list]')) button.setAttribute('aria-pressed', String(button.dataset.list === filter.list));
     for (const button of form.querySelectorAll<HTMLElement>('[data-severity]')) button.setAttribute('aria-pressed', String(button.dataset.severity === filter.severity));
     for (const body of place.querySelectorAll<HTMLTableSectionElement>('tbody[data-empty]')) sift(body, filter);
   };
@@ -168,15 +174,24 @@ function followFilter(place: HTMLElement, signal: AbortSignal): () => AlertFilte
     replaceQuery(filterQuery(filter));
     show();
   };
-  input.value = filter.text;
+  const turn = (query: URLSearchParams): void => {
+    filter = filterFrom(query);
+    input.value = filter.text;
+    show();
+  };
+  lists.addEventListener('click', (event) => {
+    const wanted = event.target instanceof Element ? event.target.closest<HTMLElement>('[data-list]')?.dataset.list : undefined;
+    const list = LISTS.find((one) => one === wanted);
+    if (list !== undefined) change({ list });
+  }, { signal });
   input.addEventListener('input', () => change({ text: input.value.trim() }), { signal });
   form.addEventListener('submit', (event) => event.preventDefault(), { signal });
   form.addEventListener('click', (event) => {
     const severity = event.target instanceof HTMLElement ? event.target.dataset.severity : undefined;
     if (severity !== undefined) change({ severity });
   }, { signal });
-  show();
-  return () => filter;
+  turn(new URLSearchParams(location.search));
+  return { filter: () => filter, turn };
 }
 
 /** Shows the rows that pass, and says how many, or why there is none. */
@@ -184,6 +199,8 @@ function sift(body: HTMLTableSectionElement, filter: AlertFilter): void {
   const { shown, all } = filterRows(body.rows, filter);
   const counted = body.closest('section')?.querySelector('[data-counted]');
   if (counted !== null && counted !== undefined) setText(counted, all === 0 ? '' : shown === all ? String(all) : `${shown} of ${all}`);
+  const amount = body.closest('[data-shown="active"]') === null ? null : body.ownerDocument.querySelector('[data-amount="active"]');
+  if (amount !== null) setText(amount, all === 0 ? '' : String(all));
   // Before the hub has answered nobody knows that all is clear: what the note says then (looking, or what failed) stays.
   if (body.dataset.answered === undefined) return;
   noteOf(body)?.replaceChildren(...(shown > 0 ? [] : [all === 0 ? (body.dataset.empty ?? '') : 'No row is like that.']));
@@ -218,7 +235,8 @@ async function showSilences(place: HTMLElement, context: Context, signal: AbortS
   const silences = await api.silences(signal).catch(() => null);
   if (silences === null || signal.aborted) return;
   const panel = find<HTMLElement>(place, '[data-silences]');
-  panel.hidden = silences.length === 0;
+  setText(find(place, '[data-amount="silences"]'), silences.length === 0 ? '' : String(silences.length));
+  setText(find(panel, '[data-silences-note]'), silences.length === 0 ? 'No silence is in force, and none will be.' : '');
   find(panel, 'tbody').replaceChildren(...silences.map((silence) => silenceRow(silence, context.now())));
 }
 

@@ -68,6 +68,7 @@ function createComponent(context: Context) {
     slowest: '–',
     alerts: [] as AlertView[],
     moreAlerts: '',
+    morePath: '/alerts',
     clearText: ALL_CLEAR,
     isClearTold: false,
     shownText: '',
@@ -132,7 +133,9 @@ function createComponent(context: Context) {
       [this.critical, this.warning] = [count(critical), count(warning)];
       [this.noCritical, this.noWarning] = [critical === 0, warning === 0];
       this.alerts = alerts.slice(0, ALERTS_SHOWN).map((alert) => present(alert, context.now()));
-      this.moreAlerts = alerts.length > ALERTS_SHOWN ? `Show all ${alerts.length}` : 'History';
+      const isMore = alerts.length > ALERTS_SHOWN;
+      this.moreAlerts = isMore ? `Show all ${alerts.length}` : 'History';
+      this.morePath = isMore ? '/alerts' : '/alerts?list=history';
       if (alerts.length > 0) this.isClearTold = false;
       else if (!this.isClearTold) void this.tellClear();
     },

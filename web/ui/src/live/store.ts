@@ -80,7 +80,10 @@ export class FleetStore {
     this.schedule();
   }
 
-  /** Puts the past before the live points that have come meanwhile. */
+  /**
+   * Puts the past before the live points that have come meanwhile. The past has each sample under its own time, and a summary tells only when
+   * the hub heard of the machine: what came within half an interval of the newest of the past is that same sample.
+   */
   seedSpark(id: string, times: readonly number[], values: readonly (number | null)[]): void {
     const live = this.sparks.get(id);
     const ring = new Ring(SPARK_POINTS);
@@ -88,7 +91,9 @@ export class FleetStore {
       const value = values[index];
       if (value !== null && value !== undefined) ring.push(time, value);
     });
-    for (let index = 0; index < (live?.length ?? 0); index += 1) ring.push(live?.timeAt(index) ?? 0, live?.valueAt(index) ?? 0);
+    const interval = this.machines.get(id)?.interval_ms ?? 0;
+    const joined = ring.length === 0 ? -Infinity : ring.timeAt(ring.length - 1) + interval / 2;
+    for (let index = 0; live !== undefined && index < live.length; index += 1) if (live.timeAt(index) > joined) ring.push(live.timeAt(index), live.valueAt(index));
     this.sparks.set(id, ring);
     if (ring.length > 0) this.sparksSince = Math.min(this.sparksSince ?? Infinity, ring.timeAt(0));
   }

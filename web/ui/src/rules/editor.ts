@@ -7,7 +7,7 @@ import { element, find, sayFailed } from '../dom.ts';
 import type { Metric, Rule } from '../protocol.ts';
 import { navigate, rulePath } from '../router.ts';
 import type { Context, Screen } from '../screen.ts';
-import { bodyOf, draftOf, NEW_RULE, type Draft, type FieldErrors } from './form.ts';
+import { bodyOf, draftOf, keeperOf, NEW_RULE, type Draft, type FieldErrors } from './form.ts';
 import { PreviewPanel } from './preview.ts';
 import { bestScale, fromBase, scalesOf, toBase, type Scale } from './scale.ts';
 
@@ -95,7 +95,7 @@ class Editor {
     }
     if (this.isNew) this.input('name').value = '';
     else this.input('name').readOnly = true;
-    const isFile = !this.isNew && rule?.source !== 'own';
+    const isFile = !this.isNew && (rule === null || keeperOf(rule) !== 'own');
     if (isFile) {
       for (const part of form.querySelectorAll('fieldset')) part.disabled = true;
       find<HTMLElement>(place, '[data-from-file]').hidden = false;

@@ -120,3 +120,15 @@ export function scope(rule: Rule): string {
   const parts = [...(rule.machines ?? []), ...Object.entries({ ...rule.tags }).map(([name, value]) => `${name}=${value}`), ...Object.entries({ ...rule.labels }).map(([name, value]) => `${name}=${value}`)];
   return parts.length === 0 ? 'everywhere' : parts.join(', ');
 }
+
+/** Of the hub's synthetic transactions: kept among the own rules, by the hub itself. */
+const PROBE = 'synthetic-probe';
+
+/** Who changes a rule. */
+export const keeperOf = ({ name, source }: Pick<Rule, 'name' | 'source'>): 'own' | 'file' | 'hub' => (name === PROBE ? 'hub' : source === 'own' ? 'own' : 'file');
+
+/** Other rules in force that watch the same values: each has an alert of its own. */
+export function besides(rule: Rule, rules: readonly Rule[]): Rule[] {
+  const watched = ({ metric, input, machines, tags, labels }: Rule): string => JSON.stringify([metric, input, machines ?? [], tags ?? {}, labels ?? {}]);
+  return rules.filter((other) => other.name !== rule.name && other.enabled && rule.enabled && watched(other) === watched(rule));
+}

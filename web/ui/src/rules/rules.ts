@@ -9,7 +9,7 @@ import type { Alert, Metric, Rule } from '../protocol.ts';
 import { navigate, rulePath } from '../router.ts';
 import type { Context, Screen } from '../screen.ts';
 import { walk } from '../shell/keys.ts';
-import { question, scope } from './form.ts';
+import { besides, keeperOf, question, scope } from './form.ts';
 
 const REFRESH_MS = 15_000;
 /** A burst of alerts is one change of the list. */
@@ -99,36 +99,37 @@ class RuleList {
     const note = find<HTMLElement>(this.place, '[data-note]');
     note.hidden = rules.length > 0;
     note.textContent = rules.length > 0 ? '' : 'No rule is in force: nothing but a machine that goes down will raise an alert.';
-    const own = rules.filter(({ source }) => source === 'own').length;
+    const own = rules.filter((rule) => keeperOf(rule) === 'own').length;
     find(this.place, '[data-count]').textContent = `${rules.length}, ${own} of them your own`;
     const focused = document.activeElement?.getAttribute('data-focus');
-    find(this.place, 'tbody').replaceChildren(...rules.map((rule) => this.row(rule, firedOf(rule.name, past, this.context.store.alerts.values()), past !== null)));
+    find(this.place, 'tbody').replaceChildren(...rules.map((rule) => this.row(rule, besides(rule, rules), firedOf(rule.name, past, this.context.store.alerts.values()), past !== null)));
     if (focused !== null && focused !== undefined) this.place.querySelector<HTMLElement>(`[data-focus="${CSS.escape(focused)}"]`)?.focus();
   }
 
-  private row(rule: Rule, fired: Fired, isPastKnown: boolean): HTMLTableRowElement {
+  private row(rule: Rule, others: readonly Rule[], fired: Fired, isPastKnown: boolean): HTMLTableRowElement {
     const metric = this.metrics.get(rule.metric);
-    const isOwn = rule.source === 'own';
+    const keeper = keeperOf(rule);
     const link = element('a', { class: 'rule-link machine-link', href: rulePath(rule.name), 'data-focus': `link-${rule.name}` }, rule.name);
     const last = element('td', { 'data-label': 'Last fired' });
     if (fired.firing > 0) last.append(element('a', { href: '/alerts', class: 'severity', 'data-severity': rule.severity }, `${fired.firing} firing`), ' ');
     else if (fired.last !== null) last.append(timeNode(fired.last, ago(fired.last, this.context.now())));
     else last.append(element('span', { class: 'muted' }, isPastKnown ? 'not in 7 days' : 'not known'));
     return element('tr', { 'data-rule': rule.name, ...(rule.enabled ? {} : { class: 'is-off' }) },
-      element('td', { 'data-label': 'On' }, this.toggle(rule, isOwn)),
+      element('td', { 'data-label': 'On' }, this.toggle(rule, keeper)),
       element('td', { 'data-label': 'Rule', class: 'rule-name' }, element('div', {}, link, element('span', { class: 'rule-summary' }, rule.summary ?? ''))),
       element('td', { 'data-label': 'Severity' }, element('span', { class: 'severity', 'data-severity': rule.severity }, icon(rule.severity), rule.severity)),
-      element('td', { 'data-label': 'Fires when' }, question(rule, metric?.display ?? rule.metric, metric?.unit ?? '')),
+      element('td', { 'data-label': 'Fires when' }, element('div', {}, element('span', {}, question(rule, metric?.display ?? rule.metric, metric?.unit ?? '')), ...others.map(({ name, severity }) => element('span', { class: 'rule-summary' }, `also watched by ${name}, ${severity}`)))),
       element('td', { 'data-label': 'Applies to' }, scope(rule)),
       last,
-      element('td', { 'data-label': 'Kept by' }, element('span', { class: 'tag' }, isOwn ? 'own' : 'file')));
+      element('td', { 'data-label': 'Kept by' }, element('span', { class: 'tag' }, keeper)));
   }
 
-  private toggle(rule: Rule, isOwn: boolean): HTMLElement {
+  private toggle(rule: Rule, keeper: ReturnType<typeof keeperOf>): HTMLElement {
+    const isOwn = keeper === 'own';
     const button = element('button', { type: 'button', class: 'switch', role: 'switch', 'aria-checked': String(rule.enabled), 'aria-label': `${rule.name} is in force`, 'data-focus': `on-${rule.name}` }, element('span', { class: 'switch-knob', 'aria-hidden': 'true' }));
     if (!isOwn) {
       button.setAttribute('aria-disabled', 'true');
-      button.title = 'From the rule file: change it there';
+      button.title = keeper === 'hub' ? 'The hub asks itself with it: synthetic.every turns it off' : 'From the rule file: change it there';
     }
     button.addEventListener('click', () => {
       if (isOwn) void this.turn(rule, button);

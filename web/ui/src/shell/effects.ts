@@ -2,7 +2,7 @@
 
 type Effect = readonly [what: string, misses: string];
 
-const HISTORY: Effect = ['the history is away', 'charts stop growing until it is back; live values and alerts go on, and nothing is lost'];
+const HISTORY: Effect = ['the history is away', 'charts have only what comes live until it is back; alerts go on, and nothing is lost'];
 
 const EFFECTS: Readonly<Record<string, Effect>> = {
   history: HISTORY,

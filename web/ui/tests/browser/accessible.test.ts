@@ -11,6 +11,8 @@ import { deleteRule, makeRule, settles, someMachine, stage } from './harness.ts'
 const SCREENS: [path: string, ready: string][] = [
   ['/', 'table.fleet-table tbody tr[data-id]'],
   ['/alerts', 'h1'],
+  ['/alerts?list=history', 'h1'],
+  ['/alerts?list=silences', '[data-silences-note]:not(:empty), [data-silences] tbody tr'],
   ['/rules', '.rules-table tbody tr'],
   ['/rules/~new', '[data-words] strong, [data-words]:not(:empty)'],
   ['/compare', '[data-charts] .plot canvas, [data-note]:not([hidden])'],

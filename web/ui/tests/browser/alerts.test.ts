@@ -25,9 +25,9 @@ test('all is clear only once the hub has said so', () => on.visit('/alerts', asy
   await page.route(/\/fragments\/alerts/, (route) => void answers.push(() => route.fulfill({ status: 200, contentType: 'text/html', body: '' })));
   await page.goto(alerts);
   await settles(async () => answers.length, 2);
-  assert.deepEqual(await notes.allInnerTexts(), ['Looking…', 'Looking…']);
+  assert.deepEqual((await notes.allTextContents()).filter((text) => text !== ''), ['Looking…', 'Looking…']);
   await Promise.all(answers.map((answer) => answer()));
-  await settles(async () => (await notes.allInnerTexts()).join(' '), 'All clear. No alert is firing. Nothing has been resolved yet.');
+  await settles(async () => (await notes.allTextContents()).join(' '), 'All clear. No alert is firing. Nothing has been resolved yet.');
   await page.unroute(/\/fragments\/alerts/);
 }));
 
@@ -46,7 +46,9 @@ test('an alert fires, is silenced, speaks again, and is history when its rule is
     await settles(() => dialog.count(), 0);
     await deleteRule(on, rule);
     await settles(() => cell.count(), 0);
+    await page.getByRole('button', { name: 'History', exact: true }).click();
     await page.locator('tbody[hx-get*="resolved"] tr', { hasText: rule }).first().waitFor();
+    assert.equal(new URL(page.url()).search, '?list=history');
   });
 });
 
@@ -83,7 +85,7 @@ test('the lists are filtered by words and severity, which the address keeps', ()
 test('a rule that fires often is among the noisiest', () => withRule('noisy', '*', async (rule) => {
   const fired = async (): Promise<number> => (await on.ask<{ alerts: { rule: string }[] }>('/alerts/history?limit=1000')).alerts.filter((one) => one.rule === rule).length;
   await settles(async () => (await fired()) > 1, true);
-  await on.visit('/alerts', async (page) => {
+  await on.visit('/alerts?list=history', async (page) => {
     const panel = page.locator('[data-noisy]');
     await panel.locator('tbody tr').first().waitFor();
     const counts = (await panel.locator('tbody [data-label="Alerts"]').allInnerTexts()).map(Number);
@@ -94,12 +96,15 @@ test('a rule that fires often is among the noisiest', () => withRule('noisy', '*
 
 test('the list of silences says what each fits, and ends one', () => withRule('hushed', '*', async (rule) => {
   const { id } = await on.ask<{ id: string }>('/silences', { method: 'POST', body: JSON.stringify({ matchers: { rules: [rule] }, for_s: 3600, author: 'ana', comment: 'known' }) });
-  await on.visit('/alerts', async (page) => {
+  await on.visit('/alerts?list=silences', async (page) => {
     const row = page.locator('[data-silences] tbody tr', { hasText: `rule ${rule}` });
     await row.getByText('ana').waitFor();
+    await page.getByRole('button', { name: /^Active/ }).click();
     await page.locator(`[data-standing="silenced"][data-rule="${rule}"]`).first().waitFor();
+    await page.getByRole('button', { name: /^Silences/ }).click();
     await row.getByRole('button', { name: `End the silence of rule ${rule}` }).click();
     await settles(() => row.count(), 0);
+    await page.getByRole('button', { name: /^Active/ }).click();
     await page.locator(`[data-standing="active"][data-rule="${rule}"]`).first().waitFor();
     const { silences } = await on.ask<{ silences: { id: string; state: string }[] }>('/silences');
     assert.ok(silences.every((one) => one.id !== id || one.state === 'ended'));
@@ -123,13 +128,15 @@ test('keys silence and acknowledge the alert that has the focus', () => withRule
     await dialog.getByRole('button', { name: 'Acknowledge' }).click();
     const cell = page.locator(`[data-standing][data-machine="${machine}"][data-rule="${rule}"]`);
     await cell.getByText('silenced').waitFor();
+    await page.getByRole('button', { name: /^Silences/ }).click();
     await page.locator('[data-silences] tbody tr', { hasText: rule }).getByText('seen, being worked on').waitFor();
+    await page.getByRole('button', { name: /^Active/ }).click();
     await cell.getByRole('button', { name: /^End silence/ }).click();
     await cell.getByText('active').waitFor();
   });
 }));
 
-test('the alert history is saved as a file', () => on.visit('/alerts', async (page) => {
+test('the alert history is saved as a file', () => on.visit('/alerts?list=history', async (page) => {
   const [download] = await Promise.all([page.waitForEvent('download'), page.getByRole('button', { name: 'The last 30 days as CSV' }).click()]);
   assert.match(download.suggestedFilename(), /^alerts-\d{4}-\d\d-\d\d\.csv$/);
   assert.match(await readFile(await download.path(), 'utf8'), /^id,rule,machine,severity,/);

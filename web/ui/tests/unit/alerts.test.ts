@@ -42,7 +42,7 @@ test('a row passes with every word of the text, in any case, and its severity', 
   assert.ok(passes({ text: '', severity: 'critical' }, row));
   assert.ok(!passes({ text: 'db-1 cpu', severity: '' }, row));
   assert.ok(!passes({ text: 'db-1', severity: 'warning' }, row));
-  for (const filter of [{ text: 'a b', severity: 'info' }, { text: '', severity: '' }]) assert.deepEqual(filterFrom(new URLSearchParams(filterQuery(filter))), filter);
+  for (const filter of [{ list: 'history', text: 'a b', severity: 'info' }, { list: 'active', text: '', severity: '' }] as const) assert.deepEqual(filterFrom(new URLSearchParams(filterQuery(filter))), filter);
 });
 
 test('the noisiest rules are those with most alerts; one alert is no noise', () => {

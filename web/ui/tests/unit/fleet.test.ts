@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { parseHidden } from '../../src/fleet/columns.ts';
 import { matcher, nextSort, order, tagCounts, type Filter, type SortKey } from '../../src/fleet/order.ts';
 import { Ring } from '../../src/live/ring.ts';
-import { fold } from '../../src/live/store.ts';
+import { FleetStore, fold } from '../../src/live/store.ts';
 import type { Machine, Update } from '../../src/protocol.ts';
 
 interface Part {
@@ -85,4 +85,16 @@ test('hidden columns are those that were stored, and only columns that there are
   assert.deepEqual([...parseHidden(null)], ['temperature', 'uptime']);
   assert.deepEqual([...parseHidden('')], []);
   assert.deepEqual([...parseHidden('cpu nonsense name')], ['cpu']);
+});
+
+test('a sample that the past has under its own time and a message under its arrival stands in the line once', () => {
+  globalThis.requestAnimationFrame = () => 0;
+  const store = new FleetStore();
+  for (const arrival of [10_040, 15_060, 20_050]) store.mergeMachine({ ...machine('a'), last_seen: arrival });
+  store.seedSpark('a', [5_000, 10_000, 15_000], [0.1, 0.2, 0.3]);
+  const ring = store.sparks.get('a');
+  assert.deepEqual(Array.from({ length: ring?.length ?? 0 }, (_, at) => ring?.timeAt(at)), [5_000, 10_000, 15_000, 20_050]);
+  store.mergeMachine({ ...machine('b'), last_seen: 10_040 });
+  store.seedSpark('b', [], []);
+  assert.equal(store.sparks.get('b')?.length, 1);
 });

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Rule } from '../../src/protocol.ts';
-import { bodyOf, draftOf, durationText, NEW_RULE, pairs, parseDuration, question, scope } from '../../src/rules/form.ts';
+import { besides, bodyOf, draftOf, durationText, keeperOf, NEW_RULE, pairs, parseDuration, question, scope } from '../../src/rules/form.ts';
 import { bestScale, fromBase, scalesOf, toBase } from '../../src/rules/scale.ts';
 
 const rule: Rule = { name: 'hot', metric: 'system.cpu.utilization', input: 'sample', operator: 'gt', threshold: 0.9, clear: 0.8, for_s: 90, no_data_s: 600, severity: 'warning', enabled: true, source: 'own', summary: 'CPU busy', machines: ['db-*'], tags: { site: 'eu' }, labels: {}, group_by: ['tag:site'] };
@@ -53,4 +53,15 @@ test('a rule is told in a line', () => {
   assert.equal(plain(question({ ...rule, input: 'minute_count', threshold: 4, for_s: 0, no_data_s: null }, 'Payments', '1')), 'Payments, samples a minute > 4');
   assert.equal(scope(rule), 'db-*, site=eu');
   assert.equal(scope({ ...rule, machines: [], tags: {} }), 'everywhere');
+});
+
+test('who changes a rule is the file, oneself, or the hub for its own transactions', () => {
+  assert.deepEqual([{ ...rule }, { ...rule, source: 'file' as const }, { ...rule, name: 'synthetic-probe' }].map(keeperOf), ['own', 'file', 'hub']);
+});
+
+test('a rule is beside those in force that watch the same values, whatever they ask of them', () => {
+  const later = { ...rule, name: 'hotter', threshold: 0.99, severity: 'critical' as const };
+  const [elsewhere, off] = [{ ...later, name: 'elsewhere', machines: ['web-*'] }, { ...later, name: 'off', enabled: false }];
+  const all = [rule, later, elsewhere, off];
+  assert.deepEqual(all.map((one) => besides(one, all).map(({ name }) => name)), [['hotter'], ['hot'], [], []]);
 });
