@@ -69,17 +69,31 @@ impl Program {
     /// Starts a command that need not come up.
     pub(crate) fn spawn(command: &str, dir: &Path, args: &[&str]) -> Self {
         let ports = ["--http-address", "127.0.0.1:0", "--grpc-address", "127.0.0.1:0"];
-        Self::run(dir, &[&[command][..], &ports, args].concat(), &[])
+        Self::run(&[], dir, &[&[command][..], &ports, args].concat(), &[])
     }
 
     /// A hub that takes its ports from these variables, on free ones otherwise.
     pub(crate) fn spawn_with(dir: &Path, variables: &[(&str, &str)]) -> Self {
         let free = [("HUB_HTTP_ADDRESS", "127.0.0.1:0"), ("HUB_GRPC_ADDRESS", "127.0.0.1:0")];
-        Self::run(dir, &["hub"], &[&free[..], variables].concat())
+        Self::run(&[], dir, &["hub"], &[&free[..], variables].concat())
     }
 
-    fn run(dir: &Path, args: &[&str], variables: &[(&str, &str)]) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_sysmonstm"))
+    /// A hub that this command becomes, such as one that enters a network namespace.
+    pub(crate) fn spawn_by(command: &[&str], dir: &Path, variables: &[(&str, &str)]) -> Self {
+        Self::run(command, dir, &["hub"], variables)
+    }
+
+    fn run(command: &[&str], dir: &Path, args: &[&str], variables: &[(&str, &str)]) -> Self {
+        let program = env!("CARGO_BIN_EXE_sysmonstm");
+        let mut started = match command {
+            [] => Command::new(program),
+            [first, rest @ ..] => {
+                let mut started = Command::new(first);
+                started.args(rest).arg(program);
+                started
+            }
+        };
+        let mut child = started
             .args(args)
             .arg("--data-dir")
             .arg(dir)

@@ -138,7 +138,7 @@ fn hours_of(series: &Value) -> Hours {
 }
 
 /// Fired and resolved alternate: as many alerts as breaches, and no two of one beginning.
-fn check_alerts(hub: &Program, machine: &Machine) {
+pub(crate) fn check_alerts(hub: &Program, machine: &Machine) {
     let breaches = machine.frames.windows(2).filter(|pair| pair[0].1[0] <= THRESHOLD && THRESHOLD < pair[1].1[0]);
     let begins_in_breach = usize::from(THRESHOLD < machine.frames[0].1[0]);
     let expected = breaches.count() + begins_in_breach;
