@@ -41,7 +41,10 @@ impl Outflow {
         hot: Arc<HotStore>,
         (owed, keeping): (Vec<(LogicalTime, Output)>, &Keeping),
     ) -> (Self, Journal) {
-        let Stores { journal, sink, history, spill, server, buses, owed: alerts, .. } = stores;
+        let Stores { journal, sink, history, spill, server, buses, owed: mut alerts, .. } = stores;
+        // The state of all is in every data folder; what goes on from here is each process' own machines', and of two that tell of one alert
+        // the slower one would end the wrong one.
+        alerts.retain(|alert| base.config.pipeline.owns(&alert.machine));
         let mut sinks = Part::default();
         sinks.spawn("hot", memory::run(Arc::clone(&hot), outlets.hot));
         let embedded = start_driver(base, &mut sinks, (sink, spill, owed), outlets.history);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use model::{Alert, Catalogue, LogicalTime, Timestamp};
+use model::{Alert, Catalogue, LogicalTime, MachineId, Timestamp};
 
 use crate::control::fleet::TagLimits;
 use crate::introspect::Detail;
@@ -69,6 +69,12 @@ impl Settings {
     /// Index of this process' first worker among all.
     pub(crate) fn first_worker(&self) -> usize {
         self.process * self.workers.max(1)
+    }
+
+    /// Whether the machine's records go to a worker of this process.
+    pub fn owns(&self, machine: &MachineId) -> bool {
+        let worker = machine.mix() % self.peers() as u64;
+        worker / self.workers.max(1) as u64 == self.process as u64
     }
 
     /// Alerts of the machines whose records go to this worker, as `dataflow::route` has it.
@@ -168,4 +174,20 @@ pub(crate) fn ticks(duration: Duration) -> LogicalTime {
 /// A duration in event time.
 pub(crate) fn micros(duration: Duration) -> i64 {
     i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_machine_is_owned_by_the_one_process_whose_worker_has_its_alerts() {
+        for name in 0..20 {
+            let machine = MachineId::parse(&format!("m{name}")).unwrap();
+            let of = |process| Settings { process, processes: 3, ..Settings::new(2, Catalogue::standard()) };
+            let owners: Vec<usize> = (0..3).filter(|process| of(*process).owns(&machine)).collect();
+            let worker = usize::try_from(machine.mix() % 6).unwrap();
+            assert_eq!(owners, [worker / 2]);
+        }
+    }
 }

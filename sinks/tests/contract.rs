@@ -4,6 +4,8 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
 
+#[path = "contract/alerts.rs"]
+mod alerts;
 #[cfg(feature = "integration")]
 #[path = "contract/failures.rs"]
 mod failures;
@@ -321,6 +323,11 @@ macro_rules! suite {
             #[tokio::test]
             async fn writing_twice_equals_writing_once() {
                 super::writing_twice_equals_writing_once::<$subject>().await;
+            }
+
+            #[tokio::test]
+            async fn the_end_of_an_alert_told_again_leaves_the_next_one_alone() {
+                super::alerts::the_end_of_an_alert_told_again_leaves_the_next_one_alone::<$subject>().await;
             }
 
             #[tokio::test]

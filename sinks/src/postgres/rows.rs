@@ -117,7 +117,7 @@ async fn transition(session: &Session, transition: &Transition, unchanged: &Coun
             let why = alert.resolution.map(Resolution::as_str);
             let resolve = include_str!("../../../sql/queries/resolve_alert.sql");
             let params: super::session::Params<'_> =
-                &[&rule, &machine, &metric, &labels, &value, &Time(transition.at), &t, &why];
+                &[&rule, &machine, &metric, &labels, &value, &Time(transition.at), &t, &why, &Time(alert.since)];
             session.execute(resolve, params).await?
         }
     };

@@ -179,7 +179,7 @@ impl RowWriter<'_> {
             Change::Resolved => {
                 let mut resolve = self.sql.prepare_cached(include_str!("sql/resolve_alert.sql"))?;
                 let (at, why) = (transition.at.micros(), alert.resolution.map(Resolution::as_str));
-                resolve.execute(params![rule, machine, metric, labels, value, at, t, why])?
+                resolve.execute(params![rule, machine, metric, labels, value, at, t, why, alert.since.micros()])?
             }
         };
         if changed == 0 {
