@@ -23,7 +23,7 @@ impl Group {
     /// A hosts file with free ports on loopback.
     pub(crate) fn write_hosts(&self, processes: usize) {
         // All are held at once, so that no two are the same.
-        let held: Vec<TcpListener> = (0..processes).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
+        let held: Vec<TcpListener> = (0..processes).map(|_| free_port()).collect();
         let lines: Vec<String> = held.iter().map(|listener| format!("{}\n", listener.local_addr().unwrap())).collect();
         std::fs::write(self.hosts(), lines.concat()).unwrap();
     }
@@ -51,6 +51,11 @@ impl Group {
         self.hubs = started.into_iter().map(Program::up).collect();
     }
 
+    /// Where collectors find the processes.
+    pub(crate) fn doors(&self) -> Vec<String> {
+        self.hubs.iter().map(|hub| hub.grpc.clone()).collect()
+    }
+
     /// Kills one; the others end by themselves.
     pub(crate) fn kill(&mut self, process: usize) {
         self.hubs[process].kill();
@@ -67,4 +72,10 @@ impl Group {
             assert_eq!(hub.errors(), Vec::<serde_json::Value>::new());
         }
     }
+}
+
+/// Below the ports that the kernel hands out to clients, one of which would else have it when its process starts again.
+fn free_port() -> TcpListener {
+    let bind = |_| TcpListener::bind(("127.0.0.1", fastrand::u16(12_000..20_000))).ok();
+    (0..100).find_map(bind).unwrap()
 }

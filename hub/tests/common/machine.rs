@@ -71,7 +71,11 @@ impl Machine {
 
     /// Sends everything that is not acknowledged, and returns when all of it is.
     pub(crate) async fn deliver(&mut self, push: &mut Push) -> Result<(), Status> {
-        let newest = self.frames.len() as u64;
+        self.deliver_to(push, self.frames.len() as u64).await
+    }
+
+    /// The same up to this sequence.
+    pub(crate) async fn deliver_to(&mut self, push: &mut Push, newest: u64) -> Result<(), Status> {
         let mut next = self.acknowledged + 1;
         while self.acknowledged < newest {
             // As many under way as a hub gives credit for at the least.
@@ -80,6 +84,15 @@ impl Machine {
                 next += 1;
             }
             self.hear(push).await?;
+        }
+        Ok(())
+    }
+
+    /// Sends what comes next, and does not wait for its acknowledgement.
+    pub(crate) async fn send_ahead(&self, push: &Push, frames: u64) -> Result<(), Status> {
+        let newest = (self.acknowledged + frames).min(self.frames.len() as u64);
+        for next in self.acknowledged + 1..=newest {
+            push.send(Message::Frame(self.frame(next))).await?;
         }
         Ok(())
     }

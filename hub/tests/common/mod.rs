@@ -6,8 +6,11 @@
 mod group;
 mod machine;
 mod program;
+pub(crate) mod roaming;
 mod segment;
 pub(crate) mod simulated;
+#[cfg(feature = "integration")]
+pub(crate) mod tables;
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
