@@ -79,7 +79,10 @@ impl Crossing {
         if crossers.0.is_empty() && self.held.is_empty() {
             return;
         }
-        self.held.extend(out.extract_if(.., |at| crossers.0.iter().any(|(_, name)| *name == at.item.rule.name)));
+        // Behind what is held of a rule its later words wait, too, though the change of sides itself is over.
+        let waiting: BTreeSet<String> = self.held.iter().map(|at| at.item.rule.name.clone()).collect();
+        let is_held = |rule: &String| waiting.contains(rule) || crossers.0.iter().any(|(_, name)| name == rule);
+        self.held.extend(out.extract_if(.., |at| is_held(&at.item.rule.name)));
         // Each side in its own order; of one time, the side that the rule has left comes first, with what it takes back.
         self.held.sort_by_key(|at| (at.t, at.item.cause != Cause::RuleGone));
         let count = self.held.partition_point(|at| at.t < over);
@@ -90,5 +93,46 @@ impl Crossing {
     /// The earliest time that is held.
     pub(super) fn first(&self) -> Option<LogicalTime> {
         self.held.first().map(|at| at.t)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use model::{Change, Labels, MachineId, SeriesKey, Timestamp, Transition};
+
+    use super::*;
+    use crate::stage::At;
+
+    fn said(t: LogicalTime, rule: &Rule, change: Change) -> At<Arc<Transition>> {
+        let (machine, series) = (MachineId::parse("a").unwrap(), SeriesKey::parse("m", Labels::none()).unwrap());
+        let (rule, series, at) = (Arc::new(rule.clone()), Arc::new(series), Timestamp::from_logical(t));
+        let cause = Cause::Threshold;
+        At { t, item: Arc::new(Transition { rule, machine, series, change, cause, value: 1.0, at, since: at, t }) }
+    }
+
+    #[test]
+    fn what_a_rule_says_later_waits_behind_what_is_held_of_it_though_the_crossing_is_over() {
+        let rule = |input: &str| -> Rule {
+            let text = r#"{"name":"hot","metric":"m","operator":"gt","threshold":1,"severity":"info","input":"INPUT"}"#;
+            serde_json::from_str(&text.replace("INPUT", input)).unwrap()
+        };
+        let mut crossing = Crossing::default();
+        crossing.note(100_000, &rule("minute_max"));
+        crossing.note(200_000, &rule("sample"));
+        let sample = rule("sample");
+        // Data flows before its time is sealed: this is far behind the crossing, and the frontier is not.
+        let mut out = vec![said(50_000_000, &sample, Change::Fired)];
+        crossing.pass(300_000, &mut out);
+        crossing.pass(10_000_000, &mut out);
+        assert!(out.is_empty());
+        out.push(said(52_000_000, &sample, Change::Resolved));
+        crossing.pass(10_000_000, &mut out);
+        assert!(out.is_empty(), "the second before the first");
+        crossing.pass(60_000_000, &mut out);
+        let told: Vec<(LogicalTime, Change)> = out.iter().map(|at| (at.t, at.item.change)).collect();
+        assert_eq!(told, [(50_000_000, Change::Fired), (52_000_000, Change::Resolved)]);
+        assert_eq!(crossing.first(), None);
     }
 }
