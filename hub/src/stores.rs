@@ -148,8 +148,13 @@ impl Stores {
                 },
             )
             .await?;
-        agree::check_clocks(&all)?;
-        let agreed = agree::agree(&all, cluster.start)?;
+        let agreed = match agree::check_clocks(&all).and_then(|()| agree::agree(&all, cluster.start)) {
+            Ok(agreed) => agreed,
+            Err(refused) => {
+                cluster.refuses().await;
+                return Err(refused);
+            }
+        };
         let covered = cluster.gather(Step::Covered, &self.covered_from(base, agreed.from_t)?).await?;
         let mut covered_from = agree::covered(&covered);
         if let Some(until) = agreed.lost_until {

@@ -92,7 +92,9 @@ fn write_rule(folder: &Path) {
 async fn rounds(group: &mut Group, mut machines: Vec<Machine>, plan: Plan, rng: &mut Rng) -> Vec<Machine> {
     // Some of everything is left for each kill, and for the time after the last one.
     let share = (MACHINES * FRAMES) as u64 / (plan.kills + 1);
+    let mut under_load = 0;
     for kill in 1..=plan.kills {
+        under_load += u64::from(0 < left(&machines));
         block_in_place(|| group.start());
         let roaming = Roaming::start(machines, &group.doors(), share * 3 / 2, rng);
         let enough = roaming.round.delivered(rng.u64(0..share * 3 / 2));
@@ -104,7 +106,7 @@ async fn rounds(group: &mut Group, mut machines: Vec<Machine>, plan: Plan, rng: 
         machines = roaming.end().await;
     }
     block_in_place(|| group.start());
-    println!("left for the last start: {}", left(&machines));
+    println!("of {} kills {under_load} under load, {} frames left for the end", plan.kills, left(&machines));
     Roaming::start(machines, &group.doors(), u64::MAX, rng).end().await
 }
 

@@ -17,6 +17,7 @@ use runtime::failstop;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::watch;
+use tokio::time::timeout;
 
 use super::agree::KeptNow;
 use super::heard::{Doors, Heard};
@@ -33,6 +34,8 @@ use crate::wiring::Ending;
 
 /// A process that is gone closes all its connections at once.
 const EXPLAIN_WITHIN: Duration = Duration::from_secs(1);
+/// Shorter than what a process waits for its own reason before it names another one's end.
+const REFUSE_WITHIN: Duration = Duration::from_millis(500);
 /// What the end of the hub waits for the others to have heard of it.
 const BYE_WITHIN: Duration = Duration::from_secs(1);
 
@@ -127,6 +130,12 @@ impl Cluster {
         let mut parts = all.await.context("hear the cluster")?.get(&step).cloned().unwrap_or_default();
         parts.insert(self.process, part);
         parts.values().map(|part| serde_json::from_str(part).context("understand the cluster")).collect()
+    }
+
+    /// All find the same in what they told each other: who ends at once may not have told it yet, and the others would not know why it is gone.
+    pub(crate) async fn refuses(&self) {
+        // Whoever has ended has had it.
+        drop(timeout(REFUSE_WITHIN, self.gather(Step::Refused, &())).await);
     }
 
     /// What is in force at the start, for a process that follows.

@@ -33,6 +33,8 @@ pub(super) enum Note {
 pub(crate) enum Step {
     /// What each found in its data folder.
     Found,
+    /// It knows what all found, and that they must not begin.
+    Refused,
     /// From when on its journal has everything.
     Covered,
     /// Stores that are new begin where the others are.
