@@ -96,8 +96,8 @@ async fn rounds(group: &mut Group, mut machines: Vec<Machine>, plan: Plan, rng: 
     for kill in 1..=plan.kills {
         under_load += u64::from(0 < left(&machines));
         block_in_place(|| group.start());
-        let roaming = Roaming::start(machines, &group.doors(), share * 3 / 2, rng);
-        let enough = roaming.round.delivered(rng.u64(0..share * 3 / 2));
+        let roaming = Roaming::start(machines, &group.doors(), share, rng);
+        let enough = roaming.round.delivered(rng.u64(0..share));
         // Late in a run there may be less to deliver than that.
         drop(timeout(Duration::from_millis(rng.u64(5..500)), enough).await);
         roaming.round.over();
