@@ -77,9 +77,13 @@ async fn after_a_kill_the_processes_must_be_those_that_were() {
     let dir = private_dir().unwrap();
     let mut group = pair(dir.path());
     group.start();
-    // What is acknowledged and not in the stores yet is the other processes', when there are more of them.
+    // What is acknowledged and not in the stores yet is the other processes', when there are more of them. Held, so that it is not there.
+    let sql = rusqlite::Connection::open(group.folder(0).join("history.db")).unwrap();
+    sql.busy_timeout(common::SOON).unwrap();
+    sql.execute_batch("BEGIN IMMEDIATE").unwrap();
     push_to(&group.hubs[0]).await;
     group.kill(0);
+    drop(sql);
     group.write_hosts(3);
     let grown = (0..3).map(|process| group.spawn(process)).collect();
     all_say(grown, "there were 2 processes and are 3 now");
