@@ -21,7 +21,7 @@ use tokio::sync::watch;
 use tracing::{error, info, warn};
 
 use super::link::Listen;
-use super::words::{Claimed, Note, Question, SilenceMade, Step, said, understood};
+use super::words::{Claimed, Note, Question, Step, said, understood};
 use crate::audit::ENTRIES_MAX;
 
 /// A process whose clock is further ahead is not followed from pulse to pulse: its own machines alone shall suffer.
@@ -153,10 +153,7 @@ impl Heard {
             Question::Rule { change, by } => {
                 said(&doors.rules.change(change, by).await.map(|_set| doors.rules.listing()))
             }
-            Question::Silence { change, by } => {
-                let made = doors.silences.change(change, by).await;
-                said(&made.map(|made| SilenceMade { made, all: doors.silences.silences() }))
-            }
+            Question::Silence { change, by } => said(&doors.silences.change(change, by).await),
             Question::Deed(deed) => said(&doors.audit.record(deed).await.map_err(|failed| failed.0)),
             Question::Command { machine, command } => said(&doors.collectors.give(&machine, command)),
             Question::IsConnected(machine) => said(&doors.collectors.has(&machine)),

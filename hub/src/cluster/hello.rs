@@ -5,7 +5,9 @@
 //! their places for ever: whatever else changes, another version can be told by its name. Nothing of it is a secret or
 //! a proof.
 
-use super::hosts::{Hosts, digest};
+use model::ids::stable_hash;
+
+use super::hosts::Hosts;
 use super::refusal::Refusal;
 
 pub(super) const HELLO_BYTES: usize = 96;
@@ -173,7 +175,7 @@ impl Hello {
 /// One number for who exactly has joined; the same at every process, and another one after each start.
 pub(super) fn start_of(incarnations: &[u64]) -> u64 {
     let bytes: Vec<u8> = incarnations.iter().flat_map(|incarnation| incarnation.to_le_bytes()).collect();
-    digest(&bytes)
+    stable_hash(&bytes)
 }
 
 #[cfg(test)]

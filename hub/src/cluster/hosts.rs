@@ -11,6 +11,7 @@ use std::net::Ipv6Addr;
 use std::path::Path;
 
 use anyhow::{Context, Result, anyhow};
+use model::ids::stable_hash;
 
 /// Each process has two connections to each other one, and each worker a channel to each other worker.
 pub const PROCESSES_MAX: usize = 100;
@@ -78,7 +79,7 @@ impl Hosts {
     #[must_use]
     pub fn digest(&self) -> u64 {
         let lines: Vec<String> = self.addresses.iter().map(ToString::to_string).collect();
-        digest(lines.join("\n").as_bytes())
+        stable_hash(lines.join("\n").as_bytes())
     }
 
     /// As people are told of it: `process 1 (10.0.0.2:7080)`.
@@ -116,14 +117,6 @@ impl fmt::Display for HostPort {
         let Self { host, port } = self;
         if host.contains(':') { write!(out, "[{host}]:{port}") } else { write!(out, "{host}:{port}") }
     }
-}
-
-/// FNV-1a: finds mistakes, not forgers, and is the same on every machine.
-#[must_use]
-pub fn digest(bytes: &[u8]) -> u64 {
-    const BASIS: u64 = 0xcbf2_9ce4_8422_2325;
-    const PRIME: u64 = 0x0000_0100_0000_01b3;
-    bytes.iter().fold(BASIS, |sum, byte| (sum ^ u64::from(*byte)).wrapping_mul(PRIME))
 }
 
 fn is_name(host: &str) -> bool {

@@ -26,7 +26,7 @@ mod words;
 
 pub(crate) use agree::KeptNow;
 pub(crate) use heard::{Doors, Heard};
-pub use hosts::{HostPort, Hosts, PROCESSES_MAX, digest};
+pub use hosts::{HostPort, Hosts, PROCESSES_MAX};
 pub use join::{JOIN_WITHIN, Joined, Place, Talk, join};
 pub use link::{Gone, Links, Listen, SILENCE};
 pub(crate) use member::{Cluster, Kept};

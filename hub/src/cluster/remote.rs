@@ -14,15 +14,20 @@ use model::command::{
 };
 use model::silence::Silence;
 use serde::de::DeserializeOwned;
+use tokio::time::timeout;
+use tracing::warn;
 
 use super::heard::Heard;
-use super::link::Links;
-use super::words::{Claimed, Question, SilenceMade, said, understood};
+use super::link::{Gone, Links};
+use super::words::{Claimed, Question, said, understood};
 
 /// Who keeps rules, silences and the audit record.
 pub(super) const KEEPER: usize = 0;
 /// What a person or a collector waits for another process at most.
 const ANSWER_WITHIN: Duration = Duration::from_secs(15);
+
+/// And for the note of what was just answered, which is on its way.
+const FOLLOW_WITHIN: Duration = Duration::from_secs(1);
 
 /// This process' way to the others.
 #[derive(Clone)]
@@ -33,15 +38,20 @@ pub(crate) struct Remote {
 
 impl Remote {
     async fn ask<T: DeserializeOwned>(&self, process: usize, question: &Question) -> Option<T> {
-        let answer = self.links.ask(process, said(question), ANSWER_WITHIN).await.ok()?;
-        understood(&answer).ok()
+        told(process, self.links.ask(process, said(question), ANSWER_WITHIN).await)
     }
 
     /// The answers of those that gave one.
     async fn ask_all<T: DeserializeOwned>(&self, question: &Question) -> Vec<T> {
         let answers = self.links.ask_all(said(question), ANSWER_WITHIN).await;
-        answers.into_iter().filter_map(|(_, answer)| understood(&answer.ok()?).ok()).collect()
+        answers.into_iter().filter_map(|(process, answer)| told(process, answer)).collect()
     }
+}
+
+/// An answer; that there is none, or not this one, is in the log, for whoever asked is only told that it was not done.
+fn told<T: DeserializeOwned>(process: usize, answer: Result<Vec<u8>, Gone>) -> Option<T> {
+    let answer = answer.map_err(anyhow::Error::from).and_then(|answer| understood(&answer));
+    answer.inspect_err(|error| warn!(process, error = format!("{error:#}"), "no answer of another process")).ok()
 }
 
 impl RuleStore for Remote {
@@ -68,9 +78,11 @@ impl SilenceStore for Remote {
     fn change(&self, change: SilenceChange, by: Actor) -> SilenceChanged<'_> {
         Box::pin(async move {
             let question = Question::Silence { change, by };
-            let made: Option<Result<SilenceMade, SilenceError>> = self.ask(KEEPER, &question).await;
-            let SilenceMade { made, all } = made.unwrap_or(Err(SilenceError::Stopping))?;
-            self.heard.take_silences(all);
+            let made: Option<Result<Arc<Silence>, SilenceError>> = self.ask(KEEPER, &question).await;
+            let made = made.unwrap_or(Err(SilenceError::Stopping))?;
+            // Who made it sees it. The list comes as a note, in order with others' changes; one of those may have changed it again.
+            let mut silences = self.heard.silences.subscribe();
+            drop(timeout(FOLLOW_WITHIN, silences.wait_for(|all| all.contains(&made))).await);
             Ok(made)
         })
     }

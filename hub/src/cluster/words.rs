@@ -54,7 +54,7 @@ pub(super) enum Question {
     Claim(MachineId),
     /// Answer: `Result<RuleListing, RuleError>`.
     Rule { change: RuleChange, by: Actor },
-    /// Answer: `Result<SilenceMade, SilenceError>`.
+    /// Answer: `Result<Arc<Silence>, SilenceError>`.
     Silence { change: SilenceChange, by: Actor },
     /// Answer: `Result<(), String>`.
     Deed(Deed),
@@ -69,13 +69,6 @@ pub(super) enum Question {
 pub(super) struct Claimed {
     marks: Vec<(SessionId, u64)>,
     newest_t: LogicalTime,
-}
-
-/// A silence after a change, and all of them.
-#[derive(Debug, Serialize, Deserialize)]
-pub(super) struct SilenceMade {
-    pub(super) made: Arc<Silence>,
-    pub(super) all: Arc<Vec<Arc<Silence>>>,
 }
 
 impl From<Yielded> for Claimed {
