@@ -14,7 +14,7 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
 
-use super::request::{REQUEST_BYTES_MAX, parse};
+use super::request::{REQUEST_BYTES_MAX, Subscription, parse};
 use super::viewer::{Line, Viewer, Wait};
 use super::{Seat, message};
 use crate::state::Shared;
@@ -51,13 +51,14 @@ struct Client {
     requests: u32,
 }
 
-pub(crate) async fn converse(connection: Upgraded, shared: Arc<Shared>, seat: Seat) {
+/// `asked` is what the client wanted when it came, so that its snapshot follows the hello at once.
+pub(crate) async fn converse(connection: Upgraded, shared: Arc<Shared>, seat: Seat, asked: Option<Subscription>) {
     let now = Instant::now();
     let viewer = Viewer::new(connection, now + SUBSCRIBES_WITHIN);
     let socket = WebSocketStream::from_raw_socket(viewer.line(), Role::Server, Some(limits())).await;
     let place = shared.live.lanes.enter(Arc::clone(&viewer));
     let mut client = Client { socket, viewer, shared, last_heard: now, requests: 0 };
-    let end = match client.run().await {
+    let end = match client.run(asked).await {
         Ok(never) => match never {},
         Err(end) => end,
     };
@@ -78,8 +79,11 @@ fn limits() -> WebSocketConfig {
 }
 
 impl Client {
-    async fn run(&mut self) -> Result<std::convert::Infallible, End> {
+    async fn run(&mut self, asked: Option<Subscription>) -> Result<std::convert::Infallible, End> {
         self.hello();
+        if let Some(subscription) = asked {
+            self.subscribe(subscription);
+        }
         let closing = self.shared.live.closing();
         let mut ping = interval_at(Instant::now() + PING_EVERY, PING_EVERY);
         ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -123,13 +127,15 @@ impl Client {
         };
         self.heard()?;
         match parse(&text) {
-            Ok(subscription) => {
-                let cursor = self.shared.live.cursor_of(subscription.resume.as_ref());
-                self.viewer.subscribe(subscription, cursor);
-            }
+            Ok(subscription) => self.subscribe(subscription),
             Err(detail) => self.viewer.say(&self.shared, |seq| message::error(seq, &detail)),
         }
         Ok(())
+    }
+
+    fn subscribe(&self, subscription: Subscription) {
+        let cursor = self.shared.live.cursor_of(subscription.resume.as_ref());
+        self.viewer.subscribe(subscription, cursor);
     }
 
     fn heard(&mut self) -> Result<(), End> {

@@ -49,6 +49,7 @@ parameters! {
     HistoryOfMachines: machines(), metric(Required::True), from(), to(), agg(), max_points(), tier();
     Fleet: metric(Required::True), tag(), from(), to();
     Hottest: metric(Required::False), k();
+    Watching: subscribe();
 }
 
 fn query(name: &str, description: &str, schema: impl Into<RefOr<Schema>>) -> ParameterBuilder {
@@ -180,6 +181,10 @@ fn tier() -> Parameter {
 fn tag() -> Parameter {
     let said = "`role=db` for the machines with that tag, `role` for each of its values; all machines where absent";
     query("tag", said, text()).build()
+}
+
+fn subscribe() -> Parameter {
+    query("subscribe", "The first `subscribe` message, sent with the address to save a round trip", text()).build()
 }
 
 fn k() -> Parameter {

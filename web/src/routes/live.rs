@@ -9,7 +9,9 @@ use http::{HeaderMap, Uri};
 use crate::error::Problem;
 use crate::live::client;
 use crate::live::handshake::Opening;
-use crate::openapi::Refused;
+use crate::live::request;
+use crate::openapi::{Refused, Watching};
+use crate::params::Params;
 use crate::state::Shared;
 
 /// The live protocol over a WebSocket.
@@ -17,9 +19,10 @@ use crate::state::Shared;
     get,
     path = "/ws",
     tag = "live",
+    params(Watching),
     responses(
         (status = 101, description = "The conversation of docs/LIVE_PROTOCOL.md"),
-        Refused<403>, Refused<426>, Refused<503>
+        Refused<400>, Refused<403>, Refused<426>, Refused<503>
     )
 )]
 pub(super) async fn upgrade(
@@ -29,6 +32,8 @@ pub(super) async fn upgrade(
     opening: Opening,
 ) -> Result<Response, Problem> {
     shared.app.settings.hosts.check_origin(&uri, &headers)?;
+    let params = Params::read(&uri, &["subscribe"])?;
+    let asked = params.one("subscribe")?.map(request::parse).transpose().map_err(Problem::bad_query)?;
     let Some(seat) = shared.live.seat() else {
         shared.live.counters.refused.increment();
         let detail = format!("all {} live places are taken; try again later", shared.app.settings.clients_max);
@@ -38,7 +43,7 @@ pub(super) async fn upgrade(
     // It ends with its seat, which the drain waits for.
     tokio::spawn(async move {
         match upgrade.await {
-            Ok(connection) => client::converse(connection, shared, seat).await,
+            Ok(connection) => client::converse(connection, shared, seat, asked).await,
             Err(error) => tracing::debug!(%error, "a client left before its WebSocket was open"),
         }
     });

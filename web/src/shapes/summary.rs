@@ -1,12 +1,18 @@
 //! Summary: the few numbers of a machine that its row on the fleet screen shows, picked from all its series.
 
 use model::query::MachineView;
+use model::{SeriesKey, Timestamp};
+
+use super::millis;
 
 /// Each is `None` where the machine has no such series.
 #[derive(Debug, Clone, Default, PartialEq, serde::Serialize, utoipa::ToSchema)]
 pub(crate) struct Summary<'a> {
     #[schema(required)]
     pub(crate) cpu: Option<f64>,
+    /// When `cpu` was measured, in milliseconds; the history has it under the same time.
+    #[schema(required)]
+    pub(crate) cpu_time: Option<i64>,
     #[schema(required)]
     pub(crate) memory: Option<f64>,
     #[schema(required)]
@@ -37,18 +43,18 @@ impl<'a> Summary<'a> {
     pub(crate) fn of(view: &'a MachineView) -> Self {
         let mut summary = Self::default();
         let keys = view.roster.iter().flat_map(|roster| roster.series.iter());
-        for (key, value) in keys.zip(&view.values) {
+        for ((key, value), time) in keys.zip(&view.values).zip(&view.times) {
             // A series that has been named but not yet sent.
             if value.is_finite() {
-                summary.take(&key.metric, &key.labels, *value);
+                summary.take(key, *value, *time);
             }
         }
         summary
     }
 
-    fn take(&mut self, metric: &str, labels: &'a model::Labels, value: f64) {
-        match metric {
-            "system.cpu.utilization" => self.cpu = Some(value),
+    fn take(&mut self, SeriesKey { metric, labels }: &'a SeriesKey, value: f64, time: Timestamp) {
+        match &**metric {
+            "system.cpu.utilization" => (self.cpu, self.cpu_time) = (Some(value), millis(time)),
             "system.memory.utilization" => self.memory = Some(value),
             "system.paging.utilization" => self.swap = Some(value),
             "system.filesystem.utilization" if self.disk.is_none_or(|fullest| fullest < value) => {

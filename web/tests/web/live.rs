@@ -92,6 +92,23 @@ async fn a_snapshot_then_deltas_numbered_without_a_gap() {
 }
 
 #[tokio::test]
+async fn what_is_wanted_may_stand_in_the_address_and_follows_the_hello() {
+    let served = hub_with(&["a"]).serve().await;
+    // As a browser writes it there.
+    let wanted = ALL.replace('"', "%22").replace('{', "%7B").replace('}', "%7D");
+    let mut client = served.client_at(&format!("/ws?subscribe={wanted}")).await;
+    let first =
+        [client.next().await, client.next().await].map(|message| (message["type"].clone(), message["seq"].clone()));
+    assert_eq!(first, [(json!("hello"), json!(0)), (json!("snapshot"), json!(1))]);
+
+    let url = format!("ws://{}/ws?subscribe=everything", served.address);
+    let Err(tungstenite::Error::Http(refusal)) = connect_async(url).await else {
+        panic!("nobody knows what it wants");
+    };
+    assert_eq!(refusal.status(), StatusCode::BAD_REQUEST);
+}
+
+#[tokio::test]
 async fn the_hub_figures_come_with_every_message() {
     let hub = hub_with(&["a"]);
     hub.hot.put(fleet::stranger("new"));

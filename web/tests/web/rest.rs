@@ -26,7 +26,7 @@ async fn the_list_shows_each_machine_in_short() {
             "id": "db-1", "status": "up", "last_seen": NOW_MS, "interval_ms": 5000, "tags": {"role": "db"},
             "host": {"os": "Debian 12", "kernel": null, "arch": null, "cpu_model": null, "cores": 8, "memory_bytes": null,
                      "agent_version": null, "boot_time": null},
-            "summary": {"cpu": 0.12, "memory": null, "swap": null, "disk": 0.81, "disk_mount": "/var", "net_rx": 1500.0, "net_tx": null,
+            "summary": {"cpu": 0.12, "cpu_time": NOW_MS, "memory": null, "swap": null, "disk": 0.81, "disk_mount": "/var", "net_rx": 1500.0, "net_tx": null,
                         "load1": null, "pressure": null, "temperature": null, "uptime": null},
             "alerts": {"warning": 0, "critical": 1},
         })

@@ -163,7 +163,7 @@ export function describe(machine, now, alerts, isFull) {
   return {
     id: machine.id, status: machine.status, last_seen: time, interval_ms: machine.interval, tags: machine.tags, host: machine.host,
     summary: {
-      cpu: cpuOf(machine, time), memory: memoryOf(machine, time), swap: 0.2 * noise(`${machine.id}/swap`, time, 60 * MINUTE),
+      cpu: cpuOf(machine, time), cpu_time: time, memory: memoryOf(machine, time), swap: 0.2 * noise(`${machine.id}/swap`, time, 60 * MINUTE),
       disk: diskUse(machine, fullest, time), disk_mount: fullest.mountpoint, net_rx: traffic(machine, 'rx', time), net_tx: traffic(machine, 'tx', time),
       load1: loadOf(machine, time, MINUTE), pressure: 0.01, temperature: machine.hasTemperature ? 38 + 40 * cpuOf(machine, time) : null,
       uptime: Math.floor((time - machine.host.boot_time) / 1000),

@@ -43,9 +43,13 @@ function machineRoute(response, [id, part], query) {
   const machine = byId.get(decodeURIComponent(id));
   if (machine === undefined) return problem(response, 404, 'unknown_machine', `no machine is named ${JSON.stringify(id)}`);
   if (part === undefined) return json(response, told(machine, true));
-  // Whole seconds, as the page asks.
+  return json(response, past(machine, query));
+}
+
+/** From and to in whole seconds, as the page asks. */
+function past(machine, query) {
   const [from, to] = [Number(query.get('from')) * 1000, Number(query.get('to')) * 1000];
-  return json(response, history(machine, query.getAll('metric'), from, to, Number(query.get('max_points') ?? 600), Date.now()));
+  return history(machine, query.getAll('metric'), from, to, Number(query.get('max_points') ?? 600), Date.now());
 }
 
 /** Dead letters that were sent again, with the time. */
@@ -67,6 +71,7 @@ function api(request, response, path, query) {
   if (request.method !== 'GET') return problem(response, 404, 'not_found', 'the mock changes nothing');
   if (parts[0] === 'machines' && parts.length > 1) return machineRoute(response, parts.slice(1), query);
   if (path === '/machines') return json(response, { machines: machines.map((machine) => told(machine, false)), next: null });
+  if (path === '/history') return json(response, { machines: query.getAll('machine').map((id) => past(byId.get(id), query)) });
   if (path === '/config') return json(response, { version: 'mock', settings: [] });
   if (path === '/pipeline') return json(response, pipeline(hub().samples_per_s, sockets.clients.size, started, Date.now()));
   if (path === '/synthetic') return json(response, synthetic(Date.now(), started));
@@ -97,15 +102,18 @@ const server = createServer((request, response) => {
 
 const sockets = new WebSocketServer({ server, path: '/ws' });
 
-sockets.on('connection', (socket) => {
+sockets.on('connection', (socket, request) => {
   socket.client = { seq: 0, wanted: null, seen: new Map(), sentAt: 0 };
   socket.send(JSON.stringify({ type: 'hello', protocol: 1, server_time: Date.now(), session: 'mock', version: 'mock', seq: 0 }));
-  socket.on('message', (data) => {
-    // The page of the tests sends subscriptions only.
+  // The page of the tests sends subscriptions only.
+  const subscribe = (data) => {
     socket.client.wanted = JSON.parse(String(data));
     socket.client.seen.clear();
     update(socket, 'snapshot');
-  });
+  };
+  socket.on('message', subscribe);
+  const asked = new URL(request.url, 'http://mock').searchParams.get('subscribe');
+  if (asked !== null) subscribe(asked);
 });
 
 function update(socket, type) {

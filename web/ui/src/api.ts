@@ -91,6 +91,10 @@ export const api = {
 
   machines: async (signal?: AbortSignal): Promise<Machine[]> => (await get<{ machines: Machine[] }>('/api/v1/machines?limit=1000', signal)).machines,
 
+  command: async (id: string, command: string): Promise<void> => {
+    await send('POST', `${machinePath(id)}/commands/${command}`, {});
+  },
+
   /** `from` and `to` in milliseconds; the query takes whole seconds. */
   history: (id: string, query: HistoryQuery, signal?: AbortSignal): Promise<History> => {
     return get(`${machinePath(id)}/history?${historyParams(query).toString()}`, signal);

@@ -76,7 +76,7 @@ export function count(value: Maybe): string {
     unit += 1;
   }
   if (unit > 0) return `${digits(size)}${NBSP}${DECIMAL_UNITS[unit] ?? ''}`;
-  return Math.abs(size) >= 1000 ? Math.round(size).toLocaleString('en-US') : digits(size);
+  return Math.abs(size) >= 1000 ? String(Math.round(size)).replace(/\B(?=\d{3}$)/, ',') : digits(size);
 }
 
 export function load(value: Maybe): string {

@@ -4,7 +4,7 @@ import Alpine from '@alpinejs/csp';
 import './styles/tokens.css';
 import './styles/base.css';
 import './styles/components.css';
-import { LiveClient } from './live/client.ts';
+import { LiveClient, ofMachine, WHOLE_FLEET } from './live/client.ts';
 import { FleetStore } from './live/store.ts';
 import { navigate, parse, startRouter, type Route } from './router.ts';
 import type { Context, Screen } from './screen.ts';
@@ -37,8 +37,19 @@ const shell = createShell({
 });
 const banner = new Banner(shell);
 
+/** So long the fleet waits to be shown with its machines at once; then it shows that it waits. */
+const FIRST_WAIT_MS = 100;
+let begin = (): void => {
+  begin = () => {};
+  store.publish();
+  startRouter((isBack) => void render(isBack));
+};
+
 const live = new LiveClient(`${location.protocol === 'https:' ? 'wss' : 'ws'}://${location.host}/ws`, {
-  onUpdate: (update, subscription) => store.apply(update, subscription),
+  onUpdate: (update, subscription) => {
+    store.apply(update, subscription);
+    begin();
+  },
   onServerTime: (ms) => {
     clockOffsetMs = ms - Date.now();
   },
@@ -111,7 +122,7 @@ async function render(isBack: boolean): Promise<void> {
   }
   const isFirst = screenKey === '';
   if (scrolledTo.size >= SCROLLS_MAX) scrolledTo.clear();
-  scrolledTo.set(screenKey, window.scrollY);
+  if (!isFirst) scrolledTo.set(screenKey, window.scrollY);
   screenKey = key;
   screen?.leave();
   screen = null;
@@ -129,7 +140,7 @@ async function render(isBack: boolean): Promise<void> {
     if (!isFirst) place.focus({ preventScroll: true });
     const top = isBack ? (scrolledTo.get(key) ?? 0) : 0;
     // The fleet's rows are placed in this frame, before this; on a busy machine some of the page comes later.
-    requestAnimationFrame(() => scrollBack(key, top));
+    if (!isFirst) requestAnimationFrame(() => scrollBack(key, top));
   } catch (error) {
     console.error(error);
     place.replaceChildren(find<HTMLTemplateElement>(document, '#screen-failed').content.cloneNode(true));
@@ -160,8 +171,10 @@ function focusSearch(): void {
 showDensity();
 registerFleet(context);
 Alpine.start();
-startRouter((isBack) => void render(isBack));
-live.start();
+const opened = parse(location.pathname);
+live.start(opened.screen === 'machine' ? ofMachine(opened.id) : WHOLE_FLEET);
+if (opened.screen === 'fleet') setTimeout(() => begin(), FIRST_WAIT_MS);
+else begin();
 followSystem((theme) => {
   shell.theme = theme;
   screen?.onTheme?.();

@@ -20,6 +20,8 @@ export interface Host {
 
 export interface Summary {
   cpu: number | null;
+  /** When `cpu` was measured: the history has it under this time. */
+  cpu_time: number | null;
   memory: number | null;
   swap: number | null;
   disk: number | null;

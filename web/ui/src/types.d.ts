@@ -18,3 +18,13 @@ declare module '*.html?raw' {
 }
 
 declare module '*.css' {}
+
+/** What public/early.js did before the scripts were there. */
+interface Window {
+  early?: {
+    socket: WebSocket;
+    /** The subscription that it was opened with. */
+    said: string;
+    messages: MessageEvent<string>[];
+  };
+}

@@ -41,11 +41,16 @@ impl Served {
     }
 
     pub(crate) async fn client_and_hello(&self) -> (Client, Value) {
-        let (stream, _) = connect_async(format!("ws://{}/ws", self.address)).await.unwrap();
-        let mut client = Client { stream };
+        let mut client = self.client_at("/ws").await;
         let hello = client.next().await;
         assert_eq!((&hello["type"], &hello["protocol"], &hello["seq"]), (&"hello".into(), &1.into(), &0.into()));
         (client, hello)
+    }
+
+    /// Connected, with nothing read.
+    pub(crate) async fn client_at(&self, path: &str) -> Client {
+        let (stream, _) = connect_async(format!("ws://{}{path}", self.address)).await.unwrap();
+        Client { stream }
     }
 }
 

@@ -9,6 +9,7 @@ import { api, messageOf } from '../api.ts';
 import { element, find, icon, sayFailed, setText } from '../dom.ts';
 import { ago, bothTimes, dateTime } from '../format.ts';
 import type { Severity } from '../protocol.ts';
+import { WHOLE_FLEET } from '../live/client.ts';
 import { machinePath, replaceQuery } from '../router.ts';
 import type { Context, Screen } from '../screen.ts';
 import { walk } from '../shell/keys.ts';
@@ -21,7 +22,6 @@ import { silenceRow } from './silences.ts';
 
 /** A burst of alerts is one change of the list. */
 const REFRESH_MS = 1000;
-const RATE_MS = 2000;
 /** Pages of a thousand that one export reads. */
 const EXPORT_PAGES_MAX = 20;
 /** The history begins short: one looks for the newest. */
@@ -89,7 +89,7 @@ export function mountAlerts(place: HTMLElement, context: Context): Screen {
       if (!context.isPaused()) refresh();
     }, REFRESH_MS);
   });
-  context.live.subscribe({ machines: ['*'], detail: 'summary', rate_ms: RATE_MS });
+  context.live.subscribe(WHOLE_FLEET);
   return {
     title: 'Alerts',
     onQuery: turn,

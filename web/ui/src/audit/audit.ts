@@ -6,12 +6,12 @@ import { api, messageOf } from '../api.ts';
 import { element, find, sayFailed, timeNode } from '../dom.ts';
 import { ago, dateTime } from '../format.ts';
 import type { AuditEntry, Metric, Rule } from '../protocol.ts';
+import { WHOLE_FLEET } from '../live/client.ts';
 import { machinePath, rulePath } from '../router.ts';
 import type { Context, Screen } from '../screen.ts';
 import { detailsOf } from './detail.ts';
 
 const REFRESH_MS = 10_000;
-const RATE_MS = 2_000;
 
 const WORDS: Record<AuditEntry['action'], string> = {
   rule_created: 'made the rule', rule_updated: 'changed the rule', rule_deleted: 'deleted the rule', rules_reloaded: 'read the rule file anew',
@@ -26,7 +26,7 @@ export function mountAudit(place: HTMLElement, context: Context): Screen {
   const timer = window.setInterval(() => {
     if (!context.isPaused() && !document.hidden) void list.load('newer');
   }, REFRESH_MS);
-  context.live.subscribe({ machines: ['*'], detail: 'summary', rate_ms: RATE_MS });
+  context.live.subscribe(WHOLE_FLEET);
   return {
     title: 'Audit',
     onResume: () => void list.load('newer'),

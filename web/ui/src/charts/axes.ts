@@ -22,10 +22,13 @@ export function axesOf(kind: Quantity, isMirrored: boolean): uPlot.Axis[] {
       gap: 8,
       space: 34,
       ...stepsOf(kind),
-      values: (_plot, splits) => splits.map((value) => quantity(kind, isMirrored ? Math.abs(value) : value)),
+      values: (_plot, splits, _axis, _space, increment) => splits.map((value) => (kind === 'load' ? evenly(value, increment) : quantity(kind, isMirrored ? Math.abs(value) : value))),
     },
   ];
 }
+
+/** With as many decimals as its neighbours. */
+const evenly = (value: number, step: number): string => value.toFixed([0, 1].find((places) => Number.isInteger(step * 10 ** places)) ?? 2);
 
 /** Labels are to be round in the unit that they are shown in. */
 function stepsOf(kind: Quantity): { incrs?: number[] } {

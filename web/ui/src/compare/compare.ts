@@ -8,13 +8,13 @@ import { ChartBox, lineOf } from '../charts/box.ts';
 import { element, find, sayFailed } from '../dom.ts';
 import { duration, fieldTime, kindOf, ofFieldTime, quantity, spanText, type Quantity } from '../format.ts';
 import { bounds, datesFault, fixed, live, PRESETS, shift, untilNow } from '../machine/range.ts';
+import { WHOLE_FLEET } from '../live/client.ts';
 import { replaceQuery } from '../router.ts';
 import type { Context, Screen } from '../screen.ts';
 import { fromQuery, highestFirst, LINES_MAX, linesOfMachines, linesOfTags, MACHINES_MAX, toQuery, TOPS, type By, type Line, type Selection } from './state.ts';
 
 /** Of the one chart that has the page to itself, in pixels. */
 const ONE_HEIGHT = 300;
-const RATE_MS = 2_000;
 const REFRESH_MS = 15_000;
 const POINTS = 600;
 const SMALL_POINTS = 240;
@@ -35,7 +35,7 @@ interface Shown {
 export function mountCompare(place: HTMLElement, context: Context): Screen {
   place.innerHTML = template;
   const board = new Board(place, context, fromQuery(new URLSearchParams(location.search)));
-  context.live.subscribe({ machines: ['*'], detail: 'summary', rate_ms: RATE_MS });
+  context.live.subscribe(WHOLE_FLEET);
   const timer = window.setInterval(() => {
     if (!context.isPaused() && !document.hidden && board.followsNow()) void board.load();
   }, REFRESH_MS);

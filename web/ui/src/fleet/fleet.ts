@@ -5,12 +5,14 @@ import './fleet.css';
 import template from './fleet.html?raw';
 import { clearSince, present, worstFirst, type AlertView } from '../alerts/present.ts';
 import { api } from '../api.ts';
-import { find } from '../dom.ts';
+import { element, find } from '../dom.ts';
 import { count, dateTime, duration, milliseconds } from '../format.ts';
+import { WHOLE_FLEET } from '../live/client.ts';
+import type { FleetStore } from '../live/store.ts';
 import { replaceQuery } from '../router.ts';
 import type { Context, Screen } from '../screen.ts';
 import { stepOf } from '../shell/keys.ts';
-import { DEFAULT_SORT, firstDirection, isSortKey, nextSort, tagCounts, tagNames, type SortKey, type StatusFilter } from './order.ts';
+import { DEFAULT_SORT, firstDirection, isSortKey, isStatusFilter, nextSort, tagCounts, tagNames, type SortKey } from './order.ts';
 import { CHOOSABLE, hiddenColumns, turnColumn } from './columns.ts';
 import { registerHottest } from './hottest-panel.ts';
 import { FleetTable } from './table.ts';
@@ -21,7 +23,6 @@ const ALL_CLEAR = 'All clear. No alert is firing.';
 /** Among so many of the newest alerts is the one that ended last, but for a long one that began before all of them. */
 const LAST_ALERTS = 50;
 const TAGS_LISTED = 100;
-const RATE_MS = 1000;
 
 /** The state that is on screen now; there is one fleet screen at a time. */
 let view: View = { filter: { text: '', status: 'all', tag: '' }, sort: DEFAULT_SORT, arrangement: { isCards: false, group: '' } };
@@ -73,22 +74,8 @@ function createComponent(context: Context) {
     isClearTold: false,
     shownText: '',
     spanText: '',
-    status: view.filter.status as StatusFilter,
-    tag: view.filter.tag,
     sortKey: view.sort.key as SortKey,
-    tags: [] as { tag: string; label: string }[],
-    group: view.arrangement.group,
-    groups: [] as { tag: string; label: string }[],
     isCards: view.arrangement.isCards,
-    columns: CHOOSABLE,
-    hidden: hiddenColumns(),
-    statusOptions: [
-      { id: 'all', label: 'All' },
-      { id: 'up', label: 'Up' },
-      { id: 'stale', label: 'Stale' },
-      { id: 'down', label: 'Down' },
-      { id: 'alerting', label: 'Alerting' },
-    ],
     init() {
       component = this;
       this.refresh();
@@ -146,35 +133,15 @@ function createComponent(context: Context) {
       const since = clearSince(await api.recentAlerts(LAST_ALERTS).catch(() => []));
       if (since !== null && this.isClearTold) this.clearText = `All clear since ${dateTime(since)}.`;
     },
-    refreshTags() {
-      this.tags = tagCounts(context.store.machines.values(), TAGS_LISTED).map(({ tag, machines }) => ({ tag, label: `${tag} (${machines})` }));
-      this.groups = tagNames(context.store.machines.values()).map((tag) => ({ tag, label: `By ${tag}` }));
+    pickGroup(event: Event) {
+      change({ arrangement: { ...view.arrangement, group: valueOf(event) } });
     },
-    isGroup(tag: string): boolean {
-      return this.group === tag;
-    },
-    pickGroup() {
-      change({ arrangement: { ...view.arrangement, group: this.group } });
-    },
-    pressedTable(): string {
-      return String(!this.isCards);
-    },
-    pressedCards(): string {
-      return String(this.isCards);
-    },
-    showTable() {
-      change({ arrangement: { ...view.arrangement, isCards: false } });
-    },
-    showCards() {
-      change({ arrangement: { ...view.arrangement, isCards: true } });
-    },
-    isColumn(id: string): boolean {
-      return !this.hidden.has(id);
+    pickView(event: Event) {
+      const picked = valueOf(event);
+      if (picked !== '') change({ arrangement: { ...view.arrangement, isCards: picked === 'cards' } });
     },
     turnColumn(event: Event) {
-      if (!(event.target instanceof HTMLInputElement)) return;
-      this.hidden = turnColumn(this.hidden, event.target.value, event.target.checked);
-      table?.setHidden(this.hidden);
+      if (event.target instanceof HTMLInputElement) table?.setHidden(turnColumn(hiddenColumns(), event.target.value, event.target.checked));
     },
     showCount(shown: number) {
       const total = context.store.machines.size;
@@ -185,18 +152,12 @@ function createComponent(context: Context) {
     showSpan(ms: number) {
       this.spanText = `last ${duration(Math.round(ms / 60_000) * 60)}`;
     },
-    isStatus(status: string): string {
-      return String(this.status === status);
+    pickStatus(event: Event) {
+      const status = valueOf(event);
+      if (isStatusFilter(status)) change({ filter: { ...view.filter, status } });
     },
-    isTag(tag: string): boolean {
-      return this.tag === tag;
-    },
-    setStatus(status: StatusFilter) {
-      this.status = status;
-      change({ filter: { ...view.filter, status } });
-    },
-    pickTag() {
-      change({ filter: { ...view.filter, tag: this.tag } });
+    pickTag(event: Event) {
+      change({ filter: { ...view.filter, tag: valueOf(event) } });
     },
     pickSort() {
       change({ sort: { key: this.sortKey, direction: firstDirection(this.sortKey) } });
@@ -217,6 +178,9 @@ function createComponent(context: Context) {
   };
 }
 
+/** Of the button or the choice that it comes from. */
+const valueOf = ({ target }: Event): string => (target instanceof HTMLButtonElement || target instanceof HTMLSelectElement ? target.value : '');
+
 function share(machines: number): { flexGrow: string } {
   return { flexGrow: String(machines) };
 }
@@ -230,14 +194,46 @@ function change(part: Partial<View>): void {
 function applyView(): void {
   table?.setView(view.filter, view.sort, view.arrangement);
   if (component !== null) {
-    component.status = view.filter.status;
-    component.tag = view.filter.tag;
     component.sortKey = view.sort.key;
-    component.group = view.arrangement.group;
     component.isCards = view.arrangement.isCards;
   }
+  for (const button of document.querySelectorAll<HTMLButtonElement>('.toolbar .segmented button')) {
+    button.setAttribute('aria-pressed', String(button.value === view.filter.status || button.value === (view.arrangement.isCards ? 'cards' : 'table')));
+  }
+  showPicked();
   for (const head of document.querySelectorAll<HTMLElement>('th[data-sort]')) {
     head.setAttribute('aria-sort', head.dataset.sort === view.sort.key ? view.sort.direction : 'none');
+  }
+}
+
+/** What there is to filter and to group by; the rows are waited for, and this is not. */
+function listTagsSoon(place: HTMLElement, { store }: Context): void {
+  requestAnimationFrame(() => setTimeout(() => {
+    if (table === null) return;
+    listTags(place, store);
+    showPicked();
+  }));
+}
+
+function listTags(place: HTMLElement, store: FleetStore): void {
+  const tags = tagCounts(store.machines.values(), TAGS_LISTED).map(({ tag, machines }) => new Option(`${tag} (${machines})`, tag));
+  const groups = tagNames(store.machines.values()).map((tag) => new Option(`By ${tag}`, tag));
+  find(place, '[data-tags]').replaceChildren(new Option('All tags', ''), ...tags);
+  find(place, '[data-groups]').replaceChildren(new Option('No groups', ''), ...groups);
+}
+
+function listColumns(hidden: ReadonlySet<string>): Node[] {
+  return CHOOSABLE.map(({ id, label }) => {
+    const box = element('input', { type: 'checkbox', value: id });
+    box.checked = !hidden.has(id);
+    return element('label', { class: 'check' }, box, label);
+  });
+}
+
+function showPicked(): void {
+  for (const [name, value] of [['tags', view.filter.tag], ['groups', view.arrangement.group]]) {
+    const select = document.querySelector<HTMLSelectElement>(`[data-${name}]`);
+    if (select !== null) select.value = value ?? '';
   }
 }
 
@@ -256,19 +252,23 @@ export function mountFleet(place: HTMLElement, context: Context): Screen {
     onCount: (shown) => component?.showCount(shown),
     onSpan: (ms) => component?.showSpan(ms),
   }, [view.filter, view.sort, view.arrangement]);
-  component?.refreshTags();
-  table.setHidden(hiddenColumns());
+  listTagsSoon(place, context);
+  const hidden = hiddenColumns();
+  find(place, '#fleet-columns').replaceChildren(...listColumns(hidden));
+  table.setHidden(hidden);
   applyView();
+  if (context.store.isLoaded) table.renderRows();
   const stop = context.store.listen((changed) => {
     component?.refresh();
-    if (changed.all) component?.refreshTags();
-    table?.changed(changed.all);
+    if (!changed.all) return table?.changed();
+    applyView();
+    listTagsSoon(place, context);
   });
   const search = (event: Event): void => {
     if (event instanceof CustomEvent) change({ filter: { ...view.filter, text: String(event.detail) } });
   };
   document.addEventListener('search-changed', search);
-  context.live.subscribe({ machines: ['*'], detail: 'summary', rate_ms: RATE_MS });
+  context.live.subscribe(WHOLE_FLEET);
   return {
     title: 'Fleet',
     onKey: (key) => onKey(key),

@@ -1,16 +1,18 @@
 // The past of the sparklines: when a row comes into view for the first time, its last quarter of an hour is asked for, so that a page
 // just opened is not an empty one. From then on the line grows by live values.
 //
-// Kept true: a few requests at a time, newest wish first, each machine once; a failed one only means that the line starts now.
+// Kept true: one request at a time, for all rows that have come into view by then, each machine once; a failed one only means that its lines
+// start now.
 
 import { api } from '../api.ts';
 import { SPAN_MS_MAX } from '../charts/spark.ts';
 import type { FleetStore } from '../live/store.ts';
 
-const AT_ONCE = 3;
+/** As many as the hub answers at once. */
+const AT_ONCE = 24;
 const POINTS = 90;
 /** Rows that were scrolled past long ago are not worth a request any more. */
-const QUEUE_MAX = 40;
+const QUEUE_MAX = 48;
 const METRIC = 'system.cpu.utilization';
 /** A bucket of the past has its lowest and its highest value, at their times: two of one kind are at most two buckets apart. */
 export const SEED_GAP_MS = (2 * SPAN_MS_MAX) / (POINTS / 2);
@@ -21,7 +23,7 @@ export class SparkSeeder {
   private readonly onSeed: () => void;
   private readonly abort = new AbortController();
   private queue: string[] = [];
-  private running = 0;
+  private isRunning = false;
 
   constructor(store: FleetStore, now: () => number, onSeed: () => void) {
     this.store = store;
@@ -35,7 +37,10 @@ export class SparkSeeder {
     this.queue.push(id);
     // What is pushed out may ask again when it is next in view.
     for (const dropped of this.queue.splice(0, Math.max(0, this.queue.length - QUEUE_MAX))) this.store.seeded.delete(dropped);
-    this.pump();
+    if (this.isRunning) return;
+    this.isRunning = true;
+    // The rows beside it want theirs, too, and none of it is worth making the first picture wait.
+    setTimeout(() => void this.run());
   }
 
   stop(): void {
@@ -44,28 +49,21 @@ export class SparkSeeder {
     this.queue = [];
   }
 
-  private pump(): void {
-    while (this.running < AT_ONCE) {
-      const id = this.queue.pop();
-      if (id === undefined) return;
-      this.running += 1;
-      void this.fetch(id).finally(() => {
-        this.running -= 1;
-        this.pump();
-      });
-    }
+  private async run(): Promise<void> {
+    // What came into view last is looked at now.
+    for (let ids = this.queue.splice(-AT_ONCE); ids.length > 0; ids = this.queue.splice(-AT_ONCE)) await this.fetch(ids);
+    this.isRunning = false;
   }
 
-  private async fetch(id: string): Promise<void> {
+  private async fetch(ids: string[]): Promise<void> {
     const to = this.now();
     try {
-      const { series } = await api.history(id, { metrics: [METRIC], from: to - SPAN_MS_MAX, to, maxPoints: POINTS }, this.abort.signal);
-      const column = series[0];
-      if (column === undefined || this.abort.signal.aborted) return;
-      this.store.seedSpark(id, column.t, column.v);
+      const { machines } = await api.historyOf(ids, { metrics: [METRIC], from: to - SPAN_MS_MAX, to, maxPoints: POINTS }, this.abort.signal);
+      if (this.abort.signal.aborted) return;
+      for (const { machine, series: [column] } of machines) if (column !== undefined) this.store.seedSpark(machine, column.t, column.v);
       this.onSeed();
     } catch {
-      // The line starts with the first live value instead.
+      // The lines start with the first live value instead.
     }
   }
 }

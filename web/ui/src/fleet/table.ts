@@ -18,7 +18,8 @@ const OVERSCAN_ROWS = 6;
 const HEAD_HEIGHT = 40;
 /** A card needs this much; the gap between two is in fleet.css. */
 const CARD_WIDTH_MIN = 400;
-const CARDS_BELOW_PX = 720;
+/** No room for a table. To be asked instead of the window's width, which is only known once all is laid out. */
+const NARROW = '(max-width: 719px)';
 const REORDER_MS = 5_000;
 const TICK_MS = 1_000;
 
@@ -48,6 +49,8 @@ export class FleetTable {
   private orderedAt = 0;
   private frame = 0;
   private isHovered = false;
+  /** Rows whose machine is another, or new. */
+  private unpainted: Row[] = [];
   /** Every row in view is to be shown anew, changed or not. */
   private isAllDue = false;
   private readonly abort = new AbortController();
@@ -89,10 +92,10 @@ export class FleetTable {
     this.repaint();
   }
 
-  /** New values; a new order only when machines came or went, or the last one is old and nobody is reading. */
-  changed(all: boolean): void {
+  /** New values; a new order only when the last one is old and nobody is reading. */
+  changed(): void {
     const isOld = Date.now() - this.orderedAt >= REORDER_MS;
-    if (all || (isOld && !this.isInUse())) this.reorder();
+    if (isOld && !this.isInUse()) this.reorder();
     else this.requestFrame();
   }
 
@@ -157,10 +160,14 @@ export class FleetTable {
     const now = this.options.now();
     const spanMs = this.spanMs(now);
     this.options.onSpan(spanMs);
-    for (const row of this.rows.values()) {
-      row.tick(now);
-      if (row.id !== null && row.isLineOld(now, spanMs)) row.paint(this.options.store.sparks.get(row.id), now, spanMs);
-    }
+    for (const row of this.rows.values()) row.tick(now);
+    this.paint([...this.rows.values()].filter((row) => row.isLineOld(now, spanMs)));
+  }
+
+  private paint(rows: readonly Row[]): void {
+    const now = this.options.now();
+    const spanMs = this.spanMs(now);
+    for (const row of rows) if (row.id !== null) row.paint(this.options.store.sparks.get(row.id), now, spanMs);
   }
 
   private spanMs(now: number): number {
@@ -177,9 +184,10 @@ export class FleetTable {
 
   /** Cards where the reader wants them, and where a table has no room. */
   private columns(): number {
-    const isCards = this.arrangement.isCards || window.innerWidth < CARDS_BELOW_PX;
+    const isNarrow = matchMedia(NARROW).matches;
+    const isCards = this.arrangement.isCards || isNarrow;
     this.table.classList.toggle('is-cards', isCards);
-    const columns = isCards && window.innerWidth >= CARDS_BELOW_PX ? Math.max(1, Math.floor(this.table.clientWidth / CARD_WIDTH_MIN)) : 1;
+    const columns = isCards && !isNarrow ? Math.max(1, Math.floor(this.table.clientWidth / CARD_WIDTH_MIN)) : 1;
     this.body.style.gridTemplateColumns = columns > 1 ? `repeat(${columns}, minmax(0, 1fr))` : '';
     return columns;
   }
@@ -193,17 +201,22 @@ export class FleetTable {
     this.lines = linesOf(this.entries, { columns, rowHeight, headHeight: HEAD_HEIGHT });
   }
 
-  private renderRows(): void {
+  /** Rows for what is in view. The first ones are placed before anything is laid out, so that the page is laid out once: as many as a screen has. */
+  renderRows(): void {
     this.layOut();
     const overscan = OVERSCAN_ROWS * this.rowHeight();
-    const top = this.body.getBoundingClientRect().top;
-    const [first, last] = inView(this.lines, -top - overscan, window.innerHeight - top + overscan);
+    const isFirst = this.rows.size === 0;
+    const top = isFirst ? 0 : this.body.getBoundingClientRect().top;
+    const [first, last] = inView(this.lines, -top - overscan, (isFirst ? screen.height : window.innerHeight) - top + overscan);
     const visible = this.lines.slice(first, last);
     this.place(visible.flatMap(({ entries }) => entries));
     const [begin, end] = [visible[0]?.top ?? 0, visible.at(-1)];
     this.above.style.height = `${begin}px`;
     this.below.style.height = `${Math.max(0, heightOf(this.lines) - (end === undefined ? 0 : end.top + end.height))}px`;
     this.above.hidden = first === 0;
+    // Last, because a line has to know how wide it is; the first ones wait for their past.
+    if (!isFirst) this.paint(this.unpainted);
+    this.unpainted = [];
   }
 
   /** Rows that stay keep their node (and the focus in it); the others are taken over by machines that came into view. */
@@ -221,14 +234,13 @@ export class FleetTable {
       this.heads.delete(key);
     }
     const now = this.options.now();
-    const spanMs = this.spanMs(now);
     const firstId = visible.find((entry) => typeof entry === 'string');
     let index = firstId === undefined ? 0 : this.ids.indexOf(firstId);
     let previous: Element = this.above;
     // A cell over columns that are not shown would make room for them.
     const width = this.heads.size === 0 && visible.every((entry) => typeof entry === 'string') ? 0 : this.shownColumns();
     for (const entry of visible) {
-      const node = typeof entry === 'string' ? this.rowOf(entry, index, free, now, spanMs) : this.headNode(entry, width);
+      const node = typeof entry === 'string' ? this.rowOf(entry, index, free, now) : this.headNode(entry, width);
       if (node === null) continue;
       if (typeof entry === 'string') index += 1;
       if (previous.nextElementSibling !== node) previous.after(node);
@@ -238,14 +250,14 @@ export class FleetTable {
     this.isAllDue = false;
   }
 
-  private rowOf(id: string, index: number, free: Row[], now: number, spanMs: number): HTMLElement | null {
+  private rowOf(id: string, index: number, free: Row[], now: number): HTMLElement | null {
     const machine = this.options.store.machines.get(id);
     if (machine === undefined) return null;
     const row = this.rows.get(id) ?? free.pop() ?? new Row();
     this.rows.set(id, row);
     if (this.isAllDue || !row.isShowing(machine, index)) {
       row.show(machine, index, now);
-      row.paint(this.options.store.sparks.get(id), now, spanMs);
+      this.unpainted.push(row);
     }
     this.seeder.want(id);
     return row.node;

@@ -1,5 +1,5 @@
 // The live connection's hands: owns the WebSocket and the timers, and lets connection.ts decide.
-// One client for the whole page; each screen replaces the subscription when it is shown.
+// One client for the whole page; each screen says what it wants when it is shown, and the hub hears of it when that is something new.
 
 import type { Resume, ServerMessage, Subscription, Update } from '../protocol.ts';
 import { initial, step, type Connection, type Effect, type Event, type Phase } from './connection.ts';
@@ -14,20 +14,29 @@ export interface LiveHandlers {
 const HIDDEN_RATE_MS = 30_000;
 const TICK_MS = 5_000;
 
+/** What all screens but a machine's want, and early.js asks for: going from one to another costs no message. */
+export const WHOLE_FLEET: Subscription = { machines: ['*'], detail: 'summary', rate_ms: 1000 };
+
+export const ofMachine = (id: string): Subscription => ({ machines: [id], detail: 'full', rate_ms: 1000 });
+
 export class LiveClient {
   private readonly url: string;
   private readonly handlers: LiveHandlers;
   private state: Connection = initial(Date.now());
   private socket: WebSocket | null = null;
   private retry: number | undefined;
-  private wanted: Subscription = { machines: ['*'], detail: 'summary', rate_ms: 1000 };
+  private wanted = WHOLE_FLEET;
+  /** The subscription that this connection was sent last. */
+  private said = '';
 
   constructor(url: string, handlers: LiveHandlers) {
     this.url = url;
     this.handlers = handlers;
   }
 
-  start(): void {
+  /** With what the first screen will want. */
+  start(wanted: Subscription): void {
+    this.wanted = wanted;
     this.connect();
     setInterval(() => {
       // A hidden tab asked to be told seldom.
@@ -39,6 +48,7 @@ export class LiveClient {
 
   subscribe(subscription: Subscription): void {
     this.wanted = subscription;
+    if (this.socket !== null && this.text() === this.said) return;
     // Also while there is no connection: what we have is of another subscription then.
     this.feed({ kind: 'subscribed', resumes: false });
     this.sendSubscription();
@@ -55,8 +65,10 @@ export class LiveClient {
 
   private connect(): void {
     window.clearTimeout(this.retry);
-    const socket = new WebSocket(this.url);
+    const early = takeEarly();
+    const socket = early?.socket ?? new WebSocket(this.url);
     this.socket = socket;
+    this.said = early?.said ?? '';
     socket.onopen = () => this.feed({ kind: 'opened', now: Date.now() });
     socket.onmessage = (event: MessageEvent<string>) => this.receive(event.data);
     socket.onclose = () => {
@@ -65,6 +77,8 @@ export class LiveClient {
       this.socket = null;
       this.feed({ kind: 'closed', now: Date.now(), random: Math.random() });
     };
+    if (socket.readyState === WebSocket.OPEN) this.feed({ kind: 'opened', now: Date.now() });
+    for (const { data } of early?.messages ?? []) if (this.socket === socket) this.receive(data);
   }
 
   private receive(text: string): void {
@@ -92,7 +106,8 @@ export class LiveClient {
   private perform(effect: Effect, event: Event): void {
     switch (effect.do) {
       case 'subscribe':
-        this.sendSubscription(effect.resume);
+        // What was asked for early is on its way.
+        if (event.kind !== 'message' || event.message.type !== 'hello' || this.text() !== this.said) this.sendSubscription(effect.resume);
         break;
       case 'apply':
         if (event.kind === 'message' && (event.message.type === 'snapshot' || event.message.type === 'delta')) {
@@ -119,8 +134,20 @@ export class LiveClient {
 
   private sendSubscription(resume: Resume | null = null): void {
     if (this.socket?.readyState !== WebSocket.OPEN) return;
-    const rate_ms = document.hidden ? HIDDEN_RATE_MS : this.wanted.rate_ms;
-    this.socket.send(JSON.stringify({ type: 'subscribe', ...this.wanted, rate_ms, resume }));
+    this.said = this.text();
+    this.socket.send(this.text(resume ?? undefined));
     this.feed({ kind: 'subscribed', resumes: resume !== null });
   }
+
+  private text(resume?: Resume): string {
+    const rate_ms = document.hidden ? HIDDEN_RATE_MS : this.wanted.rate_ms;
+    return JSON.stringify({ type: 'subscribe', ...this.wanted, rate_ms, resume });
+  }
+}
+
+/** The connection that early.js opened, once, if it is of use. */
+function takeEarly(): Window['early'] {
+  const { early } = window;
+  delete window.early;
+  return early !== undefined && early.socket.readyState <= WebSocket.OPEN ? early : undefined;
 }

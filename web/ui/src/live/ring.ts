@@ -1,27 +1,28 @@
-// The last quarter of an hour of one number, for a sparkline: fixed memory, oldest overwritten first.
+// The last quarter of an hour of one number, for a sparkline: grows up to its capacity, then the oldest is overwritten first.
 
 export class Ring {
-  private readonly times: Float64Array;
-  private readonly values: Float32Array;
-  private next = 0;
-  private filled = 0;
+  private readonly capacity: number;
+  private readonly times: number[] = [];
+  private readonly values: number[] = [];
+  /** Where the oldest is. */
+  private first = 0;
 
   constructor(capacity: number) {
-    this.times = new Float64Array(capacity);
-    this.values = new Float32Array(capacity);
+    this.capacity = capacity;
   }
 
   get length(): number {
-    return this.filled;
+    return this.times.length;
   }
 
   /** Points must come in order of time; a repeated or older one is ignored. */
   push(time: number, value: number): void {
-    if (this.filled > 0 && time <= this.timeAt(this.filled - 1)) return;
-    this.times[this.next] = time;
-    this.values[this.next] = value;
-    this.next = (this.next + 1) % this.times.length;
-    this.filled = Math.min(this.filled + 1, this.times.length);
+    const { length } = this;
+    if (length > 0 && time <= this.timeAt(length - 1)) return;
+    const slot = length < this.capacity ? length : this.first;
+    if (length === this.capacity) this.first = (this.first + 1) % length;
+    this.times[slot] = time;
+    this.values[slot] = value;
   }
 
   /** The index 0 is the oldest point. */
@@ -34,7 +35,6 @@ export class Ring {
   }
 
   private slot(index: number): number {
-    const capacity = this.times.length;
-    return (this.next - this.filled + index + capacity) % capacity;
+    return (this.first + index) % this.length;
   }
 }

@@ -80,10 +80,7 @@ export class FleetStore {
     this.schedule();
   }
 
-  /**
-   * Puts the past before the live points that have come meanwhile. The past has each sample under its own time, and a summary tells only when
-   * the hub heard of the machine: what came within half an interval of the newest of the past is that same sample.
-   */
+  /** Puts the past before the live points that have come meanwhile; both have each sample under the time at which it was measured. */
   seedSpark(id: string, times: readonly number[], values: readonly (number | null)[]): void {
     const live = this.sparks.get(id);
     const ring = new Ring(SPARK_POINTS);
@@ -91,9 +88,8 @@ export class FleetStore {
       const value = values[index];
       if (value !== null && value !== undefined) ring.push(time, value);
     });
-    const interval = this.machines.get(id)?.interval_ms ?? 0;
-    const joined = ring.length === 0 ? -Infinity : ring.timeAt(ring.length - 1) + interval / 2;
-    for (let index = 0; live !== undefined && index < live.length; index += 1) if (live.timeAt(index) > joined) ring.push(live.timeAt(index), live.valueAt(index));
+    // What both have is older than the newest of the past, or as old, and so is not taken twice.
+    for (let index = 0; live !== undefined && index < live.length; index += 1) ring.push(live.timeAt(index), live.valueAt(index));
     this.sparks.set(id, ring);
     if (ring.length > 0) this.sparksSince = Math.min(this.sparksSince ?? Infinity, ring.timeAt(0));
   }
@@ -163,14 +159,15 @@ export class FleetStore {
   }
 
   private recordSpark(machine: Machine): void {
-    if (machine.last_seen === null || machine.summary.cpu === null) return;
+    const { cpu, cpu_time: time } = machine.summary;
+    if (cpu === null || time === null) return;
     let ring = this.sparks.get(machine.id);
     if (ring === undefined) {
       ring = new Ring(SPARK_POINTS);
       this.sparks.set(machine.id, ring);
     }
-    ring.push(machine.last_seen, machine.summary.cpu);
-    if (machine.status === 'up') this.sparksSince = Math.min(this.sparksSince ?? Infinity, machine.last_seen);
+    ring.push(time, cpu);
+    if (machine.status === 'up') this.sparksSince = Math.min(this.sparksSince ?? Infinity, time);
   }
 
   private schedule(): void {
@@ -180,7 +177,9 @@ export class FleetStore {
     setTimeout(() => requestAnimationFrame(() => this.publish()), wait);
   }
 
-  private publish(): void {
+  /** What waits to be told is told, by the clock or by whom it would come too late. */
+  publish(): void {
+    if (!this.scheduled) return;
     this.scheduled = false;
     this.publishedAt = Date.now();
     const change: Change = { machines: this.changed, all: this.changedAll, alerts: this.changedAlerts };

@@ -8,8 +8,10 @@ import template from './machine.html?raw';
 import { api, ApiError } from '../api.ts';
 import { isPinned, onCrosshair, pin } from '../charts/crosshair.ts';
 import { find } from '../dom.ts';
+import { ofMachine } from '../live/client.ts';
 import { navigate } from '../router.ts';
 import type { Context, Screen } from '../screen.ts';
+import { collectorMenu } from './collector.ts';
 import { EventsPanel } from './events.ts';
 import { Grid } from './grid.ts';
 import { ProcessLog } from './processes.ts';
@@ -17,7 +19,6 @@ import { whyMissing } from './past.ts';
 import { bounds, DEFAULT_PRESET, fixed, fromQuery, live, shift, toQuery, typed, untilNow, zoom, type Range } from './range.ts';
 import { registerView, type View } from './view.ts';
 
-const RATE_MS = 1000;
 const HEAD_TICK_MS = 1000;
 const ALERTS_MS = 30_000;
 
@@ -50,6 +51,7 @@ class MachineScreen implements Screen {
     }, (view) => (this.view = view));
     place.innerHTML = template;
     Alpine.initTree(find(place, '[x-data]'));
+    find(place, '[data-collector]').append(...collectorMenu(id));
     this.events = new EventsPanel(id, () => context.now());
     find(place, '[data-past]').replaceWith(this.events.node);
     this.grid = new Grid(find(place, '.charts'), context, id, this.range, {
@@ -61,7 +63,7 @@ class MachineScreen implements Screen {
     this.view?.showRange(this.range);
     this.refresh();
     this.wire();
-    context.live.subscribe({ machines: [id], detail: 'full', rate_ms: RATE_MS });
+    context.live.subscribe(ofMachine(id));
     void this.loadMachine();
     void this.loadNeighbours();
     void this.loadAlerts();

@@ -6,6 +6,7 @@ import { api, messageOf } from '../api.ts';
 import { element, find, icon, timeNode } from '../dom.ts';
 import { ago, bytes, clockTime, count, dateTime, milliseconds, percent } from '../format.ts';
 import type { Dependency, Pipeline, Setting, SyntheticFigures } from '../protocol.ts';
+import { WHOLE_FLEET } from '../live/client.ts';
 import type { Context, Screen } from '../screen.ts';
 import { cell, head, number, row } from './cells.ts';
 import { DeadLetters } from './dead.ts';
@@ -16,7 +17,6 @@ import { tiersOf } from './tiers.ts';
 const REFRESH_MS = 2_000;
 /** Refusals are rare and come from the history: no need to ask for them as often. */
 const DEAD_EVERY = 8;
-const RATE_MS = 2_000;
 
 export function mountPipeline(place: HTMLElement, context: Context): Screen {
   place.innerHTML = template;
@@ -25,7 +25,7 @@ export function mountPipeline(place: HTMLElement, context: Context): Screen {
   const timer = window.setInterval(() => {
     if (!context.isPaused() && !document.hidden) void board.refresh();
   }, REFRESH_MS);
-  context.live.subscribe({ machines: ['*'], detail: 'summary', rate_ms: RATE_MS });
+  context.live.subscribe(WHOLE_FLEET);
   return {
     title: 'Pipeline',
     onResume: () => void board.refresh(),

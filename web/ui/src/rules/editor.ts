@@ -5,6 +5,7 @@ import template from './editor.html?raw';
 import { api, ApiError, messageOf, type FieldError } from '../api.ts';
 import { element, find, sayFailed } from '../dom.ts';
 import type { Metric, Rule } from '../protocol.ts';
+import { WHOLE_FLEET } from '../live/client.ts';
 import { navigate, rulePath } from '../router.ts';
 import type { Context, Screen } from '../screen.ts';
 import { bodyOf, draftOf, keeperOf, NEW_RULE, type Draft, type FieldErrors } from './form.ts';
@@ -13,15 +14,15 @@ import { bestScale, fromBase, scalesOf, toBase, type Scale } from './scale.ts';
 
 /** Nobody wants a question asked for every key. */
 const TYPING_MS = 500;
-const RATE_MS = 2_000;
 /** No rule can be called so. */
 export const NEW_NAME = '~new';
 
 export function mountEditor(place: HTMLElement, context: Context, name: string): Screen {
   place.innerHTML = template;
   const editor = new Editor(place, name);
-  void editor.start(new URLSearchParams(location.search).get('copy'));
-  context.live.subscribe({ machines: ['*'], detail: 'summary', rate_ms: RATE_MS });
+  const query = new URLSearchParams(location.search);
+  void editor.start(query.get('copy'), query.get('severity'));
+  context.live.subscribe(WHOLE_FLEET);
   return {
     title: name === NEW_NAME ? 'New rule' : name,
     onTheme: () => editor.preview.retheme(),
@@ -52,7 +53,8 @@ class Editor {
     return this.name === NEW_NAME;
   }
 
-  async start(copy: string | null): Promise<void> {
+  /** A new rule may be a copy of another, at another severity. */
+  async start(copy: string | null, severity: string | null): Promise<void> {
     const { signal } = this.abort;
     const read = this.isNew ? copy : this.name;
     try {
@@ -60,7 +62,7 @@ class Editor {
       if (signal.aborted) return;
       this.metrics = new Map(metrics.map((metric) => [metric.name, metric]));
       find<HTMLElement>(this.place, '[data-failed]').hidden = true;
-      this.fill(rule);
+      this.fill(rule, severity);
       this.listen();
       this.changed();
     } catch (error) {
@@ -70,7 +72,7 @@ class Editor {
         failed.hidden = false;
         failed.replaceChildren(`No rule is called ${read}. `, element('a', { href: '/rules' }, 'Back to the rules'));
       } else {
-        sayFailed(failed, `The ${read === null ? 'metrics' : 'rule'} could not be read. ${messageOf(error)}`, () => void this.start(copy));
+        sayFailed(failed, `The ${read === null ? 'metrics' : 'rule'} could not be read. ${messageOf(error)}`, () => void this.start(copy, severity));
       }
     } finally {
       find<HTMLElement>(this.place, '[data-loading]').hidden = true;
@@ -83,7 +85,7 @@ class Editor {
     this.preview.destroy();
   }
 
-  private fill(rule: Rule | null): void {
+  private fill(rule: Rule | null, severity: string | null): void {
     const { form, place } = this;
     find(form, 'datalist').replaceChildren(...[...this.metrics.values()].map((metric) => element('option', { value: metric.name }, metric.display)));
     const draft = rule === null ? NEW_RULE : draftOf(rule, this.unitOf(rule.metric));
@@ -93,13 +95,21 @@ class Editor {
       if (input instanceof HTMLInputElement && input.type === 'checkbox') input.checked = value === true;
       else if (input instanceof HTMLInputElement || input instanceof HTMLSelectElement) input.value = String(value);
     }
-    if (this.isNew) this.input('name').value = '';
+    if (this.isNew) this.input('name').value = severity === null ? '' : `${draft.name}-${severity}`;
     else this.input('name').readOnly = true;
+    if (severity !== null) find<HTMLSelectElement>(form, '[name="severity"]').value = severity;
     const isFile = !this.isNew && (rule === null || keeperOf(rule) !== 'own');
+    const copyPath = `${rulePath(NEW_NAME)}?copy=${encodeURIComponent(this.name)}`;
+    // Each rule has one severity: a second threshold is a rule beside it.
+    const other = draft.severity === 'critical' ? 'warning' : 'critical';
+    const level = find<HTMLAnchorElement>(form, '[data-level]');
+    level.hidden = this.isNew || isFile;
+    level.textContent = `Add ${other === 'critical' ? 'a critical' : 'a warning'} level`;
+    level.href = `${copyPath}&severity=${other}`;
     if (isFile) {
       for (const part of form.querySelectorAll('fieldset')) part.disabled = true;
       find<HTMLElement>(place, '[data-from-file]').hidden = false;
-      find<HTMLAnchorElement>(place, '[data-copy]').href = `${rulePath(NEW_NAME)}?copy=${encodeURIComponent(this.name)}`;
+      find<HTMLAnchorElement>(place, '[data-copy]').href = copyPath;
       find<HTMLElement>(form, '.form-buttons').hidden = true;
     }
     find<HTMLElement>(form, '[data-delete]').hidden = this.isNew || isFile;

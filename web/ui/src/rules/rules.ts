@@ -6,6 +6,7 @@ import { api, messageOf } from '../api.ts';
 import { element, find, icon, sayFailed, timeNode } from '../dom.ts';
 import { ago } from '../format.ts';
 import type { Alert, Metric, Rule } from '../protocol.ts';
+import { WHOLE_FLEET } from '../live/client.ts';
 import { navigate, rulePath } from '../router.ts';
 import type { Context, Screen } from '../screen.ts';
 import { walk } from '../shell/keys.ts';
@@ -14,7 +15,6 @@ import { besides, keeperOf, question, scope } from './form.ts';
 const REFRESH_MS = 15_000;
 /** A burst of alerts is one change of the list. */
 const SETTLE_MS = 2_000;
-const RATE_MS = 2_000;
 /** As many alerts of the past as one answer holds. */
 const ALERTS_MAX = 1000;
 
@@ -40,7 +40,7 @@ export function mountRules(place: HTMLElement, context: Context): Screen {
       if (!context.isPaused()) void list.load();
     }, SETTLE_MS);
   });
-  context.live.subscribe({ machines: ['*'], detail: 'summary', rate_ms: RATE_MS });
+  context.live.subscribe(WHOLE_FLEET);
   return {
     title: 'Rules',
     onKey: (key) => onKey(key, place),

@@ -9,10 +9,10 @@ import { bytes, celsius, dateTime, network } from '../format.ts';
 import { SHARES } from '../levels.ts';
 import { CHOICES, preferences, setPreferences, type Preferences } from '../preferences.ts';
 import type { Setting } from '../protocol.ts';
+import { WHOLE_FLEET } from '../live/client.ts';
 import type { Context, Screen } from '../screen.ts';
 import { themeChoice, type ThemeChoice } from '../shell/theme.ts';
 
-const RATE_MS = 2_000;
 
 /** `85 / 95 %`: warning, critical. */
 function words(choice: Preferences['levels']): string {
@@ -77,7 +77,7 @@ export function mountSettings(place: HTMLElement, context: Context, actions: Set
     }
   };
   void load();
-  context.live.subscribe({ machines: ['*'], detail: 'summary', rate_ms: RATE_MS });
+  context.live.subscribe(WHOLE_FLEET);
   return { title: 'Settings', onTheme: () => press(find(place, '[data-choice="theme"]'), themeChoice()), leave: () => abort.abort() };
 }
 

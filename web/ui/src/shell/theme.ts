@@ -1,4 +1,4 @@
-// Dark or light: the system's choice until a person makes their own, which is remembered. public/theme.js does the first paint.
+// Dark or light: the system's choice until a person makes their own, which is remembered. public/early.js does the first paint.
 
 import { forgetPalette } from '../charts/palette.ts';
 

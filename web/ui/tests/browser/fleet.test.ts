@@ -18,6 +18,23 @@ test('the fleet shows a row per machine with status, values and age', () => on.v
   await settles(() => page.locator('table.fleet-table').getAttribute('aria-rowcount'), String(machines.length + 1));
 }));
 
+test('a start opens one connection, which is told in its address what is wanted, and other screens of the fleet ask for nothing more', () => on.visit('/', async (page) => {
+  await firstMachine(page);
+  const said: string[] = [];
+  page.on('websocket', (socket) => {
+    said.push(decodeURIComponent(new URL(socket.url()).search));
+    socket.on('framesent', ({ payload }) => said.push(String(payload)));
+  });
+  await page.reload();
+  await firstMachine(page);
+  await page.getByRole('link', { name: 'Rules', exact: true }).click();
+  await page.locator('.rules-table tbody tr').first().waitFor();
+  await page.goBack();
+  await firstMachine(page);
+  await settles(() => page.locator('.chip').innerText(), 'Live');
+  assert.deepEqual(said, ['?subscribe={"type":"subscribe","machines":["*"],"detail":"summary","rate_ms":1000}']);
+}));
+
 test('a live update changes what is shown without a reload', () => on.visit('/', async (page) => {
   await firstMachine(page);
   const shown = (): Promise<string> => page.evaluate((selector) => [...document.querySelectorAll(selector)].map((row) => `${row.getAttribute('data-id')} ${row.querySelector('.col-network')?.textContent}`).sort().join('\n'), rows);

@@ -24,6 +24,12 @@ test('the machine screen draws its history and grows by live points', () => on.v
   await settles(async () => (await legend.innerText()) !== before, true);
 }));
 
+test('the collector of a machine is asked from its page', () => on.visit(pathOf('this-machine'), async (page) => {
+  await page.getByRole('button', { name: 'Collector' }).click();
+  await page.getByRole('button', { name: 'Measure now' }).click();
+  await page.getByText('Asked. It measures now.').waitFor();
+}));
+
 /** When the samples of a chart were measured, in milliseconds, as its table has them. */
 const tabled = (page: Page, panel: string): Promise<number[]> =>
   page.locator(`[data-panel="${panel}"] .chart-table tbody time`).evaluateAll((times) => times.map((time) => Date.parse(time.getAttribute('datetime') ?? '')).sort((a, b) => a - b));

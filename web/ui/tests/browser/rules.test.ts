@@ -27,6 +27,10 @@ test('a rule is tried out, made, fires, is switched off, and deleted', () => on.
   await row.getByRole('link', { name, exact: true }).click();
   await page.getByRole('heading', { level: 1, name }).waitFor();
   await settles(() => page.getByLabel('Threshold').inputValue(), '0.5');
+  await page.getByRole('link', { name: 'Add a critical level' }).click();
+  await settles(() => page.getByRole('textbox', { name: 'Name', exact: true }).inputValue(), `${name}-critical`);
+  await settles(() => page.getByLabel('Severity').inputValue(), 'critical');
+  await page.goBack();
   await page.getByRole('button', { name: 'Delete this rule' }).click();
   await page.getByRole('button', { name: 'Delete', exact: true }).click();
   await page.waitForURL(/\/rules$/);

@@ -8,7 +8,7 @@ import { commandsOf, found } from '../../src/shell/commands.ts';
 
 const machine = (id: string, status: Machine['status'], tags = {}): Machine => ({
   id, status, tags, last_seen: 0, interval_ms: 5000, host: null, alerts: { warning: 0, critical: 0 },
-  summary: { cpu: null, memory: null, swap: null, disk: null, disk_mount: null, net_rx: null, net_tx: null, load1: null, pressure: null, temperature: null, uptime: null },
+  summary: { cpu: null, cpu_time: null, memory: null, swap: null, disk: null, disk_mount: null, net_rx: null, net_tx: null, load1: null, pressure: null, temperature: null, uptime: null },
 });
 
 const been: string[] = [];

@@ -12,12 +12,14 @@ interface Part {
   critical?: number;
   warning?: number;
   tags?: Record<string, string>;
+  /** When its CPU was measured. */
+  time?: number;
 }
 
-function machine(id: string, { status = 'up', cpu = 0.1, critical = 0, warning = 0, tags = {} }: Part = {}): Machine {
+function machine(id: string, { status = 'up', cpu = 0.1, critical = 0, warning = 0, tags = {}, time = 0 }: Part = {}): Machine {
   return {
     id, status, last_seen: 0, interval_ms: 5000, tags, host: null, alerts: { warning, critical },
-    summary: { cpu, memory: null, swap: null, disk: null, disk_mount: null, net_rx: null, net_tx: null, load1: null, pressure: null, temperature: null, uptime: null },
+    summary: { cpu, cpu_time: time, memory: null, swap: null, disk: null, disk_mount: null, net_rx: null, net_tx: null, load1: null, pressure: null, temperature: null, uptime: null },
   };
 }
 
@@ -87,14 +89,14 @@ test('hidden columns are those that were stored, and only columns that there are
   assert.deepEqual([...parseHidden('cpu nonsense name')], ['cpu']);
 });
 
-test('a sample that the past has under its own time and a message under its arrival stands in the line once', () => {
+test('a sample that the past and a message have stands in the line once, under the time at which it was measured', () => {
   globalThis.requestAnimationFrame = () => 0;
   const store = new FleetStore();
-  for (const arrival of [10_040, 15_060, 20_050]) store.mergeMachine({ ...machine('a'), last_seen: arrival });
+  for (const time of [10_000, 15_000, 20_000]) store.mergeMachine({ ...machine('a', { time }), last_seen: time + 2_700 });
   store.seedSpark('a', [5_000, 10_000, 15_000], [0.1, 0.2, 0.3]);
   const ring = store.sparks.get('a');
-  assert.deepEqual(Array.from({ length: ring?.length ?? 0 }, (_, at) => ring?.timeAt(at)), [5_000, 10_000, 15_000, 20_050]);
-  store.mergeMachine({ ...machine('b'), last_seen: 10_040 });
+  assert.deepEqual(Array.from({ length: ring?.length ?? 0 }, (_, at) => ring?.timeAt(at)), [5_000, 10_000, 15_000, 20_000]);
+  store.mergeMachine(machine('b', { time: 10_000 }));
   store.seedSpark('b', [], []);
   assert.equal(store.sparks.get('b')?.length, 1);
 });

@@ -137,7 +137,7 @@ test('a disk that fills evenly is full when its line says, and one that does not
 });
 
 test('a processor has tiles of its newest payments, a host those of a host', () => {
-  const base = { id: 'a', status: 'up', last_seen: 0, interval_ms: 1000, tags: {}, host: null, alerts: { warning: 0, critical: 0 }, summary: { cpu: 0.9, memory: null, swap: null, disk: null, disk_mount: null, net_rx: null, net_tx: null, load1: null, pressure: null, temperature: null, uptime: null } } as const;
+  const base = { id: 'a', status: 'up', last_seen: 0, interval_ms: 1000, tags: {}, host: null, alerts: { warning: 0, critical: 0 }, summary: { cpu: 0.9, cpu_time: 0, memory: null, swap: null, disk: null, disk_mount: null, net_rx: null, net_tx: null, load1: null, pressure: null, temperature: null, uptime: null } } as const;
   const paid = (metric: string, merchant: string): { metric: string; labels: Labels; unit: string } => ({ metric, labels: { merchant }, unit: '1' });
   const processor: Machine = { ...base, series: [paid('payment.amount', 'toys'), paid('payment.amount', 'cafe'), paid('payment.failed', 'toys'), paid('payment.failed', 'cafe'), paid('payment.latency', 'toys')], values: [12, 30, 1, 0, 0.25] };
   assert.deepEqual(tilesOf(processor).map(({ value, note, level }) => `${value} ${note} ${level}`), ['30.0 EUR cafe ok', '1 of 2 merchants critical', '250\u00a0ms toys ok']);
