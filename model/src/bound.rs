@@ -179,7 +179,12 @@ impl<'a> Iterator for Stretches<'a> {
         let left = bound.batch.values.get(at..).filter(|left| !left.is_empty())?;
         let (slot, length) = match (bound.shape, &bound.batch.positions) {
             (Shape::Dense, _) => (at, left.len()),
-            (Shape::Rising, Positions::List(list)) => (usize::from(list[at]), follow(&list[at..])),
+            (Shape::Rising, Positions::List(list)) => {
+                let first = usize::from(list[at]);
+                // Without reading the list where the bits say how long it goes on.
+                let length = (bound.mask >> (first % 64)).trailing_ones() as usize;
+                (first, if bound.mask == 0 { follow(&list[at..]) } else { length })
+            }
             _ => (bound.slot(at).index(), 1),
         };
         self.at += length;

@@ -167,6 +167,23 @@ fn a_closed_gate_holds_the_source_and_loses_nothing() {
 }
 
 #[test]
+fn a_queue_that_is_never_empty_does_not_hold_back_progress() {
+    let mut bench = start();
+    bench.gate.store(false, Ordering::Release);
+    let total = 6_000_u32;
+    (0..total).for_each(|n| bench.push(frame("a", f64::from(n), &[1.0])));
+    bench.handle.seal(t(f64::from(total)));
+    bench.gate.store(true, Ordering::Release);
+    bench.handle.ring_all();
+    let middle = bench.drain(t(1.0));
+    assert!((1..total as usize).contains(&middle), "the first progress came behind {middle} samples");
+    assert_eq!(middle + bench.drain(t(f64::from(total))), total as usize);
+    bench.handle.close();
+    bench.drain(u64::MAX);
+    bench.running.join().unwrap();
+}
+
+#[test]
 fn a_full_queue_makes_the_pusher_wait_and_every_record_arrives() {
     let mut bench = start();
     let handle = Arc::clone(&bench.handle);

@@ -29,11 +29,6 @@ impl Flight {
         self.newest = newest;
     }
 
-    /// What is below has been drawn whole and may go on, if it is sealed.
-    pub(crate) fn whole_before(&self) -> LogicalTime {
-        self.newest
-    }
-
     /// Whether nothing more should be drawn for now. `sealed`: times below it are.
     pub(crate) fn is_full(&mut self, sealed: LogicalTime) -> bool {
         let passed = self.passed.clone();
@@ -65,6 +60,5 @@ mod tests {
         assert!(!flight.is_full_behind(10, |t| t < 6), "more may come of the newest time");
         flight.drew(10, 1);
         assert!(flight.is_full_behind(10, |t| t < 6));
-        assert_eq!(flight.whole_before(), 10);
     }
 }

@@ -1,8 +1,8 @@
 //! Source: the journal's records, with their logical times, into the graph.
 //!
 //! In: this worker's queue. Out: records in order of T. State: none but a capability at `sealed`.
-//! Time: `sealed`, raised after the group's fsync, is the frontier. Records enter before that, under the capability of the
-//! newest seal, so data flows before the disk answers and `frontier passed T` means durable.
+//! Time: `sealed`, raised after the group's fsync, is the frontier; while the queue holds more, the newest T that was drawn, if that is
+//! sealed. Records enter before they are sealed, so data flows before the disk answers and `frontier passed T` means durable.
 //! Backpressure: while the gate is closed (a lossless sink's queue is full) nothing is drawn, the queue fills, the sequencer waits.
 //! Invariants: Q-1 every queue has a capacity and a policy.
 
@@ -24,6 +24,10 @@ use crate::stage::{At, Records};
 
 /// Records drawn in one activation: bounds the latency of everything else on the worker.
 const FUEL: usize = 256;
+
+/// Activations with a queue that is never empty after which the frontier moves all the same. What waits for it would gather without end;
+/// each move costs what some thousand samples do, for every operator hears of it.
+const BUSY_MAX: u32 = 16;
 
 /// How often a full flight is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(2);
@@ -51,6 +55,8 @@ pub fn source<'s>(
         port.bell.install(scope.worker().sync_activator_for(info.address.to_vec()));
         let meter = Meter::of(scope.worker(), &info, "source");
         let (mut held, mut drawn, mut run) = (Some(capability), Vec::with_capacity(FUEL), Vec::new());
+        // Of the newest T more may come, of nothing before.
+        let (mut newest, mut busy) = (0, 0_u32);
         move |output| {
             let _running = meter.run();
             let Some(capability) = held.as_mut() else { return };
@@ -64,8 +70,9 @@ pub fn source<'s>(
             if !drawn.is_empty() {
                 runtime::fault::strike("source");
                 meter.gave(drawn.len());
-                if let (Some(flight), Some(newest)) = (&mut flight, drawn.last()) {
-                    flight.drew(newest.t, drawn.len());
+                newest = drawn.last().map_or(newest, |last| last.t);
+                if let Some(flight) = &mut flight {
+                    flight.drew(newest, drawn.len());
                 }
                 run.extend(drawn.drain(..).map(|Stamped { t, record }| At { t, item: record }));
                 output.session(&*capability).give_container(&mut run);
@@ -73,21 +80,16 @@ pub fn source<'s>(
             if port.queue.is_finished() {
                 held = None;
                 meter.reached(None);
-            } else if is_drained {
-                if *capability.time() < sealed {
-                    capability.downgrade(&sealed);
-                    meter.reached(Some(sealed));
-                }
-            } else if is_open {
-                activator.activate();
+                return;
             }
-            if let Some(reach) = flight.as_ref().map(|flight| flight.whole_before().min(sealed))
-                && let Some(capability) = held.as_mut()
-                && *capability.time() < reach
-            {
-                // Others wait for it, however much there is to draw.
+            busy = if is_open && !is_drained { busy.wrapping_add(1) } else { 0 };
+            let reach = if is_drained { sealed } else { newest.min(sealed) };
+            if busy.is_multiple_of(BUSY_MAX) && *capability.time() < reach {
                 capability.downgrade(&reach);
                 meter.reached(Some(reach));
+            }
+            if busy > 0 {
+                activator.activate();
             }
             if is_full {
                 // Nobody rings when other processes have caught up.
