@@ -31,7 +31,7 @@ const STATES = {
     if (/\/machines\/[^/]+$|pipeline|synthetic|ready|metrics/.test(new URL(route.request().url()).pathname)) return route.continue();
     return route.fulfill(json(EMPTY));
   }) },
-  degraded: { before: (page) => page.routeWebSocket(/\/ws$/, (client) => {
+  degraded: { before: (page) => page.routeWebSocket(/\/ws(\?|$)/, (client) => {
     client.connectToServer().onMessage((text) => {
       const message = JSON.parse(text);
       if (message.hub !== undefined) message.hub.degraded = ['history', 'redis'];
@@ -42,7 +42,7 @@ const STATES = {
     before: async (page) => {
       const open = [];
       let isLost = false;
-      await page.routeWebSocket(/\/ws$/, (client) => {
+      await page.routeWebSocket(/\/ws(\?|$)/, (client) => {
         if (isLost) return client.close();
         open.push(client);
         client.connectToServer();

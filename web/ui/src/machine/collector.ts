@@ -1,7 +1,7 @@
 // What may be asked of the machine's collector, as a menu: the harmless list of the API. The collector has the last word.
 
 import { api, messageOf } from '../api.ts';
-import { element, linkButton } from '../dom.ts';
+import { element } from '../dom.ts';
 
 const COMMANDS: readonly [command: string, words: string, said: string][] = [
   ['focus', 'Measure each second for a minute', 'It measures each second now.'],
@@ -16,9 +16,13 @@ export function collectorMenu(id: string): Node[] {
     note.textContent = '';
     note.textContent = await api.command(id, command).then(() => `Asked. ${said}`, messageOf);
   };
+  const choices = COMMANDS.map(([command, words, said]) => {
+    const choice = element('button', { type: 'button' }, words);
+    choice.addEventListener('click', () => void ask(command, said));
+    return choice;
+  });
   return [
     element('button', { type: 'button', class: 'menu-button', popovertarget: 'collector' }, 'Collector'),
-    element('div', { id: 'collector', class: 'menu-list', popover: '', role: 'group', 'aria-label': 'Ask the collector' },
-      ...COMMANDS.map(([command, words, said]) => element('p', {}, linkButton(words, () => void ask(command, said)))), note),
+    element('div', { id: 'collector', class: 'menu-list', popover: '', role: 'group', 'aria-label': 'Ask the collector' }, ...choices, note),
   ];
 }

@@ -57,6 +57,10 @@ test('one machine has no violation, nor a chart of it as a table', async () => {
     await page.getByLabel('To', { exact: true }).waitFor();
     assert.deepEqual(await violations(page), [], 'dates, dark');
     await page.keyboard.press('Escape');
+    await page.getByRole('button', { name: 'Collector' }).click();
+    await page.getByRole('button', { name: 'Measure now' }).waitFor();
+    assert.deepEqual(await violations(page), [], 'collector, dark');
+    await page.keyboard.press('Escape');
     await everywhere(page);
   }, looked);
 });
