@@ -53,7 +53,7 @@ const PROGRAMS: &[(&str, &str, Run)] = &[
     ("replay", "FILE [WORKERS] [RUNS] [--unwatched|--events]", replay::run),
     ("restart", "[MACHINES] [MINUTES] [ROUNDS]", restart::run),
     ("sqlite", "", sqlite::run),
-    ("stored", "POSTGRES_URL [MILLIONS] [PROGRAM]", stored::run),
+    ("stored", "POSTGRES_URL [MILLIONS] [PROGRAM] [OFFERED]", stored::run),
     ("together", "[MACHINES] [MINUTES] [ROUNDS] [code|CASE]", together::run),
 ];
 

@@ -6,7 +6,9 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use benches::process::Process;
 use benches::report::{Figure, median};
+use bytes::Bytes;
 use futures_util::{SinkExt, TryStreamExt};
 use model::query::{History, RangeQuery, Tier};
 use model::{MachineId, Timestamp, Width, Window};
@@ -25,6 +27,8 @@ const WEEK_MINUTES: i64 = 7 * 24 * 60;
 const RUNS: usize = 21;
 /// Batches that are not counted: a new server makes the files of its log first.
 const WARM: u64 = 10;
+/// Signature, flags, and length of what follows.
+const COPY_HEADER_BYTES: usize = 19;
 pub(crate) const DROP_BARE: &str = "DROP TABLE IF EXISTS bare";
 
 #[tokio::main]
@@ -59,7 +63,7 @@ async fn raw(fleet: &mut Fleet, sink: &mut PostgresSink, client: &Client, histor
         sink.write(batch).await?;
         let took = since.elapsed();
         let t = fleet.t.cast_signed();
-        let copied = bare_copy(client, &[(t - 1, t)]).await?;
+        let (_, copied, _) = bare_copy(client, (t - 1, t), usize::MAX).await?;
         if WARM <= number {
             through += took;
             bare += copied;
@@ -87,25 +91,40 @@ pub(crate) async fn make_bare(client: &Client) -> Result<()> {
     Ok(())
 }
 
-/// What the server gives back of each batch, of T from behind the first to the second, into the bare table. What reading takes is not counted.
-pub(crate) async fn bare_copy(client: &Client, batches: &[(i64, i64)]) -> Result<Duration> {
-    let mut took = Duration::ZERO;
-    for (behind, last) in batches {
-        let text =
-            format!("COPY (SELECT * FROM raw_frames WHERE {behind} < t AND t <= {last}) TO STDOUT (FORMAT binary)");
-        let pieces: Vec<bytes::Bytes> = client.copy_out(&text).await?.try_collect().await?;
-        let mut pieces: std::collections::VecDeque<bytes::Bytes> =
-            pieces.chunks(64).map(|run| bytes::Bytes::from(run.concat())).collect();
-        let since = Instant::now();
+/// Copies the rows of T from behind the first to the second into the bare table, so many at once: how many there were, how long it took, and CPU
+/// seconds of the server's process, if it is on this machine. They are read back from the server first, which is not counted.
+pub(crate) async fn bare_copy(
+    client: &Client,
+    (behind, last): (i64, i64),
+    rows_max: usize,
+) -> Result<(i64, Duration, f64)> {
+    let text = format!("COPY (SELECT * FROM raw_frames WHERE {behind} < t AND t <= {last}) TO STDOUT (FORMAT binary)");
+    // A message a row, the header before the first and the end by itself.
+    let mut rows: Vec<Bytes> = client.copy_out(&text).await?.try_collect().await?;
+    rows.pop();
+    let header = rows.first_mut().map_or_else(Bytes::new, |first| first.split_to(COPY_HEADER_BYTES));
+    let copies: Vec<Vec<Bytes>> = rows.chunks(rows_max).map(|rows| pieces(&header, rows)).collect();
+    let count = i64::try_from(rows.len())?;
+    drop(rows);
+    let pid: i32 = client.query_one("SELECT pg_backend_pid()", &[]).await?.get(0);
+    let server = Process::of(u32::try_from(pid)?);
+    let (since, seconds) = (Instant::now(), server.run_seconds());
+    for copy in copies {
         let sink = client.copy_in("COPY bare FROM STDIN (FORMAT binary)").await?;
         let mut sink = std::pin::pin!(sink);
-        while let Some(piece) = pieces.pop_front() {
+        for piece in copy {
             sink.send(piece).await?;
         }
         sink.finish().await?;
-        took += since.elapsed();
     }
-    Ok(took)
+    Ok((count, since.elapsed(), server.run_seconds() - seconds))
+}
+
+/// A COPY of these rows as pieces of some 64 KB.
+fn pieces(header: &Bytes, rows: &[Bytes]) -> Vec<Bytes> {
+    const ROWS_PER_PIECE: usize = 80;
+    let whole = rows.chunks(ROWS_PER_PIECE).map(|rows| Bytes::from(rows.concat()));
+    std::iter::once(header.clone()).chain(whole).chain([Bytes::from_static(&[0xff, 0xff])]).collect()
 }
 
 /// A week of minutes of some machines, the oldest first, as time goes.
