@@ -229,4 +229,27 @@ mod tests {
         "]],
         );
     }
+
+    #[test]
+    fn a_frame_holds_so_many_samples_and_no_more() {
+        let mut feed = Feed { session: SessionId::NONE, ..Feed::new("db-1", 300) };
+        let records =
+            (0..=200).map(|position| (0, feed.bound(Positions::List([position].into()), Times::One(at(5.0)), &[1.0])));
+        let records: Vec<_> = records.collect();
+        let text = outputs(Frames::new(Duration::from_millis(50)), records, SECOND, |bound: &Bound| {
+            bound.batch.len().to_string()
+        });
+        assert_eq!(text, "0: 200\n0: 1\n");
+    }
+
+    #[test]
+    fn samples_of_two_layouts_make_two_frames() {
+        let mut feeds = [3, 2].map(|width| Feed { session: SessionId::NONE, ..Feed::new("db-1", width) });
+        let records =
+            [0, 1, 0].map(|of| (0, feeds[of].bound(Positions::List([1].into()), Times::One(at(5.0)), &[1.0])));
+        let text = outputs(Frames::new(Duration::from_millis(50)), records, SECOND, |bound: &Bound| {
+            format!("{} of {}", bound.batch.len(), bound.batch.layout.series.len())
+        });
+        assert_eq!(text, "0: 1 of 3\n0: 1 of 2\n0: 1 of 3\n");
+    }
 }

@@ -425,6 +425,26 @@ mod tests {
     }
 
     #[test]
+    fn an_introduction_puts_silence_off_from_when_it_came() {
+        let (mut roll, mut out) = (Roll::new(&crate::operators::fixtures::settings()), Vec::new());
+        let frame = Feed::new("db-1", 1).frame(0.0, &[1.0]);
+        let introduction = Introduction {
+            machine: frame.batch.machine().clone(),
+            index: 0,
+            interval_ms: 0,
+            arrival: Timestamp::from_secs(203),
+        };
+        roll.frame(200 * SECOND, &frame, &mut out);
+        roll.introduce(&At { t: 210 * SECOND, item: introduction }, &mut out);
+        roll.advance(230 * SECOND, &mut out);
+        let said = out.iter().filter_map(|at| match &at.item {
+            PresenceOutput::Presence(presence) => Some((at.t / SECOND, presence.status)),
+            PresenceOutput::Transition(_) => None,
+        });
+        assert_eq!(said.collect::<Vec<_>>(), [(200, Status::Up), (218, Status::Stale)]);
+    }
+
+    #[test]
     fn a_gap_of_the_hub_is_nobodys_silence_until_the_grace_is_over() {
         check(
             &[10, 120],

@@ -232,4 +232,13 @@ mod tests {
         seen.forget_before(2);
         assert!(seen.insert(1, Slot(0)) && !seen.insert(2, Slot(70)));
     }
+
+    #[test]
+    fn beyond_so_many_entries_the_oldest_is_forgotten() {
+        let mut seen = Seen::default();
+        let end = i64::try_from(ENTRIES_MAX).unwrap();
+        assert!((0..end).all(|time| seen.insert(time, Slot(0))));
+        assert!(!seen.insert(0, Slot(0)));
+        assert!(seen.insert(end, Slot(0)) && seen.insert(0, Slot(0)) && !seen.insert(1, Slot(0)));
+    }
 }

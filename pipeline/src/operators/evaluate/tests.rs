@@ -87,6 +87,20 @@ fn entering_fires_once_and_leaving_resolves_once() {
 }
 
 #[test]
+fn a_sample_waits_until_all_bindings_of_its_time_are_known() {
+    let mut feed = Feed::new("db-1", 1);
+    let mut verdicts = Verdicts::new(&settings(), 0, &Arc::default());
+    let (boundary, mut out) = (boundary_after(10 * SECOND), Vec::new());
+    verdicts.samples.take(boundary, 10 * SECOND, &feed.frame(1.0, &[99.0]), &mut out);
+    let rule = RuleFact::new(Arc::new(serde_json::from_str(RULE).unwrap()));
+    verdicts.bind(boundary, Binding { series: series(&feed.layout.roster), rule }, 1);
+    verdicts.samples.release(boundary, &mut out);
+    assert_eq!(text(&out), "", "of the boundary itself more may come");
+    verdicts.samples.release(boundary + 1, &mut out);
+    assert_eq!(text(&out), "10: Fired 99 at 1 since 1\n");
+}
+
+#[test]
 fn between_clear_and_threshold_nothing_changes() {
     let samples = [(10, 1.0, 10.0), (11, 2.0, 6.0), (12, 3.0, 9.0), (13, 4.0, 6.0)];
     check(Case { samples: &samples, ..Case::default() }, &expect![["10: Fired 10 at 1 since 1\n"]]);

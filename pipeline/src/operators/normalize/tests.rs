@@ -88,3 +88,23 @@ fn facts_follow_series_tags_and_rules() {
     let told = (String::new(), 1);
     assert_eq!(facts, [(name.clone(), 1), told, (name.clone(), -1), (name, 1)], "and once that the rules are known");
 }
+
+#[test]
+fn a_machine_that_is_forgotten_takes_back_all_that_was_said_of_it() {
+    const HOUR: LogicalTime = 3_600_000_000;
+    let (mut names, mut out) = (names(), Ports::default());
+    names.apply(HOUR, batch(&[("a", &[]), ("b", &[])], &[1.0, 2.0]), &mut out);
+    let mut info = MachineInfo::unknown(MachineId::parse("db-1").unwrap(), Timestamp::from_secs(2));
+    info.tags.insert("role".into(), "db".into());
+    names.apply(HOUR, Record::Machine(Arc::new(info)), &mut out);
+    names.advance(27 * HOUR, &mut out);
+    let mut held: Vec<(Fact, isize)> = Vec::new();
+    for At { item: (fact, diff), .. } in out.facts.drain(..).filter(|at| !matches!(at.item.0, Fact::Forgotten(_))) {
+        match held.iter_mut().find(|(known, _)| *known == fact) {
+            Some((_, count)) => *count += diff,
+            None => held.push((fact, diff)),
+        }
+    }
+    assert_eq!(held.len(), 5, "two series without tags, two with, and the machine");
+    assert!(held.iter().all(|(_, count)| *count == 0), "{held:?}");
+}
