@@ -82,13 +82,17 @@ pub fn source<'s>(
                 meter.reached(None);
                 return;
             }
-            busy = if is_open && !is_drained { busy.wrapping_add(1) } else { 0 };
-            let reach = if is_drained { sealed } else { newest.min(sealed) };
-            if busy.is_multiple_of(BUSY_MAX) && *capability.time() < reach {
-                capability.downgrade(&reach);
-                meter.reached(Some(reach));
+            let is_busy = is_open && !is_drained;
+            busy += u32::from(is_busy);
+            if !is_busy || busy == BUSY_MAX {
+                busy = 0;
+                let reach = if is_drained { sealed } else { newest.min(sealed) };
+                if *capability.time() < reach {
+                    capability.downgrade(&reach);
+                    meter.reached(Some(reach));
+                }
             }
-            if busy > 0 {
+            if is_busy {
                 activator.activate();
             }
             if is_full {
