@@ -7,13 +7,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
-use hyper::upgrade::Upgraded;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until, timeout};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
 
+use super::connection::Connection;
 use super::request::{REQUEST_BYTES_MAX, Subscription, parse};
 use super::viewer::{Line, Viewer, Wait};
 use super::{Seat, message};
@@ -52,7 +52,7 @@ struct Client {
 }
 
 /// `asked` is what the client wanted when it came, so that its snapshot follows the hello at once.
-pub(crate) async fn converse(connection: Upgraded, shared: Arc<Shared>, seat: Seat, asked: Option<Subscription>) {
+pub(crate) async fn converse(connection: Connection, shared: Arc<Shared>, seat: Seat, asked: Option<Subscription>) {
     let now = Instant::now();
     let viewer = Viewer::new(connection, now + SUBSCRIBES_WITHIN);
     let socket = WebSocketStream::from_raw_socket(viewer.line(), Role::Server, Some(limits())).await;

@@ -7,6 +7,7 @@
 pub(crate) mod board;
 pub(crate) mod change_log;
 pub(crate) mod client;
+pub(crate) mod connection;
 pub(crate) mod fanout;
 pub(crate) mod handshake;
 pub(crate) mod lanes;

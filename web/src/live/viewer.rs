@@ -12,13 +12,12 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use hyper::upgrade::Upgraded;
-use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::board::Scope;
+use super::connection::Connection;
 use super::outlet::Outlet;
 use super::request::Subscription;
 use super::wave::{Counted, Form, Wave, frame_head};
@@ -59,7 +58,7 @@ pub(crate) struct Hand {
 
 #[derive(Debug)]
 pub(crate) struct Viewer {
-    sending: Mutex<Sending<TokioIo<Upgraded>>>,
+    sending: Mutex<Sending<Connection>>,
     /// The lane left something to its task.
     left: Notify,
 }
@@ -86,8 +85,8 @@ struct Sending<C> {
 
 impl Viewer {
     /// One that is served the older shape unless it has subscribed by `due`.
-    pub(crate) fn new(connection: Upgraded, due: Instant) -> Arc<Self> {
-        Arc::new(Self { sending: Mutex::new(Sending::new(TokioIo::new(connection), due)), left: Notify::new() })
+    pub(crate) fn new(connection: Connection, due: Instant) -> Arc<Self> {
+        Arc::new(Self { sending: Mutex::new(Sending::new(connection, due)), left: Notify::new() })
     }
 
     pub(crate) fn line(self: &Arc<Self>) -> Line {
@@ -153,7 +152,7 @@ impl Viewer {
     }
 
     // A panic aborts the process, so a poisoned lock is only ever met in tests.
-    fn lock(&self) -> MutexGuard<'_, Sending<TokioIo<Upgraded>>> {
+    fn lock(&self) -> MutexGuard<'_, Sending<Connection>> {
         self.sending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

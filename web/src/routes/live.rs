@@ -8,6 +8,7 @@ use http::{HeaderMap, Uri};
 
 use crate::error::Problem;
 use crate::live::client;
+use crate::live::connection::Connection;
 use crate::live::handshake::Opening;
 use crate::live::request;
 use crate::openapi::{Refused, Watching};
@@ -43,7 +44,10 @@ pub(super) async fn upgrade(
     // It ends with its seat, which the drain waits for.
     tokio::spawn(async move {
         match upgrade.await {
-            Ok(connection) => client::converse(connection, shared, seat, asked).await,
+            Ok(upgraded) => match Connection::of(upgraded) {
+                Some(connection) => client::converse(connection, shared, seat, asked).await,
+                None => tracing::error!("a live client came by a connection that this server did not take"),
+            },
             Err(error) => tracing::debug!(%error, "a client left before its WebSocket was open"),
         }
     });

@@ -1,0 +1,88 @@
+//! Connection: a client's bare TCP connection, once its handshake is over.
+//!
+//! hyper hands it over in a box, behind its own buffer and the deadline for answers (`stall`). Live clients have deadlines of their own, and a
+//! thousand of them are written to in a row: each layer would be memory of each client that is cold when its turn comes.
+
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::{Buf, Bytes};
+use hyper::upgrade::Upgraded;
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+
+use crate::stall::Impatient;
+
+#[derive(Debug)]
+pub(crate) struct Connection<S = TcpStream> {
+    stream: S,
+    /// What the client sent right behind its handshake.
+    early: Bytes,
+}
+
+impl Connection {
+    /// None when it is not a connection of `serve`.
+    pub(crate) fn of(upgraded: Upgraded) -> Option<Self> {
+        let parts = upgraded.downcast::<TokioIo<Impatient<TcpStream>>>().ok()?;
+        // Empty, it is still the buffer that the head of the request was read into: not to be kept for every client.
+        let early = if parts.read_buf.is_empty() { Bytes::new() } else { parts.read_buf };
+        Some(Self { stream: parts.io.into_inner().into_inner(), early })
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Connection<S> {
+    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if self.early.is_empty() {
+            return Pin::new(&mut self.stream).poll_read(context, into);
+        }
+        let length = self.early.len().min(into.remaining());
+        into.put_slice(&self.early[..length]);
+        self.early.advance(length);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Connection<S> {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(context, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        pieces: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(context, pieces)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncReadExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_came_behind_the_handshake_is_read_first() {
+        let mut connection = Connection { stream: &b"later"[..], early: Bytes::from_static(b"early ") };
+        let mut piece = [0; 4];
+        connection.read_exact(&mut piece).await.unwrap();
+        let mut rest = String::new();
+        connection.read_to_string(&mut rest).await.unwrap();
+        assert_eq!((&piece, rest.as_str()), (b"earl", "y later"));
+    }
+}
