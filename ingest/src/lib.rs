@@ -9,6 +9,7 @@
 mod accept;
 mod admission;
 mod answers;
+mod beat;
 mod budget;
 mod committer;
 mod config_service;

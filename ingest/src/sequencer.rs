@@ -2,7 +2,8 @@
 //!
 //! In: submissions. For each group: one T, every record encoded and appended, pushed to the worker of its machine at once, written,
 //! then handed to the committer; so the data flows before the disk answers, and the next group is appended during the fsync.
-//! Time: after activity the seal also rises at the next 100 ms boundary, and every second when nothing comes; in a cluster more often.
+//! Time: after activity the seal also rises at the next 100 ms boundary, then every second, more seldom once nothing has come for a while; in
+//! a cluster more often.
 //! Disk full: the group waits and is tried again; nothing behind it is taken, so collectors slow down; nothing is lost.
 //! Invariants: J-2 T grows strictly; a record is appended and pushed on this thread only, so no record enters below a seal.
 
@@ -18,6 +19,7 @@ use runtime::fault;
 use runtime::queue::{Receiver, RecvError, Sender};
 use tracing::{error, info, warn};
 
+use crate::beat::Beat;
 use crate::fail_stop;
 use crate::intake::{Commit, Submission};
 use crate::meters::Meters;
@@ -26,8 +28,6 @@ use crate::settings::SequencerSettings;
 use crate::state::JournalState;
 use crate::timeline::Timeline;
 
-/// The control region of the graph moves in steps of this.
-const TICK_US: u64 = 100_000;
 /// A segment's data is at least this many times its preamble, or a large fleet would write mostly preambles.
 const PREAMBLE_SHARE: u64 = 8;
 
@@ -55,8 +55,7 @@ pub(crate) struct Progress {
     /// Workers that were pushed to and not rung yet.
     rung: Vec<bool>,
     sealed: LogicalTime,
-    /// When the graph's clock should move next.
-    beat_at: LogicalTime,
+    beat: Beat,
     /// The segment has just been rotated and has no preamble yet.
     is_fresh: bool,
     /// Bytes of the segment's preamble and of what came after it.
@@ -82,7 +81,7 @@ impl Progress {
     /// Everything up to the journal's newest T is durable and sealed.
     pub(crate) fn after(newest: Option<LogicalTime>) -> Self {
         let sealed = newest.map_or(0, |t| t + 1);
-        Self { sealed, beat_at: sealed, ..Self::default() }
+        Self { sealed, beat: Beat::from(sealed), ..Self::default() }
     }
 }
 
@@ -103,7 +102,7 @@ impl Sequencer {
     fn step(&mut self) -> Result<(), End> {
         let room = self.settings.group_submissions_max.saturating_sub(self.progress.waiting.len());
         if self.progress.waiting.is_empty() {
-            let wait = self.until_beat();
+            let wait = self.progress.beat.wait(self.timeline.now(), &self.settings);
             match self.submissions.recv_many_timeout(&mut self.progress.waiting, room.max(1), wait) {
                 Ok(_count) => {}
                 Err(RecvError::Empty) => {
@@ -150,7 +149,7 @@ impl Sequencer {
             self.persist("write journal", Journal::flush);
             self.meters.logical_time.set(t as f64);
             self.progress.sealed = t + 1;
-            self.progress.beat_at = ((t / TICK_US + 1) * TICK_US).min(t + self.quiet_us());
+            self.progress.beat.after_record(t, &self.settings);
             commit.t = Some(t);
             commit.sealed = t + 1;
         }
@@ -260,19 +259,10 @@ impl Sequencer {
         self.progress.preamble_bytes = std::mem::take(&mut self.progress.segment_bytes);
     }
 
-    fn until_beat(&mut self) -> Duration {
-        let left_us = self.progress.beat_at.saturating_sub(self.timeline.now());
-        Duration::from_micros(left_us.clamp(1_000, self.quiet_us()))
-    }
-
-    fn quiet_us(&self) -> u64 {
-        runtime::clock::micros(self.settings.quiet).max(1_000)
-    }
-
     /// Lets the graph's clock rise although nothing came.
     fn beat(&mut self) {
         let now = self.timeline.now();
-        if now < self.progress.beat_at || now <= self.progress.sealed {
+        if !self.progress.beat.is_due(now) || now <= self.progress.sealed {
             return;
         }
         let commit = Commit { t: None, sealed: now, submissions: Vec::new() };
@@ -282,7 +272,7 @@ impl Sequencer {
         }
         self.timeline.seal(now);
         self.progress.sealed = now;
-        self.progress.beat_at = now + self.quiet_us();
+        self.progress.beat.after_beat(now, &self.settings);
     }
 
     fn retain(&mut self) {

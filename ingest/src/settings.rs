@@ -42,6 +42,9 @@ pub struct SequencerSettings {
     pub commit_every: Duration,
     /// How often the graph's clock moves when nothing comes. In a cluster everything waits for the quietest process.
     pub quiet: Duration,
+    /// The same once nothing has come for five of them (ADR 0031). Shorter than the graph's allowance for rules in change (2 s), or the next
+    /// record would wait for its rules.
+    pub idle: Duration,
     /// Between two looks at what the journal may drop.
     pub retention_every: Duration,
 }
@@ -95,6 +98,7 @@ impl Default for SequencerSettings {
             groups_unsynced_max: 64,
             commit_every: Duration::from_millis(1),
             quiet: Duration::from_secs(1),
+            idle: Duration::from_millis(1_600),
             retention_every: Duration::from_secs(10),
         }
     }

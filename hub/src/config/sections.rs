@@ -160,7 +160,7 @@ impl Config {
             self.synthetic_every = None;
         }
         // Everything waits until the quietest process has sealed its time.
-        self.ingest.sequencer.quiet = QUIET;
+        (self.ingest.sequencer.quiet, self.ingest.sequencer.idle) = (QUIET, QUIET);
         if self.history.is_on && self.history.server.is_none() {
             let advice = "keeps the history in one data folder, and a cluster has several: name a database with \
                           TIMESCALE_URL, or set history.enabled to false";
