@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use common::roaming::Roaming;
 use common::simulated::{self, FRAMES, MACHINES, RULE, end_of_data, simulated};
-use common::{Group, Machine, Program, now_ms, tables};
+use common::{Group, Machine, Program, kills, now_ms, tables};
 use fastrand::Rng;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -51,14 +51,8 @@ async fn so_do_three_processes() {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "hundreds of kills: make test-long; CRASH_KILLS and CRASH_SEED choose how many and which"]
 async fn so_do_three_of_which_one_is_killed_or_stopped_hundreds_of_times() {
-    let variables = hub::config::environment();
-    let number = |name: &str| {
-        let found = variables.iter().find(|(variable, _)| variable == name);
-        found.map(|(_, text)| text.parse::<u64>().unwrap())
-    };
-    let kills = number("CRASH_KILLS").unwrap_or(100);
-    let plan = Plan { processes: 3, workers: "1", kills, stops_every: 10 };
-    check(plan, number("CRASH_SEED").unwrap_or_else(|| fastrand::u64(..))).await;
+    let (kills, seed) = kills::asked(100);
+    check(Plan { processes: 3, workers: "1", kills, stops_every: 10 }, seed).await;
 }
 
 #[expect(clippy::print_stdout, reason = "the seed of a run that failed")]

@@ -61,15 +61,9 @@ async fn nor_does_one_whose_history_is_on_postgresql() {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "hundreds of kills: make test-long; CRASH_KILLS and CRASH_SEED choose how many and which"]
 async fn nor_does_one_on_postgresql_killed_hundreds_of_times() {
-    let variables = hub::config::environment();
-    let number = |name: &str| {
-        let found = variables.iter().find(|(variable, _)| variable == name);
-        found.map(|(_, text)| text.parse::<u64>().unwrap())
-    };
-    let kills = usize::try_from(number("CRASH_KILLS").unwrap_or(100)).unwrap();
-    let seed = number("CRASH_SEED").unwrap_or_else(|| fastrand::u64(..));
+    let (kills, seed) = common::kills::asked(100);
     // Ten to a run: later kills would find little left to send.
-    for run in 0..kills.div_ceil(10) as u64 {
+    for run in 0..kills.div_ceil(10) {
         let database = testkit::postgres::Database::of_the_run().await.unwrap();
         rounds(&[("TIMESCALE_URL", database.url())], seed.wrapping_add(run), 10.min(kills)).await;
     }
@@ -80,7 +74,7 @@ async fn check(variables: &[(&str, &str)]) {
 }
 
 #[expect(clippy::print_stdout, reason = "the seed of a run that failed")]
-async fn rounds(variables: &[(&str, &str)], seed: u64, rounds: usize) {
+async fn rounds(variables: &[(&str, &str)], seed: u64, rounds: u64) {
     println!("seed {seed}");
     let mut rng = Rng::with_seed(seed);
     let dir = private_dir().unwrap();

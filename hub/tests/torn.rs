@@ -267,7 +267,7 @@ async fn kill_while_it_starts(dir: &Path, rng: &mut Rng) {
 }
 
 #[expect(clippy::print_stdout, reason = "what a run that failed was")]
-async fn rounds(kills: usize, seed: u64) {
+async fn rounds(kills: u64, seed: u64) {
     println!("seed {seed}");
     let mut rng = Rng::with_seed(seed);
     let end_ms = (now_ms() - 60_000).div_euclid(3_600_000) * 3_600_000 + 60_000;
@@ -319,15 +319,9 @@ async fn a_hub_killed_with_a_torn_journal_ends_with_the_tables_of_one_left_in_pe
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "hundreds of kills: make test-long; CRASH_KILLS and CRASH_SEED choose how many and which"]
 async fn so_does_one_killed_hundreds_of_times() {
-    let variables = hub::config::environment();
-    let number = |name: &str| {
-        let found = variables.iter().find(|(variable, _)| variable == name);
-        found.map(|(_, text)| text.parse::<u64>().unwrap())
-    };
-    let kills = usize::try_from(number("CRASH_KILLS").unwrap_or(200)).unwrap();
-    let seed = number("CRASH_SEED").unwrap_or_else(|| fastrand::u64(..));
+    let (kills, seed) = common::kills::asked(200);
     // Twenty to a run: later kills would find little left to send.
-    for run in 0..kills.div_ceil(20) as u64 {
+    for run in 0..kills.div_ceil(20) {
         rounds(20.min(kills), seed.wrapping_add(run)).await;
     }
 }

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
 mod group;
+pub(crate) mod kills;
 mod machine;
 mod program;
 pub(crate) mod roaming;
