@@ -39,7 +39,7 @@ use crate::introspect::{Counted, Meter};
 use crate::operators::presence::MACHINE_DOWN;
 use crate::operators::window::MinuteUpdate;
 use crate::settings::Settings;
-use crate::stage::{At, Records, SharedRecords, WARM};
+use crate::stage::{Records, SharedRecords};
 use crossing::Crossing;
 use side::{Side, Transitions};
 
@@ -164,14 +164,9 @@ pub fn evaluate<'s>(inputs: Inputs<'s>, mut verdicts: Verdicts) -> Records<'s, A
             verdicts.minutes.release(known, &mut out);
             batches.for_each(|_, records| {
                 runtime::fault::strike("evaluate");
-                for records in records.chunks(WARM) {
-                    verdicts.samples.warm(records);
-                    records.iter().for_each(|At { t, item }| verdicts.samples.take(known, *t, item, &mut out));
-                }
+                verdicts.samples.take(known, Rc::clone(records), &mut out);
             });
-            minutes.for_each(|_, records| {
-                records.iter().for_each(|At { t, item }| verdicts.minutes.take(known, *t, item, &mut out));
-            });
+            minutes.for_each(|_, records| verdicts.minutes.take(known, Rc::new(std::mem::take(records)), &mut out));
             let now = frontiers[..2].iter().filter_map(|f| f.frontier().first().copied()).min();
             meter.reached(now.map(|now| now.min(known)));
             verdicts.advance(known, now, &mut out);

@@ -22,14 +22,14 @@ use crate::control::facts::{Binding, Fact, ForgottenFact};
 use crate::counters::Counters;
 use crate::operators::window::MinuteUpdate;
 use crate::settings::{Settings, ticks};
-use crate::stage::At;
+use crate::stage::{At, Shared, WARM};
 use crate::state::timers::Timers;
 
 /// How long after its boundary a changed binding takes effect: longer than the frontier lags in a quiet hub, so that records
 /// do not have to wait for it.
 pub(super) const LAG: LogicalTime = 2_000_000;
 
-/// Places for records that wait which are kept when none does.
+/// Places for containers that wait which are kept when none does.
 const WAITING_KEPT: usize = 1_024;
 
 pub(super) type Transitions = Vec<At<Arc<Transition>>>;
@@ -46,6 +46,16 @@ pub(super) trait Judged: Clone {
 
     /// Notes which series have been heard of.
     fn hear(&self, t: LogicalTime, watched: &mut Watched);
+
+    /// Reads where its values are.
+    fn touch(&self) -> u64 {
+        0
+    }
+
+    /// Reads its values.
+    fn touch_values(&self) -> u64 {
+        0
+    }
 }
 
 /// The verdicts on one kind of input.
@@ -56,8 +66,9 @@ pub(super) struct Side<R> {
     coming: BTreeMap<(LogicalTime, u32), Vec<(Binding, isize)>>,
     /// Bindings of boundaries up to here are in effect.
     applied: LogicalTime,
-    /// In order of arrival, each waiting for the bindings of a time.
-    waiting: VecDeque<(Needs, At<R>)>,
+    /// What waits for its bindings, in order of arrival, as it came: of the first ones the records from `next` on.
+    waiting: VecDeque<Shared<R>>,
+    next: usize,
     /// Facts that are not yet in effect, by boundary.
     notices: BTreeMap<LogicalTime, Vec<(Fact, isize)>>,
     unclaimed: Unclaimed,
@@ -98,6 +109,7 @@ impl<R: Judged> Side<R> {
             coming: BTreeMap::new(),
             applied: 0,
             waiting: VecDeque::new(),
+            next: 0,
             notices: BTreeMap::new(),
             unclaimed,
             silences: Timers::default(),
@@ -122,40 +134,50 @@ impl<R: Judged> Side<R> {
         self.notices.entry(boundary).or_default().push((fact, diff));
     }
 
-    /// Takes a record. `known` is the frontier of the bindings: those of earlier boundaries have all come.
-    pub(super) fn take(&mut self, known: LogicalTime, t: LogicalTime, item: &R, out: &mut Transitions) {
-        let needs = self.meet(t, item.place());
-        if self.waiting.is_empty() && needs.until < known {
-            self.judge(needs, t, item, out);
-        } else {
-            self.counters.stashed.add(1);
-            self.waiting.push_back((needs, At { t, item: item.clone() }));
-        }
+    /// Takes records. `known` is the frontier of the bindings: those of earlier boundaries have all come.
+    pub(super) fn take(&mut self, known: LogicalTime, records: Shared<R>, out: &mut Transitions) {
+        let count = records.len();
+        self.waiting.push_back(records);
+        self.release(known, out);
+        let judged = if self.waiting.len() == 1 { self.next } else { 0 };
+        self.counters.stashed.add(if self.waiting.is_empty() { 0 } else { count - judged });
     }
 
-    /// See `Stage::warm`.
-    pub(super) fn warm(&self, records: &[At<R>]) {
+    /// Judges what waits and needs only bindings before `known`, which have come.
+    pub(super) fn release(&mut self, known: LogicalTime, out: &mut Transitions) {
+        while let Some(records) = self.waiting.pop_front() {
+            while let Some(At { t, item }) = records.get(self.next) {
+                let needs = self.needs(*t, item.place());
+                if known <= needs.until {
+                    self.waiting.push_front(records);
+                    return;
+                }
+                if self.next.is_multiple_of(WARM) {
+                    self.warm(&records[self.next..records.len().min(self.next + WARM)]);
+                }
+                self.judge(needs, *t, item, out);
+                self.next += 1;
+            }
+            self.next = 0;
+        }
+        // A fleet that comes at once waits at once, and never again.
+        self.waiting.shrink_to(WAITING_KEPT);
+    }
+
+    /// See `Stage::warm`. What has waited is far away again.
+    fn warm(&self, records: &[At<R>]) {
+        black_box(records.iter().fold(0, |read, at| read ^ at.item.touch()));
         let machines = || records.iter().filter_map(|at| self.machines.get(at.item.place().0 as usize));
         black_box(machines().fold(0, |read, watched| read ^ watched.known));
         black_box(machines().fold(0, |read, watched| read ^ watched.touch()));
-    }
-
-    /// Judges what has waited, now that the bindings before `known` have come.
-    pub(super) fn release(&mut self, known: LogicalTime, out: &mut Transitions) {
-        while let Some((needs, At { t, item })) = self.waiting.pop_front_if(|(needs, _)| needs.until < known) {
-            self.judge(needs, t, &item, out);
-        }
-        if self.waiting.is_empty() {
-            // A fleet that comes at once waits at once, and never again.
-            self.waiting.shrink_to(WAITING_KEPT);
-        }
+        black_box(records.iter().fold(0, |read, at| read ^ at.item.touch_values()));
     }
 
     /// Runs what is due by `now` where no record comes to do it.
     pub(super) fn advance(&mut self, known: LogicalTime, now: LogicalTime, out: &mut Transitions) {
         // What is due before a record that waits does not wait with it, or it would hold the frontier back; nor does what needs only
         // bindings that are known, though others lag behind: `Crossing` relies on it.
-        let now = self.waiting.front().map_or(now, |(_, record)| record.t.min(now));
+        let now = self.waits_at().min(now);
         self.run_until(now.min(known.saturating_add(LAG - 1)), out);
     }
 
@@ -168,7 +190,7 @@ impl<R: Judged> Side<R> {
 
     /// The earliest logical time that anything may still be published at.
     pub(super) fn holds(&self, known: LogicalTime) -> LogicalTime {
-        let waiting = self.waiting.front().map(|(_, record)| record.t);
+        let waiting = self.first().map(|record| record.t);
         let coming = self.next_boundary().map(|boundary| boundary.saturating_add(LAG));
         let times = [waiting, coming, self.silences.next_due(), Some(known.saturating_add(LAG))];
         times.into_iter().flatten().min().unwrap_or(LogicalTime::MAX)
@@ -176,7 +198,12 @@ impl<R: Judged> Side<R> {
 
     /// Everything of a time before this has been said, once the frontier is there, too.
     pub(super) fn waits_at(&self) -> LogicalTime {
-        self.waiting.front().map_or(LogicalTime::MAX, |(_, record)| record.t)
+        self.first().map_or(LogicalTime::MAX, |record| record.t)
+    }
+
+    /// The first record that waits.
+    fn first(&self) -> Option<&At<R>> {
+        self.waiting.front()?.get(self.next)
     }
 
     pub(super) fn is_idle(&self) -> bool {
@@ -184,13 +211,11 @@ impl<R: Judged> Side<R> {
     }
 
     /// What must be known before the record is judged.
-    fn meet(&mut self, t: LogicalTime, (index, width): (u32, usize)) -> Needs {
-        let watched = watched(&mut self.machines, index);
-        let known = watched.known;
+    fn needs(&mut self, t: LogicalTime, (index, width): (u32, usize)) -> Needs {
+        let known = watched(&mut self.machines, index).known;
         if width <= known {
             return Needs { until: t.saturating_sub(LAG), fresh: None };
         }
-        watched.known = width;
         // A roster is bounded by the series that a machine may have.
         Needs { until: boundary_after(t), fresh: u32::try_from(known).ok() }
     }
@@ -200,6 +225,7 @@ impl<R: Judged> Side<R> {
         let (index, _) = item.place();
         self.run_until(t, out);
         if let Some(first) = needs.fresh {
+            watched(&mut self.machines, index).known = item.place().1;
             self.forget_before(index, &item.roster().machine);
             self.apply_fresh(t, index, first, out);
         }
@@ -381,6 +407,15 @@ impl Judged for Bound {
 
     fn hear(&self, t: LogicalTime, watched: &mut Watched) {
         (0..self.batch.len()).for_each(|index| watched.hear(t, self.slot(index)));
+    }
+
+    fn touch(&self) -> u64 {
+        self.batch.len() as u64
+    }
+
+    fn touch_values(&self) -> u64 {
+        const LINE: usize = 8;
+        self.batch.values.iter().step_by(LINE).fold(0, |read, value| read ^ value.to_bits())
     }
 }
 

@@ -4,7 +4,7 @@ use super::*;
 use crate::control::coarsen::boundary_after;
 use crate::control::facts::{RuleFact, SeriesFact};
 use crate::operators::fixtures::{Feed, SECOND, settings};
-use crate::stage::At;
+use crate::stage::{At, Shared};
 use expect_test::{Expect, expect};
 use model::{Aggregate, Aggregates, Cause, Change, Rows, Slot, Timestamp, Width, Window};
 use std::fmt::Write;
@@ -49,10 +49,14 @@ fn check(case: Case<'_>, expect: &Expect) {
     edit(&mut verdicts, &series(&roster), case.edits);
     let mut out = Vec::new();
     for (second, at, value) in case.samples {
-        verdicts.samples.take(u64::MAX, second * SECOND, &feed.frame(*at, &[*value]), &mut out);
+        verdicts.samples.take(u64::MAX, one(second * SECOND, feed.frame(*at, &[*value])), &mut out);
     }
     verdicts.advance(u64::MAX, Some(1_000 * SECOND), &mut out);
     expect.assert_eq(&text(&out));
+}
+
+fn one<R>(t: LogicalTime, item: R) -> Shared<R> {
+    Rc::new(vec![At { t, item }])
 }
 
 fn series(roster: &model::Roster) -> SeriesFact {
@@ -91,7 +95,7 @@ fn a_sample_waits_until_all_bindings_of_its_time_are_known() {
     let mut feed = Feed::new("db-1", 1);
     let mut verdicts = Verdicts::new(&settings(), 0, &Arc::default());
     let (boundary, mut out) = (boundary_after(10 * SECOND), Vec::new());
-    verdicts.samples.take(boundary, 10 * SECOND, &feed.frame(1.0, &[99.0]), &mut out);
+    verdicts.samples.take(boundary, one(10 * SECOND, feed.frame(1.0, &[99.0])), &mut out);
     let rule = RuleFact::new(Arc::new(serde_json::from_str(RULE).unwrap()));
     verdicts.bind(boundary, Binding { series: series(&feed.layout.roster), rule }, 1);
     verdicts.samples.release(boundary, &mut out);
@@ -164,7 +168,7 @@ fn a_record_waits_for_the_bindings_of_its_new_series() {
     let mut verdicts = Verdicts::new(&settings(), 0, &Arc::default());
     let mut out = Vec::new();
     let t = 10 * SECOND + 1;
-    verdicts.samples.take(t, t, &feed.frame(1.0, &[1.0]), &mut out);
+    verdicts.samples.take(t, one(t, feed.frame(1.0, &[1.0])), &mut out);
     assert!(!verdicts.is_idle() && verdicts.holds(t) == t, "it holds the frontier back");
     verdicts.samples.release(boundary_after(t), &mut out);
     assert!(!verdicts.is_idle(), "bindings of that boundary may still come");
@@ -179,7 +183,7 @@ fn a_machine_that_is_new_brings_no_other_machines_edit_forward() {
     // Made at second 20, so in effect at 22; the other machine comes at 21.
     edit(&mut verdicts, &series(&Arc::clone(&known.layout.roster)), &[(20, Some(RULE))]);
     let mut out = Vec::new();
-    let mut take = |t, item: Bound| verdicts.samples.take(u64::MAX, t * SECOND, &item, &mut out);
+    let mut take = |t, item: Bound| verdicts.samples.take(u64::MAX, one(t * SECOND, item), &mut out);
     take(10, known.frame(10.0, &[50.0]));
     take(21, new.frame(21.0, &[1.0]));
     take(21, known.frame(21.0, &[60.0]));
@@ -202,8 +206,8 @@ fn a_minute_is_judged_by_the_rules_of_its_own_time_whatever_samples_came_first()
     let mut verdicts = Verdicts::new(&settings(), 0, &Arc::default());
     edit(&mut verdicts, &series(&roster), &[(100, Some(busy))]);
     let mut out = Vec::new();
-    verdicts.samples.take(u64::MAX, 300 * SECOND, &feed.frame(300.0, &[1.0]), &mut out);
-    let mut take = |t, item: MinuteUpdate| verdicts.minutes.take(u64::MAX, t * SECOND, &item, &mut out);
+    verdicts.samples.take(u64::MAX, one(300 * SECOND, feed.frame(300.0, &[1.0])), &mut out);
+    let mut take = |t, item: MinuteUpdate| verdicts.minutes.take(u64::MAX, one(t * SECOND, item), &mut out);
     take(70, minute(0, true));
     take(190, minute(1, false));
     take(191, minute(2, true));
@@ -389,7 +393,7 @@ fn bindings_beyond_the_limit_are_refused_and_counted_and_a_freed_place_is_taken(
     edit(&mut verdicts, &series(&roster), &[(1, Some(&b)), (20, None)]);
     edit(&mut verdicts, &series(&roster), &[(1, Some(&c)), (30, None), (40, Some(&c))]);
     let mut out = Vec::new();
-    let mut take = |t, item: Bound| verdicts.samples.take(u64::MAX, t * SECOND, &item, &mut out);
+    let mut take = |t, item: Bound| verdicts.samples.take(u64::MAX, one(t * SECOND, item), &mut out);
     take(10, feed.frame(10.0, &[50.0]));
     take(50, feed.frame(50.0, &[50.0]));
     let fired = out.iter().filter(|at| at.item.change == Change::Fired).map(|at| at.item.rule.name.as_str());
