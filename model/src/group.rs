@@ -143,7 +143,7 @@ impl Ord for GroupMember {
     }
 }
 
-/// The firing alerts of a group. Made of parts in any order (`merged`), so that a large one needs not be made anew whole.
+/// The firing alerts of a group.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct AlertGroup {
     pub active: u32,
@@ -160,18 +160,17 @@ pub struct AlertGroup {
 }
 
 impl AlertGroup {
-    /// A group of these; none of nobody.
+    /// A group of these, which are in order; none of nobody.
     pub fn of<'a>(members: impl IntoIterator<Item = &'a Arc<GroupMember>>) -> Option<Self> {
-        let members: Vec<_> = members.into_iter().collect();
-        let whole = members.iter().map(|member| Self::sums_of(member)).reduce(Self::plus)?;
-        Some(Self { members: first(members), ..whole })
-    }
-
-    /// All parts together; none of nothing.
-    pub fn merged<'a>(parts: impl IntoIterator<Item = &'a Self>) -> Option<Self> {
-        let parts: Vec<_> = parts.into_iter().collect();
-        let whole = parts.iter().map(|part| Self { members: Vec::new(), ..**part }).reduce(Self::plus)?;
-        Some(Self { members: first(parts.into_iter().flat_map(|part| &part.members).collect()), ..whole })
+        let mut named = Vec::new();
+        let each = members.into_iter().inspect(|member| {
+            debug_assert!(named.last().is_none_or(|before| before <= *member), "members are in order");
+            if named.len() < MEMBERS_MAX {
+                named.push(Arc::clone(member));
+            }
+        });
+        let whole = each.map(|member| Self::sums_of(member)).reduce(Self::plus)?;
+        Some(Self { members: named, ..whole })
     }
 
     /// What one member adds, without itself.
@@ -207,16 +206,6 @@ impl AlertGroup {
     }
 }
 
-/// The members that a group names, of all of them: only these are put in order and kept.
-fn first(mut members: Vec<&Arc<GroupMember>>) -> Vec<Arc<GroupMember>> {
-    if MEMBERS_MAX < members.len() {
-        members.select_nth_unstable(MEMBERS_MAX);
-        members.truncate(MEMBERS_MAX);
-    }
-    members.sort_unstable();
-    members.into_iter().cloned().collect()
-}
-
 /// A group is otherwise than it was last said to be.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GroupChange {
@@ -229,7 +218,6 @@ pub struct GroupChange {
 mod tests {
     use super::*;
     use crate::series::Labels;
-    use proptest::prelude::*;
 
     fn member(n: u8) -> GroupMember {
         let standing = match n % 3 {
@@ -270,21 +258,17 @@ mod tests {
         assert_eq!(key(&["label:disk", "tag:site", "tag:rack"]), ["tag:rack=", "tag:site=eu", "label:disk=sda"]);
     }
 
-    proptest! {
-        #[test]
-        fn a_group_is_the_same_whatever_the_parts_it_is_made_of(all in prop::collection::btree_set(0u8..60, 1..60), cut in 0usize..60) {
-            let made = |list: &[u8]| {
-                let members: Vec<Arc<GroupMember>> = list.iter().map(|n| Arc::new(member(*n))).collect();
-                AlertGroup::of(&members)
-            };
-            let mut all: Vec<u8> = all.into_iter().collect();
-            let whole = made(&all).unwrap();
-            all.reverse();
-            let (left, right) = all.split_at(cut.min(all.len()));
-            let parts: Vec<AlertGroup> = [made(left), made(right)].into_iter().flatten().collect();
-            let again = AlertGroup::merged(&parts).unwrap();
-            prop_assert_eq!(whole.count() as usize, all.len());
-            prop_assert_eq!(whole, again);
-        }
+    #[test]
+    fn a_group_counts_all_and_names_the_first() {
+        let mut members: Vec<Arc<GroupMember>> = (0..60).map(|n| Arc::new(member(n))).collect();
+        members.sort_unstable();
+        let group = AlertGroup::of(&members).unwrap();
+        assert_eq!((group.active, group.silenced, group.inhibited, group.count()), (20, 20, 20, 60));
+        assert_eq!((group.severity, group.severity_active), (Severity::Critical, Some(Severity::Critical)));
+        assert_eq!(group.since, Timestamp::from_secs(0));
+        assert_eq!(group.members, members[..MEMBERS_MAX]);
+        let calm = AlertGroup::of([&Arc::new(member(2))]).unwrap();
+        assert_eq!((calm.severity, calm.severity_active), (Severity::Warning, None));
+        assert_eq!(AlertGroup::of([]), None);
     }
 }

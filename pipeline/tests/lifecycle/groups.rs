@@ -149,6 +149,7 @@ fn expected(alerts: &[Alert], told: &Told) -> BTreeMap<GroupKey, AlertGroup> {
         };
         members.entry(key).or_default().push(Arc::new(member));
     }
+    members.values_mut().for_each(|members| members.sort_unstable());
     members.into_iter().map(|(key, members)| (key, AlertGroup::of(&members).unwrap())).collect()
 }
 

@@ -67,10 +67,16 @@ pub fn lifecycle<'s>(inputs: Inputs<'s>, settings: &Settings, worker: usize) -> 
     let silences = VecCollection::new(silences::in_force(silences, floor));
     let placed = standing::placed(breaches, VecCollection::new(machines));
     let stood = standing::standings(placed, silences, workers);
-    let groups = groups::groups(stood.clone(), rules);
+    let members = groups::members(stood.clone(), rules);
+    let mut groups = groups::Groups::default();
     let desired = stood.map(|(breach, (standing, _))| (breach, standing));
     let persisted = VecCollection::new(enter::given(scope, stood_before, floor));
     let owed = desired.concat(persisted.negate()).inner;
     let standings = tell::tell(owed, "tell", |(breach, _)| breach.machine.mix(), standing::told);
-    standings.concat(tell::tell(groups.inner, "tell groups", |(key, _)| key.hashed(), groups::told))
+    standings.concat(tell::tell(
+        members.inner,
+        "tell groups",
+        |(key, _)| key.hashed(),
+        move |changes| groups.told(changes),
+    ))
 }

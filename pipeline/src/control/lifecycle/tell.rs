@@ -18,12 +18,12 @@ use super::Updates;
 use crate::introspect::Meter;
 use crate::stage::{At, Records};
 
-/// `told` is given a boundary's differences, consolidated and in order.
+/// `told` is given a boundary's differences, consolidated and in order, each boundary once and in order of time.
 pub(super) fn tell<'s, D: ExchangeData>(
     owed: Updates<'s, D>,
     name: &'static str,
     home: impl Fn(&D) -> u64 + 'static,
-    told: impl Fn(&[(D, isize)]) -> Vec<Output> + 'static,
+    mut told: impl FnMut(&[(D, isize)]) -> Vec<Output> + 'static,
 ) -> Records<'s, Output> {
     let (home, scope) = (Exchange::new(move |(data, _, _): &(D, LogicalTime, isize)| home(data)), owed.scope());
     owed.unary_frontier::<CapacityContainerBuilder<Vec<At<Output>>>, _, _, _>(home, name, move |capability, info| {
