@@ -100,11 +100,13 @@ impl Sequencer {
     }
 
     fn step(&mut self) -> Result<(), End> {
-        let room = self.settings.group_submissions_max.saturating_sub(self.progress.waiting.len());
         if self.progress.waiting.is_empty() {
+            let room = self.settings.group_submissions_max.max(1);
             let wait = self.progress.beat.wait(self.timeline.now(), &self.settings);
-            match self.submissions.recv_many_timeout(&mut self.progress.waiting, room.max(1), wait) {
-                Ok(_count) => {}
+            match self.submissions.recv_many_timeout(&mut self.progress.waiting, room, wait) {
+                // On a core that streams and this thread share, the first submission of several wakes us before the others are here: they
+                // would be a group, a write and a turn of the graph each. Where nobody else wants the core, this is nothing.
+                Ok(_count) => std::thread::yield_now(),
                 Err(RecvError::Empty) => {
                     self.beat();
                     self.retain();
@@ -112,7 +114,9 @@ impl Sequencer {
                 }
                 Err(RecvError::Closed) => return Err(End::Closed),
             }
-        } else if 0 < room {
+        }
+        let room = self.settings.group_submissions_max.saturating_sub(self.progress.waiting.len());
+        if 0 < room {
             self.submissions.drain_into(&mut self.progress.waiting, room);
         }
         let group = self.next_group();
