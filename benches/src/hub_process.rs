@@ -28,7 +28,7 @@ pub struct HubProcess {
     pub process: Process,
     pub grpc: SocketAddr,
     pub http: SocketAddr,
-    child: Child,
+    pub child: Child,
     _folder: TempDir,
 }
 

@@ -1,7 +1,25 @@
 //! Process: what Linux says of a process: CPU time, memory, context switches of its threads.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::path::PathBuf;
+use std::process::Child;
+
+use rustix::process::{Pid, Signal, kill_process};
+
+/// Lets a child stand still: its timers would take the core from another one that is measured. `resume` ends it.
+///
+/// # Errors
+/// When it is gone.
+pub fn pause(child: &Child) -> io::Result<()> {
+    Ok(kill_process(Pid::from_child(child), Signal::STOP)?)
+}
+
+/// # Errors
+/// When it is gone.
+pub fn resume(child: &Child) -> io::Result<()> {
+    Ok(kill_process(Pid::from_child(child), Signal::CONT)?)
+}
 
 /// A process by its id, or this one.
 #[derive(Debug, Clone)]

@@ -186,5 +186,8 @@ impl Ingest {
 }
 
 fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
-    std::thread::Builder::new().name(name.to_owned()).spawn(run)
+    std::thread::Builder::new().name(name.to_owned()).spawn(move || {
+        runtime::thread::wait_for_turn();
+        run();
+    })
 }

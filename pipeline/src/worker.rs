@@ -128,6 +128,7 @@ fn execute(
     let parts = Mutex::new(parts);
     let (first, described) = (settings.first_worker(), settings.clone());
     let work = move |worker: &mut Worker| {
+        runtime::thread::wait_for_turn();
         let (index, settings) = (worker.index(), &described);
         let part = parts.lock().unwrap_or_else(PoisonError::into_inner)[index - first].take();
         let (port, inlets) = part.expect("each worker starts once");

@@ -2,7 +2,7 @@
 //!
 //! Time (`clock`), bounded queues (`queue`), shutdown (`drain`), retries (`backoff`, `breaker`), settings (`config`),
 //! logs and metrics (`telemetry`, `metrics`, `process`), small durable files (`file`), the end of a broken process (`failstop`) and its
-//! rehearsal (`fault`).
+//! rehearsal (`fault`), how threads take turns (`thread`), and sockets past the runtime (`net`).
 //! Invariants: Q-1 every queue has a capacity and a policy.
 
 pub mod backoff;
@@ -14,9 +14,11 @@ pub mod failstop;
 pub mod fault;
 pub mod file;
 pub mod metrics;
+pub mod net;
 pub mod process;
 pub mod queue;
 pub mod telemetry;
+pub mod thread;
 
 /// An error of any kind that may cross threads.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync + 'static>;

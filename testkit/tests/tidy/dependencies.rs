@@ -55,7 +55,7 @@ const GROUPS: &[(Group, &str)] = &[
     (Tls, "rustls rustls-native-certs tokio-rustls"),
     (Broker, "rdkafka redis"),
     (Dataflow, "columnar differential-dataflow timely"),
-    (Host, "libc rustix socket2 sysinfo"),
+    (Host, "libc rustix socket2 sysinfo thread-priority"),
     (Logging, "tracing-subscriber"),
     (Program, "anyhow clap mimalloc signal-hook"),
     (Testing, "cap criterion expect-test proptest tempfile"),

@@ -10,16 +10,18 @@ use std::task::{Context, Poll};
 use bytes::{Buf, Bytes};
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
+use runtime::net::send_now;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
+use super::outlet::Direct;
 use crate::stall::Impatient;
 
 #[derive(Debug)]
 pub(crate) struct Connection<S = TcpStream> {
     stream: S,
-    /// What the client sent right behind its handshake.
-    early: Bytes,
+    /// What the client sent right behind its handshake: mostly nothing.
+    early: Option<Box<Bytes>>,
 }
 
 impl Connection {
@@ -27,19 +29,30 @@ impl Connection {
     pub(crate) fn of(upgraded: Upgraded) -> Option<Self> {
         let parts = upgraded.downcast::<TokioIo<Impatient<TcpStream>>>().ok()?;
         // Empty, it is still the buffer that the head of the request was read into: not to be kept for every client.
-        let early = if parts.read_buf.is_empty() { Bytes::new() } else { parts.read_buf };
+        let early = (!parts.read_buf.is_empty()).then(|| Box::new(parts.read_buf));
         Some(Self { stream: parts.io.into_inner().into_inner(), early })
+    }
+}
+
+impl Direct for Connection {
+    /// Asks the kernel itself: what the runtime thinks of the connection is one more cache line that is far away. It learns of a full
+    /// connection when the client's task waits for room.
+    fn send_now(&mut self, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        send_now(&self.stream, bytes)
     }
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Connection<S> {
     fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        if self.early.is_empty() {
+        let Some(early) = &mut self.early else {
             return Pin::new(&mut self.stream).poll_read(context, into);
+        };
+        let length = early.len().min(into.remaining());
+        into.put_slice(&early[..length]);
+        early.advance(length);
+        if early.is_empty() {
+            self.early = None;
         }
-        let length = self.early.len().min(into.remaining());
-        into.put_slice(&self.early[..length]);
-        self.early.advance(length);
         Poll::Ready(Ok(()))
     }
 }
@@ -78,7 +91,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_came_behind_the_handshake_is_read_first() {
-        let mut connection = Connection { stream: &b"later"[..], early: Bytes::from_static(b"early ") };
+        let mut connection = Connection { stream: &b"later"[..], early: Some(Box::new(Bytes::from_static(b"early "))) };
         let mut piece = [0; 4];
         connection.read_exact(&mut piece).await.unwrap();
         let mut rest = String::new();

@@ -11,6 +11,14 @@ use tokio::io::AsyncWrite;
 /// Up to here a message is copied into one piece: cheaper than a system call with two.
 const COPIED_BYTES_MAX: usize = 16 * 1024;
 
+/// A connection that can be asked to take bytes at once, or not at all.
+pub(crate) trait Direct: AsyncWrite + Unpin {
+    /// Pending where there is no room; nobody is woken then.
+    fn send_now(&mut self, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(self).poll_write(&mut Context::from_waker(Waker::noop()), bytes)
+    }
+}
+
 #[derive(Debug)]
 pub(super) struct Outlet<C> {
     pub(super) connection: C,
@@ -18,7 +26,7 @@ pub(super) struct Outlet<C> {
     is_broken: bool,
 }
 
-impl<C: AsyncWrite + Unpin> Outlet<C> {
+impl<C: Direct> Outlet<C> {
     pub(super) const fn new(connection: C) -> Self {
         Self { connection, waiting: VecDeque::new(), is_broken: false }
     }
@@ -43,15 +51,16 @@ impl<C: AsyncWrite + Unpin> Outlet<C> {
         }
         let mut taken = 0;
         // Who looks for room is the client's task, so nobody is to be woken here.
-        let mut context = Context::from_waker(Waker::noop());
         while self.waiting.is_empty() && taken < head.len() + body.len() {
             let pieces =
                 [IoSlice::new(&head[taken.min(head.len())..]), IoSlice::new(&body[taken.saturating_sub(head.len())..])];
-            let connection = Pin::new(&mut self.connection);
             let outcome = match (pieces[0].is_empty(), pieces[1].is_empty()) {
-                (_, true) => connection.poll_write(&mut context, &pieces[0]),
-                (true, _) => connection.poll_write(&mut context, &pieces[1]),
-                (false, false) => connection.poll_write_vectored(&mut context, &pieces),
+                (_, true) => self.connection.send_now(&pieces[0]),
+                (true, _) => self.connection.send_now(&pieces[1]),
+                (false, false) => {
+                    let mut context = Context::from_waker(Waker::noop());
+                    Pin::new(&mut self.connection).poll_write_vectored(&mut context, &pieces)
+                }
             };
             match outcome {
                 Poll::Ready(Ok(written @ 1..)) => taken += written,
@@ -104,6 +113,9 @@ mod tests {
             if most == 0 { Poll::Pending } else { Poll::Ready(Ok(most)) }
         }
     }
+
+    impl Direct for Moody {}
+    impl Direct for tokio::io::DuplexStream {}
 
     impl AsyncWrite for Moody {
         fn poll_write(mut self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {

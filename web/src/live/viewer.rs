@@ -18,7 +18,7 @@ use tokio::time::Instant;
 
 use super::board::Scope;
 use super::connection::Connection;
-use super::outlet::Outlet;
+use super::outlet::{Direct, Outlet};
 use super::request::Subscription;
 use super::wave::{Counted, Form, Wave, frame_head};
 use crate::state::Shared;
@@ -30,7 +30,7 @@ const WAITING_MAX: usize = 64;
 #[derive(Debug)]
 enum Mode {
     Undecided,
-    Subscribed(Subscription),
+    Subscribed(Box<Subscription>),
     Seeds,
 }
 
@@ -67,6 +67,7 @@ pub(crate) struct Viewer {
 #[derive(Debug)]
 pub(crate) struct Line(Arc<Viewer>);
 
+/// Small, for a lane meets those of all clients in a row, and each cache line of them is far away.
 #[derive(Debug)]
 struct Sending<C> {
     outlet: Outlet<C>,
@@ -96,7 +97,7 @@ impl Viewer {
     /// From now on the client is served this, from this version of the board on.
     pub(crate) fn subscribe(&self, subscription: Subscription, cursor: u64) {
         let mut sending = self.lock();
-        sending.mode = Mode::Subscribed(subscription);
+        sending.mode = Mode::Subscribed(Box::new(subscription));
         (sending.cursor, sending.is_pending, sending.due) = (cursor, true, Instant::now());
     }
 
@@ -111,6 +112,11 @@ impl Viewer {
         frame_head(&mut frame, text.len());
         frame.extend_from_slice(text.as_bytes());
         sending.outlet.put(&mut frame, &Bytes::new());
+    }
+
+    /// Reads a little of it.
+    pub(crate) fn touch(&self) -> bool {
+        self.sending.is_poisoned()
     }
 
     /// The lane's turn: sends what is new, and leaves to the client's task what has to wait.
@@ -157,7 +163,7 @@ impl Viewer {
     }
 }
 
-impl<C: AsyncWrite + Unpin> Sending<C> {
+impl<C: Direct> Sending<C> {
     fn new(connection: C, due: Instant) -> Self {
         Self {
             outlet: Outlet::new(connection),
@@ -190,12 +196,17 @@ impl<C: AsyncWrite + Unpin> Sending<C> {
         }
         let (wave, rate) = match &self.mode {
             Mode::Undecided | Mode::Seeds => (hand.wave(shared, self.cursor, Form::Seeds), Duration::ZERO),
-            Mode::Subscribed(Subscription { scope: Scope::All, detail, rate, .. }) => {
-                (hand.wave(shared, self.cursor, Form::Subscribed(*detail)), *rate)
-            }
-            Mode::Subscribed(Subscription { scope, detail, rate, .. }) => {
-                let update = shared.live.board.since(self.cursor, scope);
-                (Arc::new(Wave::compose(&update, Form::Subscribed(*detail), shared.now())), *rate)
+            Mode::Subscribed(subscription) => {
+                let Subscription { scope, detail, rate, .. } = subscription.as_ref();
+                let form = Form::Subscribed(*detail);
+                let wave = match scope {
+                    Scope::All => hand.wave(shared, self.cursor, form),
+                    Scope::Only(_) => {
+                        let update = shared.live.board.since(self.cursor, scope);
+                        Arc::new(Wave::compose(&update, form, shared.now()))
+                    }
+                };
+                (wave, *rate)
             }
         };
         self.cursor = wave.version;
@@ -260,5 +271,15 @@ impl AsyncWrite for Line {
         let mut sending = self.0.lock();
         ready!(sending.outlet.poll_drain(context))?;
         Pin::new(&mut sending.outlet.connection).poll_shutdown(context)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_lane_reads_of_a_client_fits_three_cache_lines() {
+        assert!(size_of::<Viewer>() <= 3 * 64, "{}", size_of::<Viewer>());
     }
 }

@@ -1,5 +1,6 @@
 //! Fan-out: messages of about 2 KB to a thousand WebSocket clients, from the hub's own program and, where a Python with `socketify` is given,
-//! from its server (uWebSockets inside) in the same run. The server has one core, the clients the other.
+//! from its server (uWebSockets inside) in the same run, each in its turn, while the other one stands still. The server has one core, the
+//! clients the other.
 //!
 //! `fanout [SECONDS] [CLIENTS] [PYTHON] [PROGRAM]`; PROGRAM is `sysmonstm` beside this program by default.
 
@@ -12,6 +13,7 @@ use std::time::{Duration, Instant};
 use benches::client::{self, Stream};
 use benches::fleet;
 use benches::hub_process::{HubProcess, free_port};
+use benches::process::{pause, resume};
 use benches::report::{Figure, median};
 use benches::viewers::{self, Viewers, read_frame};
 use model::Timestamp;
@@ -38,7 +40,11 @@ const GOALS: [(u64, f64); 2] = [(8, 1.2), (1, 0.26)];
 
 /// Something that sends messages to all viewers on order.
 trait Server {
+    const NAME: &str;
+
     fn publish(&mut self, messages: u64) -> io::Result<()>;
+
+    fn process(&self) -> &Child;
 }
 
 pub(crate) fn run(mut args: Arguments) -> Result<()> {
@@ -56,12 +62,20 @@ pub(crate) fn run(mut args: Arguments) -> Result<()> {
     let bytes = hub_viewers.message_bytes();
     Figure::new("fan-out: a message", bytes as f64, "B").print();
     let mut rival = rival.map(|python| start_rival(&python, bytes, clients)).transpose()?;
+    // Each has the core to itself while it is measured.
+    if let Some((rival, _)) = &rival {
+        pause(rival.process())?;
+    }
     for (ahead, goal) in GOALS {
         let (mut ours, mut theirs) = (Vec::new(), Vec::new());
         for _ in 0..ROUNDS {
             ours.push(deliveries(&mut hub_viewers, &mut hub, ahead, seconds)?);
             if let Some((rival, viewers)) = &mut rival {
+                pause(hub.process())?;
+                resume(rival.process())?;
                 theirs.push(deliveries(viewers, rival, ahead, seconds)?);
+                pause(rival.process())?;
+                resume(hub.process())?;
             }
         }
         let name = format!("fan-out: {clients} clients, {ahead} under way");
@@ -75,9 +89,10 @@ pub(crate) fn run(mut args: Arguments) -> Result<()> {
 }
 
 /// Millions a second.
-fn deliveries(viewers: &mut Viewers, server: &mut impl Server, ahead: u64, during: Duration) -> Result<f64> {
+fn deliveries<S: Server>(viewers: &mut Viewers, server: &mut S, ahead: u64, during: Duration) -> Result<f64> {
     let began = Instant::now();
-    let messages = viewers.watch(ahead, during, |messages| server.publish(messages))?;
+    let watched = viewers.watch(ahead, during, |messages| server.publish(messages));
+    let messages = watched.map_err(|error| format!("{}: {error}", S::NAME))?;
     Ok(messages as f64 * viewers.count() as f64 / began.elapsed().as_secs_f64() / 1e6)
 }
 
@@ -90,8 +105,14 @@ struct Hub {
 }
 
 impl Server for Hub {
+    const NAME: &str = "the hub";
+
     fn publish(&mut self, messages: u64) -> io::Result<()> {
         self.runtime.block_on(self.feed.send(messages)).map_err(io::Error::other)
+    }
+
+    fn process(&self) -> &Child {
+        &self.program.child
     }
 }
 
@@ -145,9 +166,15 @@ struct Rival {
 }
 
 impl Server for Rival {
+    const NAME: &str = "the rival";
+
     fn publish(&mut self, messages: u64) -> io::Result<()> {
         let order = "m".repeat(usize::try_from(messages).unwrap_or(1));
         viewers::send_text(&mut self.control, &order)
+    }
+
+    fn process(&self) -> &Child {
+        &self.child
     }
 }
 
