@@ -1,13 +1,13 @@
 //! The 23 figures of `sysmon-1`, counted from what leaves the graph.
 //!
-//! Of a row's revisions the newest counts, so windows are held back until nothing can correct them, then added up.
+//! Of a row's revisions the newest counts: it is added when it comes, and what it corrects is taken back.
 
-use std::collections::BTreeMap;
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 
 use hashbrown::HashMap;
-use model::{Aggregate, Aggregates, Bound, Change, LogicalTime, Output, Stretch, Times, Timestamp, Transition};
+use model::{Aggregate, Aggregates, Bound, Change, LogicalTime, Output, Rows, Slot, Stretch, Timestamp, Transition};
 use pipeline::SinkPort;
 use serde::Serialize;
 
@@ -53,15 +53,8 @@ pub struct Figures {
 
 impl Figures {
     pub fn add(&mut self, other: &Self) {
-        for (mine, theirs) in [(&mut self.m1, &other.m1), (&mut self.h1, &other.h1)] {
-            mine.windows += theirs.windows;
-            mine.count += theirs.count;
-            mine.sum += theirs.sum;
-            mine.min += theirs.min;
-            mine.max += theirs.max;
-            mine.last += theirs.last;
-            mine.wsum += theirs.wsum;
-        }
+        self.m1.merge(&other.m1);
+        self.h1.merge(&other.h1);
         let (mine, theirs) = (&mut self.alerts, &other.alerts);
         mine.fired += theirs.fired;
         mine.fired_value += theirs.fired_value;
@@ -85,50 +78,74 @@ fn machine_number(id: &model::MachineId) -> u32 {
 }
 
 impl Windows {
-    fn add(&mut self, series: u32, window: i64, row: &Aggregate) {
-        self.windows += 1;
-        self.count += row.count;
-        self.sum += row.sum;
-        self.min += row.min;
-        self.max += row.max;
-        self.last += row.last;
-        // Both are far below 2^31.
-        let weight = (series + 7 * u32::try_from(window).unwrap_or(0)) % 97;
-        self.wsum += row.sum * f64::from(weight);
+    fn merge(&mut self, other: &Self) {
+        self.windows = self.windows.wrapping_add(other.windows);
+        self.count = self.count.wrapping_add(other.count);
+        self.sum += other.sum;
+        self.min += other.min;
+        self.max += other.max;
+        self.last += other.last;
+        self.wsum += other.wsum;
+    }
+
+    /// Adds a row, or with -1 takes back one that was added: the workload's values make every sum exact.
+    fn add(&mut self, weight: u32, row: &Aggregate, sign: i64) {
+        #[expect(clippy::cast_precision_loss, reason = "1 or -1")]
+        let factor = sign as f64;
+        self.windows = self.windows.wrapping_add_signed(sign);
+        self.count = self.count.wrapping_add_signed(sign * i64::try_from(row.count).unwrap_or(0));
+        self.sum += factor * row.sum;
+        self.min += factor * row.min;
+        self.max += factor * row.max;
+        self.last += factor * row.last;
+        self.wsum += factor * (row.sum * f64::from(weight));
     }
 }
 
-/// Windows of one machine and width that may still be corrected, each with its revisions in order.
+/// Windows of one machine and width that may still be corrected, in start order, each with its revisions in theirs.
 #[derive(Default)]
-struct Pending(BTreeMap<Timestamp, Vec<Arc<Aggregates>>>);
+struct Pending(VecDeque<(Timestamp, Vec<Arc<Aggregates>>)>);
 
 /// Minutes behind the newest that nothing corrects any more: the horizon and one.
 const PENDING_MAX: usize = 13;
 
 impl Pending {
+    /// Counts the rows, in place of those that they correct.
     fn take(&mut self, rows: Arc<Aggregates>, figures: &mut Windows) {
-        self.0.entry(rows.window.start).or_default().push(rows);
-        while self.0.len() > PENDING_MAX {
-            if let Some((_, revisions)) = self.0.pop_first() {
-                fold(&revisions, figures);
+        let start = rows.window.start;
+        let at = self.0.iter().rposition(|(other, _)| *other <= start);
+        let at = match at {
+            Some(at) if self.0[at].0 == start => at,
+            before => {
+                let at = before.map_or(0, |before| before + 1);
+                self.0.insert(at, (start, Vec::with_capacity(1)));
+                at
             }
+        };
+        let revisions = &mut self.0[at].1;
+        let number = ms(start) * 1_000 / rows.window.width.micros();
+        let first = machine_number(&rows.roster.machine) * SERIES_PER_MACHINE;
+        // Both are far below 2^31.
+        let first = (first + 7 * u32::try_from(number).unwrap_or(0)) % 97;
+        // Both are below 97.
+        let weight = |slot: Slot| if first + slot.0 < 97 { first + slot.0 } else { first + slot.0 - 97 };
+        match &rows.rows {
+            // Apart, so that the sums stay in registers.
+            Rows::All(cells) if revisions.is_empty() => {
+                let mut sums = Windows::default();
+                cells.iter().for_each(|(slot, row)| sums.add(weight(slot), &row, 1));
+                figures.merge(&sums);
+            }
+            others => others.each(|slot, row| {
+                let before = revisions.iter().rev().find_map(|older| older.rows.get(slot));
+                before.iter().for_each(|before| figures.add(weight(slot), before, -1));
+                figures.add(weight(slot), row, 1);
+            }),
         }
-    }
-}
-
-/// Adds the newest row of each series.
-fn fold(revisions: &[Arc<Aggregates>], figures: &mut Windows) {
-    let mut counted = 0_u64;
-    for rows in revisions.iter().rev() {
-        let machine = machine_number(&rows.roster.machine);
-        let window = ms(rows.window.start) * 1_000 / rows.window.width.micros();
-        rows.rows.each(|slot, row| {
-            // Series of a machine fit 64 bits.
-            if counted & (1 << slot.0) == 0 {
-                counted |= 1 << slot.0;
-                figures.add(machine * SERIES_PER_MACHINE + slot.0, window, row);
-            }
-        });
+        revisions.push(rows);
+        if self.0.len() > PENDING_MAX {
+            self.0.pop_front();
+        }
     }
 }
 
@@ -201,11 +218,6 @@ impl SinkPort for HistoryFigures {
         if std::mem::replace(&mut self.is_complete, true) {
             return;
         }
-        for (pending, figures) in [(&self.minutes, &mut self.figures.m1), (&self.hours, &mut self.figures.h1)] {
-            for machine in pending.values() {
-                machine.0.values().for_each(|revisions| fold(revisions, figures));
-            }
-        }
         self.done.send(self.figures).expect("the replay waits for every worker's figures");
     }
 }
@@ -213,54 +225,81 @@ impl SinkPort for HistoryFigures {
 /// Keeps the latest value of each series of one worker.
 pub struct LatestFigures {
     done: SyncSender<Figures>,
-    /// Newest event time of each machine, by its index.
-    newest: Vec<i64>,
-    /// By machine index, then slot.
-    times: Vec<i64>,
-    values: Vec<f64>,
+    /// By machine index.
+    machines: Vec<LatestOfMachine>,
     is_complete: bool,
+}
+
+/// The values of a machine's newest frame share its time, which is kept once: the next one mostly has all of them again.
+struct LatestOfMachine {
+    /// Event time of the newest sample.
+    newest: i64,
+    /// Slots of the newest frame, a bit each, and its time.
+    front: (u64, i64),
+    values: [f64; WIDTH],
+    /// Of slots that are not in the newest frame.
+    times: [i64; WIDTH],
+}
+
+const UNKNOWN: LatestOfMachine =
+    LatestOfMachine { newest: i64::MIN, front: (0, i64::MIN), values: [0.0; WIDTH], times: [i64::MIN; WIDTH] };
+
+impl LatestOfMachine {
+    fn take(&mut self, bound: &Bound) {
+        let newest = bound.batch.newest().micros();
+        let is_newer = self.newest < newest;
+        self.newest = self.newest.max(newest);
+        if let (Some(mask), true) = (bound.mask(), is_newer) {
+            self.leave(mask);
+            self.front = (mask, newest);
+            match <&[f64; WIDTH]>::try_from(&*bound.batch.values) {
+                // Of a length that is known, without a call.
+                Ok(all) => self.values = *all,
+                Err(_) => {
+                    for Stretch { slot, values, .. } in bound.stretches() {
+                        self.values[slot..slot + values.len()].copy_from_slice(values);
+                    }
+                }
+            }
+            return;
+        }
+        for (index, value) in bound.batch.values.iter().enumerate() {
+            let (slot, time) = (bound.slot(index).index(), bound.batch.time(index).micros());
+            if self.time(slot) < time {
+                self.front.0 &= !(1 << slot);
+                (self.times[slot], self.values[slot]) = (time, *value);
+            }
+        }
+    }
+
+    fn time(&self, slot: usize) -> i64 {
+        if self.front.0 >> slot & 1 == 1 { self.front.1 } else { self.times[slot] }
+    }
+
+    /// The newest frame is not the newest any more: notes its time at the slots that the next one does not have.
+    fn leave(&mut self, next: u64) {
+        let (mask, time) = self.front;
+        let mut left = mask & !next;
+        while left != 0 {
+            self.times[left.trailing_zeros() as usize] = time;
+            left &= left - 1;
+        }
+    }
 }
 
 impl LatestFigures {
     pub fn new(done: SyncSender<Figures>) -> Self {
-        Self { done, newest: Vec::new(), times: Vec::new(), values: Vec::new(), is_complete: false }
-    }
-
-    fn latest(&mut self, bound: &Bound) {
-        let (index, batch) = (bound.index() as usize, &bound.batch);
-        let first = index * WIDTH;
-        if self.newest.len() <= index {
-            self.newest.resize(index + 1, i64::MIN);
-            self.times.resize(first + WIDTH, i64::MIN);
-            self.values.resize(first + WIDTH, 0.0);
-        }
-        let newest = self.newest[index];
-        self.newest[index] = newest.max(batch.newest().micros());
-        for Stretch { at, slot, values } in bound.stretches() {
-            let cells = first + slot..first + slot + values.len();
-            let (times, latest) = (&mut self.times[cells.clone()], &mut self.values[cells]);
-            match &batch.times {
-                // Newer than everything of the machine: nothing has to be compared.
-                Times::One(time) if newest < time.micros() => {
-                    times.fill(time.micros());
-                    latest.copy_from_slice(values);
-                }
-                _ => {
-                    let cells = times.iter_mut().zip(latest).zip((at..).zip(values));
-                    for ((time, latest), (at, value)) in
-                        cells.filter(|((time, _), (at, _))| **time < batch.time(*at).micros())
-                    {
-                        (*time, *latest) = (batch.time(at).micros(), *value);
-                    }
-                }
-            }
-        }
+        Self { done, machines: Vec::new(), is_complete: false }
     }
 }
 
 impl SinkPort for LatestFigures {
     fn samples(&mut self, _t: LogicalTime, samples: &Bound) {
-        self.latest(samples);
+        let index = samples.index() as usize;
+        if self.machines.len() <= index {
+            self.machines.resize_with(index + 1, || UNKNOWN);
+        }
+        self.machines[index].take(samples);
     }
 
     fn output(&mut self, _t: LogicalTime, _output: Output) {}
@@ -274,10 +313,12 @@ impl SinkPort for LatestFigures {
             return;
         }
         let mut figures = Figures::default();
-        for (at, value) in self.times.iter().zip(&self.values).filter(|(at, _)| **at != i64::MIN) {
-            figures.latest.series += 1;
-            figures.latest.value += value;
-            figures.latest.ts += ms(Timestamp::from_micros(*at));
+        for machine in &self.machines {
+            for slot in (0..WIDTH).filter(|slot| machine.time(*slot) != i64::MIN) {
+                figures.latest.series += 1;
+                figures.latest.value += machine.values[slot];
+                figures.latest.ts += ms(Timestamp::from_micros(machine.time(slot)));
+            }
         }
         self.done.send(figures).expect("the replay waits for every worker's figures");
     }

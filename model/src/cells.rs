@@ -116,8 +116,15 @@ impl Cells {
     }
 
     /// Makes room for slots below `width`.
+    #[inline]
     pub fn widen(&mut self, width: usize) {
-        self.width = self.width.max(width);
+        if self.width < width {
+            self.make_room(width);
+        }
+    }
+
+    fn make_room(&mut self, width: usize) {
+        self.width = width;
         let more = self.width.div_ceil(BLOCK) - self.blocks.len();
         if more > 0 {
             self.blocks = self.blocks.iter().copied().chain(repeat_n(EMPTY, more)).collect();
@@ -243,6 +250,14 @@ impl Rows {
             Self::Some(rows) => (None, Some(rows.iter().copied())),
         };
         all.into_iter().flatten().chain(some.into_iter().flatten())
+    }
+
+    /// The row of a slot.
+    pub fn get(&self, slot: Slot) -> Option<Aggregate> {
+        match self {
+            Self::All(cells) => cells.get(slot),
+            Self::Some(rows) => rows.binary_search_by_key(&slot, |(slot, _)| *slot).ok().map(|at| rows[at].1),
+        }
     }
 
     /// As `iter`, faster: without a choice at each row.
