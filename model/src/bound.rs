@@ -106,8 +106,16 @@ impl Bound {
     }
 
     /// The values in their order, cut where slots do not follow each other: one piece for a dense frame, one more for each gap.
+    #[inline]
     pub fn stretches(&self) -> Stretches<'_> {
-        Stretches { bound: self, at: 0 }
+        let values = &*self.batch.values;
+        let rest = match (self.shape, &self.batch.positions) {
+            (Shape::Dense, _) => Rest::All,
+            (Shape::Rising, _) if self.mask != 0 => Rest::Mask(self.mask),
+            (Shape::Rising, Positions::List(list)) => Rest::List(list),
+            _ => Rest::Any,
+        };
+        Stretches { bound: self, rest, values, at: 0 }
     }
 
     /// Dense index of the machine on its worker.
@@ -167,7 +175,22 @@ pub struct Stretch<'a> {
 #[derive(Debug, Clone)]
 pub struct Stretches<'a> {
     bound: &'a Bound,
+    /// Where the values that are left belong.
+    rest: Rest<'a>,
+    values: &'a [f64],
     at: usize,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Rest<'a> {
+    /// To slots that follow each other, from `at` on.
+    All,
+    /// To these slots, a bit each: neither the batch nor its list is read again.
+    Mask(u64),
+    /// To these slots, which rise.
+    List(&'a [u16]),
+    /// Each to a slot of its own.
+    Any,
 }
 
 impl<'a> Iterator for Stretches<'a> {
@@ -175,20 +198,30 @@ impl<'a> Iterator for Stretches<'a> {
 
     #[inline]
     fn next(&mut self) -> Option<Stretch<'a>> {
-        let (bound, at) = (self.bound, self.at);
-        let left = bound.batch.values.get(at..).filter(|left| !left.is_empty())?;
-        let (slot, length) = match (bound.shape, &bound.batch.positions) {
-            (Shape::Dense, _) => (at, left.len()),
-            (Shape::Rising, Positions::List(list)) => {
-                let first = usize::from(list[at]);
-                // Without reading the list where the bits say how long it goes on.
-                let length = (bound.mask >> (first % 64)).trailing_ones() as usize;
-                (first, if bound.mask == 0 { follow(&list[at..]) } else { length })
+        if self.values.is_empty() {
+            return None;
+        }
+        let (slot, length) = match &mut self.rest {
+            Rest::All => (self.at, self.values.len()),
+            Rest::Mask(mask) => {
+                let first = mask.trailing_zeros();
+                let run = *mask >> first;
+                let length = run.trailing_ones();
+                // The bits that are left, without those of this run: adding to the lowest one carries through all of them.
+                *mask &= mask.wrapping_add(1 << first);
+                (first as usize, length as usize)
             }
-            _ => (bound.slot(at).index(), 1),
+            Rest::List(list) => {
+                let (first, length) = (usize::from(list[0]), follow(list));
+                *list = &list[length..];
+                (first, length)
+            }
+            Rest::Any => (self.bound.slot(self.at).index(), 1),
         };
+        let (at, (values, rest)) = (self.at, self.values.split_at(length));
         self.at += length;
-        Some(Stretch { at, slot, values: &left[..length] })
+        self.values = rest;
+        Some(Stretch { at, slot, values })
     }
 }
 
@@ -215,12 +248,8 @@ fn rise(list: &[u16]) -> (Shape, u64) {
     if !list.iter().zip(rest).fold(true, |rises, (before, slot)| rises & (before < slot)) {
         return (Shape::Other, 0);
     }
-    let (mut mask, mut left) = (0, if *last < 64 { list } else { &[] });
-    while let Some(first) = left.first() {
-        let length = follow(left);
-        mask |= below(length) << first;
-        left = &left[length..];
-    }
+    // Bit by bit: where the gaps are is nobody's guess, so to look for them costs more.
+    let mask = if *last < 64 { list.iter().fold(0, |mask, slot| mask | 1 << (slot % 64)) } else { 0 };
     (Shape::Rising, mask)
 }
 
@@ -247,6 +276,44 @@ mod tests {
             let expected = list.iter().zip(list[0]..).take_while(|(number, expected)| **number == *expected).count();
             prop_assert_eq!(follow(&list), expected);
         }
+    }
+
+    proptest! {
+        #[test]
+        fn stretches_give_each_value_its_slot(list in prop::collection::vec(0u16..70, 1..9), is_frame: bool) {
+            let mut list = list;
+            if is_frame {
+                list.sort_unstable();
+                list.dedup();
+            }
+            let bound = bound(&list);
+            let cut: Vec<usize> = bound.stretches().flat_map(|s| s.slot..s.slot + s.values.len()).collect();
+            prop_assert_eq!(cut, list.iter().map(|slot| usize::from(*slot)).collect::<Vec<_>>());
+            let values: Vec<f64> = bound.stretches().flat_map(|s| s.values.to_vec()).collect();
+            prop_assert_eq!(&values[..], &bound.batch.values[..]);
+            for Stretch { at, slot, .. } in bound.stretches() {
+                prop_assert_eq!(bound.slot(at).index(), slot);
+            }
+            let gaps = list.windows(2).filter(|pair| pair[0] + 1 != pair[1]).count();
+            prop_assert!(!is_frame || bound.stretches().count() == gaps + 1);
+        }
+    }
+
+    fn bound(list: &[u16]) -> Bound {
+        let machine = MachineId::parse("a").unwrap();
+        let layout = Arc::new(crate::batch::Layout::new(machine.clone(), Vec::new()));
+        let batch = Batch {
+            layout,
+            session: crate::ids::SessionId(1),
+            sequence: 0,
+            arrival: crate::time::Timestamp::EPOCH,
+            age_ms: 0,
+            positions: Positions::List(list.into()),
+            times: Times::One(crate::time::Timestamp::EPOCH),
+            values: list.iter().map(|slot| f64::from(*slot)).collect(),
+        };
+        let roster = Arc::new(Roster { machine, index: 0, series: Box::new([]) });
+        Bound::new(Arc::new(batch), Arc::new(BoundLayout::new(roster, Slots::Identity)))
     }
 
     #[test]

@@ -9,8 +9,10 @@ use crate::arrivals::{ArrivalTable, Lateness};
 pub struct Count(AtomicU64);
 
 impl Count {
+    /// Only by the worker that owns it: a load and a store. A locked addition waits until all that was written before it is out of the
+    /// processor's hands, and before it are the cells of a whole frame.
     pub fn add(&self, n: usize) {
-        self.0.fetch_add(n as u64, Relaxed);
+        self.0.store(self.0.load(Relaxed).wrapping_add(n as u64), Relaxed);
     }
 
     pub fn get(&self) -> u64 {

@@ -18,7 +18,7 @@ use crate::control::lifecycle::{self, lifecycle};
 use crate::operators::batch::{Frames, batch};
 use crate::operators::egress::{SinkPort, egress};
 use crate::operators::evaluate::{Inputs, Verdicts, evaluate};
-use crate::operators::live::live;
+use crate::operators::live::{Kept, live};
 use crate::operators::normalize::{Names, normalize};
 use crate::operators::presence::{PresenceOutput, Roll, presence};
 use crate::operators::rollup::Hours;
@@ -139,12 +139,11 @@ fn leave<'s>(
             (Reach::All, Some(all)) => all.clone(),
             (Reach::Own, _) | (Reach::All, None) => own.clone(),
         };
-        let samples = match feed {
-            Feed::History => Some(batches.clone()),
-            Feed::Changes(_) => None,
-            Feed::Live(_) => samples,
-        };
-        egress(changes, samples, name, (port, completed));
+        match feed {
+            Feed::History => egress(changes, Some(batches.clone()), name, (port, completed)),
+            Feed::Changes(_) => egress::<Kept>(changes, None, name, (port, completed)),
+            Feed::Live(_) => egress(changes, samples, name, (port, completed)),
+        }
     }
 }
 

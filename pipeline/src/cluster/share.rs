@@ -25,14 +25,15 @@ use timely::dataflow::operators::{Capability, Concat, InputCapability};
 use timely::progress::operate::FrontierInterest;
 
 use crate::introspect::{Counted, Meter};
+use crate::operators::live::{Batches, Kept, KeptRecords};
 use crate::settings::Settings;
-use crate::stage::{At, Records, Shared, SharedRecords};
+use crate::stage::{At, Records, Shared};
 
 /// What leaves the graph.
 #[derive(Clone)]
 pub(crate) struct Leaving<'s> {
     pub(crate) changes: Records<'s, Output>,
-    pub(crate) samples: Option<SharedRecords<'s, Bound>>,
+    pub(crate) samples: Option<KeptRecords<'s>>,
 }
 
 /// What one worker tells one of another process.
@@ -148,7 +149,7 @@ impl Listener {
 /// What leaves here, and what leaves at every other process.
 pub(crate) fn share<'s>(own: Leaving<'s>, settings: &Settings) -> Leaving<'s> {
     let heard = hear(tell(own.clone(), settings), settings);
-    let both = |(own, heard): (SharedRecords<'s, Bound>, SharedRecords<'s, Bound>)| own.concat(heard);
+    let both = |(own, heard): (KeptRecords<'s>, KeptRecords<'s>)| own.concat(heard);
     Leaving { changes: own.changes.concat(heard.changes), samples: own.samples.zip(heard.samples).map(both) }
 }
 
@@ -177,7 +178,7 @@ fn tell<'s>(own: Leaving<'s>, settings: &Settings) -> Bulletins<'s> {
             if let Some(samples) = &mut samples {
                 samples.for_each(|time, records| {
                     keep_oldest(&mut oldest, &time);
-                    records.iter().for_each(|At { t, item }| teller.samples(*t, item));
+                    records.each(|At { t, item }| teller.samples(*t, item));
                 });
             }
             changes.for_each(|time, records| {
@@ -210,7 +211,7 @@ fn hear<'s>(bulletins: Bulletins<'s>, settings: &Settings) -> Leaving<'s> {
     let (changes, change_stream) = builder.new_output();
     let (samples, sample_stream) = builder.new_output();
     let mut changes = OutputBuilder::<_, CapacityContainerBuilder<Vec<At<Output>>>>::from(changes);
-    let mut samples = OutputBuilder::<_, CapacityContainerBuilder<Shared<Bound>>>::from(samples);
+    let mut samples = OutputBuilder::<_, CapacityContainerBuilder<Kept>>::from(samples);
     let mut listener = Listener::new(settings.peers());
     builder.build(move |_capabilities| {
         let mut heard = Heard::default();
@@ -223,7 +224,7 @@ fn hear<'s>(bulletins: Bulletins<'s>, settings: &Settings) -> Leaving<'s> {
                 }
                 meter.gave(heard.changes.len() + heard.samples.len());
                 if !heard.samples.is_empty() {
-                    let mut shared = Shared::new(std::mem::take(&mut heard.samples));
+                    let mut shared = Kept::from(Shared::new(std::mem::take(&mut heard.samples)));
                     let capability = time.retain(1);
                     samples.activate().session(&capability).give_container(&mut shared);
                 }

@@ -8,10 +8,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use model::{Bound, Egress, LogicalTime, Output};
+use timely::dataflow::Stream;
 use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
 
 use crate::introspect::{Counted, Meter};
-use crate::stage::{At, Records, SharedRecords};
+use crate::operators::live::Batches;
+use crate::stage::{At, Records};
 
 /// Where one worker's outputs for one sink go.
 pub trait SinkPort: Send {
@@ -34,9 +36,9 @@ pub trait SinkPort: Send {
 }
 
 /// `completed` follows the frontier, behind the port: outputs below it have left.
-pub fn egress<'s>(
+pub fn egress<'s, C: Batches>(
     outputs: Records<'s, Output>,
-    samples: Option<SharedRecords<'s, Bound>>,
+    samples: Option<Stream<'s, LogicalTime, C>>,
     name: &'static str,
     (mut port, completed): (Box<dyn SinkPort>, Arc<AtomicU64>),
 ) {
@@ -56,8 +58,8 @@ pub fn egress<'s>(
             if let Some(samples) = &mut samples {
                 samples.for_each(|_, records| {
                     runtime::fault::strike("egress");
-                    meter.gave(records.len());
-                    records.iter().for_each(|At { t, item }| port.samples(*t, item));
+                    meter.gave(usize::try_from(records.record_count()).unwrap_or(0));
+                    records.each(|At { t, item }| port.samples(*t, item));
                 });
             }
             outputs.for_each(|_, records| {

@@ -249,10 +249,12 @@ impl Stage for Windows {
             if added.aggregated < end - start || 0 < added.late {
                 machine.note(added, batch.time(start), &self.counters);
             }
-            let minute = Window::containing(batch.time(start), Width::Minute).start;
-            if added.beyond_horizon > 0 && machine.repair != (minute, t) {
-                machine.repair = (minute, t);
-                request_repair(t, machine.minutes.roster(), minute, &self.counters, out);
+            if added.beyond_horizon > 0 {
+                let minute = Window::containing(batch.time(start), Width::Minute).start;
+                if machine.repair != (minute, t) {
+                    machine.repair = (minute, t);
+                    request_repair(t, machine.minutes.roster(), minute, &self.counters, out);
+                }
             }
             start = end;
         }

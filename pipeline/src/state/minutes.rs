@@ -155,19 +155,22 @@ impl Minutes {
         let is_late = at <= self.watermark(settings);
         let position = self.minute_of(time);
         let minute = &mut self.minutes[position];
-        minute.cells.widen(self.roster.series.len());
+        minute.cells.widen(bound.width());
         let is_frame = given == bound.batch.len() && self.events.is_empty();
         let values = &bound.batch.values;
         let width = u32::try_from(given).unwrap_or(u32::MAX);
-        let is_whole_and_new = is_frame
+        let seen = &mut self.seen;
+        let is_new = is_frame
             && match (bound.mask(), bound.rising()) {
-                (Some(mask), _) => self.seen.insert_mask(at, mask),
-                (None, Some(list)) => self.seen.insert_rising(at, list),
-                (None, None) => bound.is_dense() && self.seen.insert_dense(at, width),
+                (Some(mask), _) => seen.insert_mask(at, mask),
+                (None, Some(list)) => seen.insert_rising(at, list),
+                (None, None) if bound.is_dense() => seen.insert_dense(at, width),
+                (None, None) => seen.insert_newest(at, (0..given).map(|index| bound.slot(index))),
             };
-        let is_new =
-            is_whole_and_new || is_frame && self.seen.insert_newest(at, (0..given).map(|index| bound.slot(index)));
-        let added = if is_new {
+        let added = if is_new && given == 1 {
+            minute.add(bound.slot(0), values[0], time);
+            1
+        } else if is_new {
             minute.add_frame(bound.stretches(), time);
             given
         } else {

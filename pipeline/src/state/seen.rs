@@ -63,14 +63,12 @@ impl Seen {
         self.entries.len() == self.entries.capacity()
     }
 
-    /// Whether samples of the slots below 64 with these bits, at `time`, are wholly new because the time is the newest; then they are remembered.
+    /// Whether samples of the slots below 64 with these bits, at `time`, are all new; then they are remembered.
+    #[inline]
     pub fn insert_mask(&mut self, time: i64, bits: u64) -> bool {
-        let is_newest = self.is_newest(time);
-        if is_newest {
-            self.entries.push_back(Entry { place: Place::first(time), bits });
-            self.shrink();
-        }
-        is_newest
+        let is_new = self.note(Place::first(time), bits);
+        self.shrink();
+        is_new
     }
 
     /// Whether a dense frame of `width` slots at `time` is wholly new; then it is remembered.
@@ -93,7 +91,7 @@ impl Seen {
         }
         let before = self.entries.len();
         for slot in slots {
-            if !self.note(time, slot) {
+            if !self.note(Place::of(time, slot.0), bit(slot.0)) {
                 self.entries.truncate(before);
                 return false;
             }
@@ -117,7 +115,7 @@ impl Seen {
 
     /// Whether the sample is new; then it is remembered.
     pub fn insert(&mut self, time: i64, slot: Slot) -> bool {
-        let is_new = self.note(time, slot);
+        let is_new = self.note(Place::of(time, slot.0), bit(slot.0));
         self.shrink();
         is_new
     }
@@ -134,8 +132,8 @@ impl Seen {
         self.entries.back().is_none_or(|newest| newest.place < Place::first(time))
     }
 
-    fn note(&mut self, time: i64, slot: Slot) -> bool {
-        let (place, bit) = (Place::of(time, slot.0), bit(slot.0));
+    /// Whether none of the bits was there; then they are.
+    fn note(&mut self, place: Place, bits: u64) -> bool {
         let at = match self.entries.back() {
             Some(newest) if newest.place == place => self.entries.len() - 1,
             Some(newest) if newest.place < place => self.entries.len(),
@@ -143,12 +141,12 @@ impl Seen {
         };
         match self.entries.get_mut(at) {
             Some(entry) if entry.place == place => {
-                let is_new = entry.bits & bit == 0;
-                entry.bits |= bit;
+                let is_new = entry.bits & bits == 0;
+                entry.bits |= if is_new { bits } else { 0 };
                 is_new
             }
             _ => {
-                self.entries.insert(at, Entry { place, bits: bit });
+                self.entries.insert(at, Entry { place, bits });
                 true
             }
         }
@@ -193,7 +191,8 @@ mod tests {
                 let fits = slots.iter().all(|slot| *slot < 64);
                 let is_new = if fits { other.insert_mask(5, mask) } else { other.insert_rising(5, &rising) };
                 prop_assert!(is_new);
-                prop_assert!(!other.insert_rising(5, &rising) && !other.insert_mask(5, mask));
+                prop_assert!(!other.insert_rising(5, &rising));
+                prop_assert!(!fits || !other.insert_mask(5, mask), "a frame of which anything was there is not new");
                 for slot in 0..150 {
                     prop_assert_eq!(other.insert(5, Slot(slot)), !slots.contains(&slot));
                 }
@@ -202,6 +201,21 @@ mod tests {
             for slot in slots {
                 prop_assert_eq!(seen.insert(5, Slot(slot)), !is_unique);
                 seen = if is_unique { seen } else { Seen::default() };
+            }
+        }
+
+        /// Late ones too, and the others change nothing.
+        #[test]
+        fn a_frame_is_new_where_none_of_its_samples_was_there(frames in prop::collection::vec((0i64..20, 1u64..64), 1..60)) {
+            let (mut seen, mut oracle) = (Seen::default(), HashSet::new());
+            for (time, mask) in frames {
+                let samples: Vec<_> = (0..6).filter(|slot| mask >> slot & 1 == 1).map(|slot| (time, slot)).collect();
+                let is_new = samples.iter().all(|sample| !oracle.contains(sample));
+                prop_assert_eq!(seen.insert_mask(time, mask), is_new);
+                oracle.extend(samples.into_iter().filter(|_| is_new));
+            }
+            for (time, slot) in (0..20).flat_map(|time| (0..6).map(move |slot| (time, slot))) {
+                prop_assert_eq!(seen.insert(time, Slot(slot)), !oracle.contains(&(time, slot)));
             }
         }
 

@@ -23,6 +23,8 @@ use crate::stage::At;
 pub(super) struct Watched {
     /// Series of the machine whose bindings are known or waited for.
     pub(super) known: usize,
+    /// Bit i: slot i is watched. Most samples that come alone are of slots that are not.
+    slots: u64,
     hot: Vec<Hot>,
     cold: Vec<Cold>,
     /// Whose series they are; known with the first entry.
@@ -118,6 +120,11 @@ impl Breach {
     }
 }
 
+/// None for a slot from 64 on.
+fn bit(slot: u32) -> u64 {
+    1_u64.checked_shl(slot).unwrap_or(0)
+}
+
 impl Hot {
     #[inline]
     fn breaches(&self, value: f64) -> bool {
@@ -126,12 +133,55 @@ impl Hot {
 }
 
 impl Watched {
-    /// Reads what the next frame will be held against.
-    pub(super) fn touch(&self) -> i64 {
-        self.hot.iter().fold(0, |read, hot| read ^ hot.newest)
+    /// Reads what a batch will be held against, and what will be held against it.
+    pub(super) fn touch(&self, bound: &Bound) -> u64 {
+        if bound.mask().is_some_and(|slots| slots & self.slots == 0) {
+            return 0;
+        }
+        let values = &bound.batch.values;
+        // Behind a gap the value lies a little before its slot.
+        let value = |hot: &Hot| values.get((hot.slot as usize).min(values.len().saturating_sub(1)));
+        let read = |hot: &Hot| hot.newest.cast_unsigned() ^ value(hot).map_or(0, |value| value.to_bits());
+        self.hot.iter().fold(0, |all, hot| all ^ read(hot))
     }
 
     pub(super) fn batch(&mut self, t: LogicalTime, bound: &Bound, out: &mut Transitions) {
+        match bound.mask() {
+            Some(slots) if slots & self.slots == 0 => {}
+            Some(slots) => self.frame(t, (slots, bound), out),
+            None => self.stretches(t, bound, out),
+        }
+    }
+
+    /// A frame of these slots.
+    fn frame(&mut self, t: LogicalTime, (slots, bound): (u64, &Bound), out: &mut Transitions) {
+        let (time, values) = (bound.batch.newest(), &*bound.batch.values);
+        if let [value] = *values {
+            let slot = slots.trailing_zeros();
+            let mut at = self.first_of(slot);
+            while self.hot.get(at).is_some_and(|hot| hot.slot == slot) {
+                self.look(at, Look { t, value, time }, out);
+                at += 1;
+            }
+            return;
+        }
+        // Slots that the frame does not have, and how many of them are behind us: its values lie by so many before their slots.
+        let (mut missing, mut gone) = (!slots, 0);
+        for at in 0..self.hot.len() {
+            let slot = self.hot[at].slot;
+            if slots & bit(slot) == 0 {
+                continue;
+            }
+            while missing.trailing_zeros() < slot {
+                missing &= missing - 1;
+                gone += 1;
+            }
+            self.look(at, Look { t, value: values[slot as usize - gone], time }, out);
+        }
+    }
+
+    /// What has no mask: several times, or slots from 64 on.
+    fn stretches(&mut self, t: LogicalTime, bound: &Bound, out: &mut Transitions) {
         // The first entry that may be of the stretch. Slots mostly rise within a batch, so it is a few behind the one before.
         let (mut next, mut before) = (0, 0);
         for stretch in bound.stretches() {
@@ -223,6 +273,7 @@ impl Watched {
         let newest = judged.unwrap_or(i64::MIN).max(fired);
         let (stand, since) = Stand::apart(firing.map_or(Phase::Calm, |(since, cause)| Phase::Firing(since, cause)));
         self.hot.insert(at, Hot { threshold, newest, value: 0.0, slot, breach, stand, is_event, bindings: 1 });
+        self.slots |= bit(slot);
         self.machine.get_or_insert_with(|| series.machine.clone());
         self.cold.insert(at, Cold { rule, key: Arc::clone(&series.key), since });
     }
@@ -273,8 +324,11 @@ impl Watched {
             self.tell(at, (Change::Resolved, Cause::RuleGone), (t, Timestamp::from_logical(t), since), out);
         }
         let (hot, _) = (self.hot.remove(at), self.cold.remove(at));
-        if hot.newest > i64::MIN && !self.hot.iter().any(|other| other.slot == hot.slot) {
-            self.judged.insert(hot.slot, hot.newest);
+        if !self.hot.iter().any(|other| other.slot == hot.slot) {
+            self.slots &= !bit(hot.slot);
+            if hot.newest > i64::MIN {
+                self.judged.insert(hot.slot, hot.newest);
+            }
         }
         true
     }

@@ -124,11 +124,14 @@ impl Names {
         if batch.is_empty() {
             return;
         }
-        if !self.layouts.contains_key(&batch.layout.id) {
-            self.bind(t, &batch.layout, out);
-        }
-        let Some(layout) = self.layouts.get(&batch.layout.id) else {
-            return;
+        let id = batch.layout.id;
+        let layout = match self.layouts.get(&id) {
+            Some(layout) => layout,
+            None => {
+                self.bind(t, &batch.layout, out);
+                let Some(layout) = self.layouts.get(&id) else { return };
+                layout
+            }
         };
         self.last_t[layout.bound.index() as usize] = t;
         let mut bound = Bound::new(batch, Arc::clone(&layout.bound));
@@ -152,7 +155,9 @@ impl Names {
         black_box(batches().fold(0, |read, batch| read ^ batch.values.len()));
         let values = |batch: &Batch| batch.values.iter().step_by(LINE).fold(0, |read, value| read ^ value.to_bits());
         black_box(batches().fold(0, |read, batch| read ^ batch.layout.id.0 ^ values(batch)));
-        let layouts = || batches().filter_map(|batch| self.layouts.get(&batch.layout.id));
+        let mut layouts = [None; WARM];
+        batches().zip(&mut layouts).for_each(|(batch, layout)| *layout = self.layouts.get(&batch.layout.id));
+        let layouts = || layouts.iter().flatten();
         black_box(layouts().fold(false, |read, layout| read ^ layout.has_refused));
         black_box(layouts().fold(0, |read, layout| read ^ layout.bound.index()));
     }
