@@ -22,7 +22,7 @@ use timely::dataflow::operators::generic::OutputBuilder;
 use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
 
 use crate::introspect::{Counted, Meter};
-use crate::settings::{Settings, ticks};
+use crate::settings::{PresenceSettings, Settings, ticks};
 use crate::stage::{At, Records, SharedRecords, WARM};
 use crate::state::timers::Timers;
 
@@ -58,7 +58,7 @@ struct Sighting<'a> {
 
 /// The presence of all machines of a worker.
 pub struct Roll {
-    settings: crate::settings::PresenceSettings,
+    settings: PresenceSettings,
     quiet_until: LogicalTime,
     forget_after: LogicalTime,
     /// By machine index.
@@ -142,10 +142,23 @@ impl Roll {
         }
     }
 
+    /// The next timer that is due by `now`. A machine that was seen since it was set is stale later.
+    #[inline]
+    fn next_timer(&mut self, now: LogicalTime) -> Option<(LogicalTime, u32)> {
+        let Self { timers, machines, settings, quiet_until, .. } = self;
+        timers.pop_due_unless(now, |due, index| match machines.get_mut(index as usize) {
+            Some(Some(machine)) if machine.due == due => {
+                machine.due = machine.stale_at(settings, *quiet_until).max(due);
+                machine.due
+            }
+            _ => due,
+        })
+    }
+
     /// What a machine's silence means at `now`, and when it means the next thing.
     fn judge(&self, machine: &Machine, now: LogicalTime) -> (Status, LogicalTime) {
-        let stale_after = machine.interval.saturating_mul(u64::from(self.settings.stale_intervals));
-        let stale = machine.seen_t.saturating_add(stale_after).max(self.quiet_until);
+        let stale_after = machine.stale_after(&self.settings);
+        let stale = machine.stale_at(&self.settings, self.quiet_until);
         // A slow machine (one frame a minute) is not down before it is stale.
         let down =
             machine.seen_t.saturating_add(ticks(self.settings.down_after).max(stale_after)).max(self.quiet_until);
@@ -189,6 +202,16 @@ impl Roll {
             machine.due = due;
             self.timers.set(due, index);
         }
+    }
+}
+
+impl Machine {
+    fn stale_after(&self, settings: &PresenceSettings) -> LogicalTime {
+        self.interval.saturating_mul(u64::from(settings.stale_intervals))
+    }
+
+    fn stale_at(&self, settings: &PresenceSettings, quiet_until: LogicalTime) -> LogicalTime {
+        self.seen_t.saturating_add(self.stale_after(settings)).max(quiet_until)
     }
 }
 
@@ -290,7 +313,7 @@ impl Roll {
     }
 
     fn advance(&mut self, now: LogicalTime, out: &mut Vec<At<PresenceOutput>>) {
-        while let Some((due, index)) = self.timers.pop_due(now) {
+        while let Some((due, index)) = self.next_timer(now) {
             let Some(Some(machine)) = self.machines.get_mut(index as usize) else {
                 continue;
             };

@@ -193,6 +193,22 @@ impl Machine {
     }
 }
 
+/// The next timer that is due by `now`. A machine that was heard of since its silence was foreseen is silent later.
+#[inline]
+fn next_timer(
+    timers: &mut Timers<(u32, Timer)>,
+    machines: &mut [Option<Machine>],
+    now: LogicalTime,
+) -> Option<(LogicalTime, (u32, Timer))> {
+    timers.pop_due_unless(now, |due, (index, timer)| match machines.get_mut(index as usize) {
+        Some(Some(machine)) if timer == Timer::Silence && machine.silence_due == due => {
+            machine.silence_due = machine.silence().max(due);
+            machine.silence_due
+        }
+        _ => due,
+    })
+}
+
 /// Sends updates at a time, but for windows that the replayed journal does not wholly cover: those must not replace whole ones.
 fn sender<'a>(
     t: LogicalTime,
@@ -276,7 +292,7 @@ impl Stage for Windows {
         if now > self.closing_t && !self.closing.is_empty() {
             self.close(out);
         }
-        while let Some((due, timer)) = self.timers.pop_due(now) {
+        while let Some((due, timer)) = next_timer(&mut self.timers, &mut self.machines, now) {
             self.fire(due, timer, out);
         }
     }
