@@ -182,6 +182,10 @@ impl HubStatsSource for Figures {
         ArrivalView { watermark, late, duplicate, beyond_horizon, future }
     }
 
+    fn unjudged(&self, rule: &str) -> u64 {
+        self.graph.unjudged(rule) as u64
+    }
+
     fn synthetic(&self) -> Option<SyntheticView> {
         self.synthetic.as_deref().map(synthetic::view)
     }

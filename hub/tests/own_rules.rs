@@ -6,14 +6,15 @@ mod common;
 
 use std::path::Path;
 use std::sync::{Arc, Mutex};
+use std::time::Instant;
 
 use common::{Machine, Program, SOON, now_ms};
 use hub::audit::Audit;
 use hub::rules::{Location, OwnRules, Rules, Watcher};
-use model::RuleSet;
 use model::audit::{Action, Actor, AuditError, AuditLog, Deed, Door, Entry, Recorded};
 use model::command::{RuleChange, RuleError, RuleSource, RuleStore};
 use model::rule::Rule;
+use model::{Labels, RuleSet, SeriesKey};
 use proto::pb;
 use proto::pb::config_service_client::ConfigServiceClient;
 use runtime::BoxError;
@@ -96,6 +97,47 @@ async fn a_rule_made_at_run_time_fires_once_survives_a_restart_and_resolves_when
     drop(client);
     assert_eq!(hub.terminate().code(), Some(0), "{:#?}", hub.errors());
     assert_eq!(hub.errors(), Vec::<Value>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rule_that_the_hub_has_no_room_for_says_on_how_many_series_it_is_not_in_force() {
+    let dir = private_dir().unwrap();
+    let path = common::rule_file(dir.path(), FROM_FILE);
+    let limits = [
+        ("HUB_PIPELINE_BINDINGS_MAX", "1000"),
+        ("HUB_PIPELINE_WORKERS", "1"),
+        ("HUB_RULES", path.to_str().unwrap()),
+        ("HUB_LOG_FORMAT", "json"),
+    ];
+    let mut hub = Program::hub_with(dir.path(), &limits);
+    let mut cores = Machine::new("cores", &[]);
+    cores.series = (0..600).map(|n| SeriesKey::parse(CPU, label(n)).unwrap()).collect();
+    let mut push = cores.connect(&hub.grpc).await.unwrap();
+    let mut client = ConfigServiceClient::connect(hub.grpc.clone()).await.unwrap();
+    let create = |name| pb::CreateRuleRequest { rule: Some(rule(name)) };
+    client.create_rule(create("first")).await.unwrap();
+    cores.measure(now_ms(), &[0.95; 600]);
+    cores.deliver(&mut push).await.unwrap();
+    hub.eventually("/api/v1/alerts?limit=1000", has_alerts(600));
+    client.create_rule(create("second")).await.unwrap();
+    let unjudged = |series: u64| move |rule: &Value| rule["unjudged_series"] == series;
+    hub.eventually("/api/v1/rules/second", unjudged(600));
+    assert!(unjudged(0)(&hub.json("/api/v1/rules/first")));
+    client.delete_rule(pb::DeleteRuleRequest { name: "first".into() }).await.unwrap();
+    hub.eventually("/api/v1/rules/second", unjudged(0));
+    // It takes effect two seconds of the graph's time later, for the samples from then on.
+    let is_of_second = |body: &Value| has_alerts(600)(body) && body["alerts"][0]["rule"] == "second";
+    let until = Instant::now() + SOON;
+    while !is_of_second(&hub.json("/api/v1/alerts?limit=1000")) {
+        assert!(Instant::now() < until, "{}", hub.json("/api/v1/alerts"));
+        cores.measure(now_ms(), &[0.95; 600]);
+        cores.deliver(&mut push).await.unwrap();
+    }
+    assert_eq!(hub.terminate().code(), Some(0), "{:#?}", hub.errors());
+}
+
+fn label(n: usize) -> Labels {
+    Labels::parse([("core", n.to_string().as_str())]).unwrap()
 }
 
 #[test]

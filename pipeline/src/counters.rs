@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use crate::arrivals::{ArrivalTable, Lateness};
+use crate::unjudged::Unjudged;
 
 /// A count that only its worker raises and anybody reads.
 #[derive(Debug, Default)]
@@ -62,6 +63,8 @@ pub struct Counters {
     pub lateness: Lateness,
     /// Machine by machine.
     pub arrivals: ArrivalTable,
+    /// Rule by rule.
+    pub unjudged: Unjudged,
 }
 
 impl Counters {

@@ -16,6 +16,7 @@ pub mod operators;
 pub mod settings;
 pub mod stage;
 pub mod state;
+mod unjudged;
 pub mod watchdog;
 pub mod worker;
 
@@ -29,5 +30,6 @@ pub use operators::egress::{QueuePort, SinkPort};
 pub use operators::presence::{MACHINE_DOWN, MACHINE_UP, machine_down};
 pub use operators::source::Gate;
 pub use settings::{FleetSettings, PresenceSettings, Settings, WindowSettings};
+pub use unjudged::Unjudged;
 pub use watchdog::{Stuck, Watchdog};
 pub use worker::{Handle, PipelineError, Running, SinkSpec, start, start_with};

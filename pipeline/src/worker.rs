@@ -177,6 +177,11 @@ impl Handle {
         self.counters.iter().find_map(|worker| worker.arrivals.counts(machine))
     }
 
+    /// Series of this process' machines that a rule applies to and is not held against, for want of places.
+    pub fn unjudged(&self, rule: &str) -> usize {
+        self.counters.iter().map(|worker| worker.unjudged.of(rule)).sum()
+    }
+
     /// What each operator has done, on all workers.
     pub fn operators(&self) -> GraphView {
         self.introspection.view(self.sealed())

@@ -77,6 +77,8 @@ pub trait HubStatsSource: Send + Sync {
     fn pipeline(&self) -> PipelineView;
     /// How a machine's samples come; zeros of one that has sent none.
     fn arrivals(&self, machine: &MachineId) -> ArrivalView;
+    /// Series of this process' machines that a rule applies to and is not held against, because there are no places left for them.
+    fn unjudged(&self, rule: &str) -> u64;
     /// What the synthetic transactions found; `None` while they are off.
     fn synthetic(&self) -> Option<SyntheticView>;
 }

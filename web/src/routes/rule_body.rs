@@ -45,7 +45,7 @@ impl FromRequest<Arc<Shared>> for Sent {
     }
 }
 
-/// How the body of a rule is described: a rule that may have its name in the path, and may say who kept it.
+/// How the body of a rule is described: a rule that may have its name in the path, and may say what the hub said of it.
 pub(super) struct NewRule;
 
 impl PartialSchema for NewRule {
@@ -53,6 +53,7 @@ impl PartialSchema for NewRule {
         let RefOr::T(Schema::Object(mut rule)) = Rule::schema() else { unreachable!("a struct is an object") };
         rule.required.retain(|field| field != "name");
         rule.properties.insert("source".to_owned(), RuleSource::schema());
+        rule.properties.insert("unjudged_series".to_owned(), u64::schema());
         Schema::Object(rule).into()
     }
 }
@@ -72,11 +73,9 @@ impl Sent {
 
     /// The rule; under the path's name where there is one.
     pub(super) fn rule(mut self, name: Option<&str>) -> Result<Rule, Problem> {
-        // A rule that was read and is sent back says who keeps it, which is not the sender's to say.
-        if let Some(source) = self.0.remove("source") {
-            serde_json::from_value::<RuleSource>(source)
-                .map_err(|error| bad_body(format!("`source` is not the sender's to say; leave it out ({error})")))?;
-        }
+        // A rule that was read and is sent back says who keeps it and how it fares, which is not the sender's to say.
+        self.leave_out::<RuleSource>("source")?;
+        self.leave_out::<u64>("unjudged_series")?;
         if let Some(name) = name {
             let given = self.0.insert("name".to_owned(), name.into());
             if given.is_some_and(|given| given != name) {
@@ -84,6 +83,13 @@ impl Sent {
             }
         }
         self.read("rule")
+    }
+
+    /// Drops what only the hub says of a rule, if it could be what the hub said.
+    fn leave_out<T: serde::de::DeserializeOwned>(&mut self, field: &str) -> Result<(), Problem> {
+        let said = self.0.remove(field).map_or(Ok(None), |said| serde_json::from_value::<T>(said).map(Some));
+        said.map(drop)
+            .map_err(|error| bad_body(format!("`{field}` is not the sender's to say; leave it out ({error})")))
     }
 
     /// A rule that is only tried out, and so may have no name yet.

@@ -40,7 +40,7 @@ pub(super) async fn list(State(shared): State<Arc<Shared>>, uri: Uri) -> Result<
     let (limit, offset) = (params.limit(LIMIT_MAX)?, params.offset()?);
     let listing = shared.app.rules.listing();
     let rest = listing.set.rules.get(offset..).unwrap_or_default();
-    let shape = |rule| RuleShape::of(rule, listing.source(&rule.name));
+    let shape = |rule| RuleShape::of(rule, listing.source(&rule.name), shared.app.stats.as_ref());
     Ok(json(&Page {
         rules: rest.iter().take(limit).map(|rule| shape(rule)).collect(),
         next: next_offset(offset, limit, rest.len()),
@@ -59,7 +59,7 @@ pub(super) async fn list(State(shared): State<Arc<Shared>>, uri: Uri) -> Result<
 pub(super) async fn one(State(shared): State<Arc<Shared>>, Named(name): Named, uri: Uri) -> Result<Response, Problem> {
     Params::read(&uri, &[])?;
     let listing = shared.app.rules.listing();
-    answer(&listing.set, &name, listing.source(&name))
+    answer(&shared, &listing.set, &name, listing.source(&name))
 }
 
 /// Make a rule of the hub's own.
@@ -83,7 +83,7 @@ pub(super) async fn create(
     let rule = checked(sent.rule(None)?)?;
     let name = rule.name.clone();
     let set = shared.app.rules.change(RuleChange::Create(rule), by).await?;
-    Ok((StatusCode::CREATED, answer(&set, &name, RuleSource::Own)?).into_response())
+    Ok((StatusCode::CREATED, answer(&shared, &set, &name, RuleSource::Own)?).into_response())
 }
 
 /// Replace a rule of the hub's own whole.
@@ -108,7 +108,7 @@ pub(super) async fn update(
     Params::read(&uri, &[])?;
     let rule = checked(sent.rule(Some(&name))?)?;
     let set = shared.app.rules.change(RuleChange::Update(rule), by).await?;
-    answer(&set, &name, RuleSource::Own)
+    answer(&shared, &set, &name, RuleSource::Own)
 }
 
 /// Delete a rule of the hub's own; its alerts resolve.
@@ -134,9 +134,9 @@ pub(super) async fn delete(
     Ok(StatusCode::NO_CONTENT)
 }
 
-fn answer(set: &RuleSet, name: &str, source: RuleSource) -> Result<Response, Problem> {
+fn answer(shared: &Shared, set: &RuleSet, name: &str, source: RuleSource) -> Result<Response, Problem> {
     match set.rules.iter().find(|rule| rule.name == name) {
-        Some(rule) => Ok(json(&RuleShape::of(rule, source))),
+        Some(rule) => Ok(json(&RuleShape::of(rule, source, shared.app.stats.as_ref()))),
         None => Err(RuleError::NotFound(name.to_owned()).into()),
     }
 }

@@ -6,6 +6,8 @@ use model::command::RuleSource;
 use model::rule::{Input, Operator};
 use model::{GroupBy, Rule, Severity};
 
+use crate::state::HubStatsSource;
+
 #[derive(serde::Serialize, utoipa::ToSchema)]
 #[schema(as = Rule)]
 pub(crate) struct RuleShape<'a> {
@@ -23,6 +25,8 @@ pub(crate) struct RuleShape<'a> {
     enabled: bool,
     /// Who keeps it: a file's rules are changed in the file only.
     source: RuleSource,
+    /// Series of this hub's machines that the rule applies to and is not held against: `pipeline.bindings_max` has no place left for them.
+    unjudged_series: u64,
     summary: &'a str,
     machines: &'a [String],
     tags: &'a BTreeMap<String, String>,
@@ -32,7 +36,7 @@ pub(crate) struct RuleShape<'a> {
 }
 
 impl<'a> RuleShape<'a> {
-    pub(crate) fn of(rule: &'a Rule, source: RuleSource) -> Self {
+    pub(crate) fn of(rule: &'a Rule, source: RuleSource, stats: &dyn HubStatsSource) -> Self {
         Self {
             name: &rule.name,
             metric: &rule.metric,
@@ -45,6 +49,7 @@ impl<'a> RuleShape<'a> {
             severity: rule.severity,
             enabled: rule.enabled,
             source,
+            unjudged_series: stats.unjudged(&rule.name),
             summary: &rule.summary,
             machines: &rule.machines,
             tags: &rule.tags,

@@ -25,7 +25,8 @@ async fn a_rule_is_made_read_replaced_and_deleted() {
     let mut read = hub.json("/api/v1/rules/hot").await;
     assert_eq!(made.json(), read);
     assert_eq!((&read["source"], &read["enabled"]), (&json!("own"), &json!(true)));
-    assert_eq!(hub.json("/api/v1/rules/cpu-busy").await["source"], "file");
+    let filed = hub.json("/api/v1/rules/cpu-busy").await;
+    assert_eq!((&filed["source"], &filed["unjudged_series"]), (&json!("file"), &json!(3)));
 
     // What was read can be sent back.
     read["threshold"] = json!(0.5);

@@ -218,6 +218,8 @@ export interface Rule {
   severity: Severity;
   enabled: boolean;
   source?: 'file' | 'own';
+  /** Series that it applies to and is not held against: the hub has no place for them. */
+  unjudged_series?: number;
   summary?: string;
   machines?: string[] | null;
   tags?: Labels | null;
@@ -226,7 +228,7 @@ export interface Rule {
 }
 
 /** A rule as it is sent; without a name it can be previewed only. */
-export type RuleBody = Omit<Rule, 'name' | 'source'> & { name?: string };
+export type RuleBody = Omit<Rule, 'name' | 'source' | 'unjudged_series'> & { name?: string };
 
 export interface Metric {
   name: string;

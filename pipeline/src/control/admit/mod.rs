@@ -91,14 +91,19 @@ impl Admission {
     fn remove_series(&mut self, fact: &SeriesFact, out: &mut Vec<Change>) {
         let place = (fact.index, fact.slot);
         if let Some(metric) = self.metrics.get_mut(&fact.key.metric)
-            && metric.series_refused.remove(&place).is_none()
-            && metric.series.remove(&place).is_some()
+            && let Some(was_in) = metric.take_out(place)
         {
-            self.room += metric.needs_series(&self.machines, place, &fact.key);
-            let refused = metric.rules_refused.iter_mut();
-            let applies = |rule: &RuleFact| applies(rule, &self.machines, fact.index, &fact.key);
-            refused.filter(|(rule, _)| applies(rule)).for_each(|(_, needs)| *needs -= 1);
-            out.push((Fact::Series(fact.clone()), -1));
+            let applies = |rule: &&RuleFact| applies(rule, &self.machines, fact.index, &fact.key);
+            let waits_for = |rule: &RuleFact| self.counters.unjudged.sub(&rule.rule.name, 1);
+            metric.rules_refused.keys().filter(applies).for_each(waits_for);
+            if was_in {
+                self.room += metric.needs_series(&self.machines, place, &fact.key);
+                let refused = metric.rules_refused.iter_mut();
+                refused.filter(|(rule, _)| applies(rule)).for_each(|(_, needs)| *needs -= 1);
+                out.push((Fact::Series(fact.clone()), -1));
+            } else {
+                metric.rules.iter().filter(applies).for_each(waits_for);
+            }
         }
         if let Some(machine) = self.machines.get_mut(&fact.index) {
             machine.series -= 1;
@@ -110,6 +115,7 @@ impl Admission {
 
     fn remove_rule(&mut self, fact: &RuleFact, out: &mut Vec<Change>) {
         let Some(metric) = self.metrics.get_mut(fact.rule.metric.as_str()) else { return };
+        self.counters.unjudged.forget(&fact.rule.name);
         if metric.rules_refused.remove(fact).is_none() && metric.rules.remove(fact) {
             self.room += metric.needs_rule(&self.machines, fact);
             out.push((Fact::Rule(fact.clone()), -1));
@@ -119,6 +125,8 @@ impl Admission {
     fn add_rule(&mut self, fact: &RuleFact, out: &mut Vec<Change>) {
         let metric = self.metrics.entry(fact.rule.metric.as_str().into()).or_default();
         let needs = metric.needs_rule(&self.machines, fact);
+        let waiting = places_of(&metric.series_refused, &self.machines, fact);
+        self.counters.unjudged.add(&fact.rule.name, waiting);
         if needs <= self.room {
             self.room -= needs;
             metric.rules.insert(fact.clone());
@@ -126,6 +134,7 @@ impl Admission {
         } else {
             metric.rules_refused.insert(fact.clone(), needs);
             self.counters.bindings_refused.add(needs);
+            self.counters.unjudged.add(&fact.rule.name, needs);
         }
     }
 
@@ -134,12 +143,16 @@ impl Admission {
         let (id, tags) = (machine.clone(), Arc::clone(tags));
         self.machines.entry(*index).or_insert(Machine { id, tags, series: 0 }).series += 1;
         let metric = self.metrics.entry(Arc::clone(&key.metric)).or_default();
+        let waits_for = |rule: &RuleFact| self.counters.unjudged.add(&rule.rule.name, 1);
+        let applies = |rule: &&RuleFact| applies(rule, &self.machines, *index, key);
+        metric.rules_refused.keys().filter(applies).for_each(waits_for);
         let refused = match metric.let_in(&self.machines, &mut self.room, (*index, *slot), key) {
             Ok(refused) => {
                 out.push((Fact::Series(fact.clone()), 1));
                 refused
             }
             Err(needs) => {
+                metric.rules.iter().filter(applies).for_each(waits_for);
                 metric.series_refused.insert((*index, *slot), Arc::clone(key));
                 needs
             }
@@ -150,10 +163,11 @@ impl Admission {
     /// Lets in what was refused and has room now: of each metric the rules, then the series, one by one in their order, up to the first
     /// that has none: somebody whose series come and go would otherwise have all that wait be looked at each time.
     fn ask_again(&mut self, out: &mut Vec<Change>) {
-        let (machines, room, worker) = (&self.machines, &mut self.room, self.worker);
+        let (machines, room, worker, unjudged) = (&self.machines, &mut self.room, self.worker, &self.counters.unjudged);
         for metric in self.metrics.values_mut() {
             let fits = |_: &RuleFact, needs: &mut usize| room.checked_sub(*needs).map(|left| *room = left).is_some();
-            for (rule, _) in metric.rules_refused.extract_if(.., fits) {
+            for (rule, needs) in metric.rules_refused.extract_if(.., fits) {
+                unjudged.sub(&rule.rule.name, needs);
                 metric.rules.insert(rule.clone());
                 out.push((Fact::Rule(rule), 1));
             }
@@ -162,6 +176,8 @@ impl Admission {
                     metric.series_refused.insert((index, slot), key);
                     break;
                 }
+                let has_it = metric.rules.iter().filter(|rule| applies(rule, machines, index, &key));
+                has_it.for_each(|rule| unjudged.sub(&rule.rule.name, 1));
                 let Some(Machine { id, tags, .. }) = machines.get(&index) else { continue };
                 let (machine, tags) = (id.clone(), Arc::clone(tags));
                 out.push((Fact::Series(SeriesFact { worker, index, slot, machine, tags, key }), 1));
@@ -179,7 +195,13 @@ impl Metric {
 
     /// Places that a rule needs on the series that have theirs.
     fn needs_rule(&self, machines: &Machines, rule: &RuleFact) -> usize {
-        self.series.iter().filter(|((index, _), key)| applies(rule, machines, *index, key)).count()
+        places_of(&self.series, machines, rule)
+    }
+
+    /// Whether the series that goes had its places; none when it is not known.
+    fn take_out(&mut self, place: Place) -> Option<bool> {
+        let was_refused = self.series_refused.remove(&place).is_some();
+        (was_refused || self.series.remove(&place).is_some()).then_some(!was_refused)
     }
 
     /// Gives a series its places and says how many rules that have none would apply to it.
@@ -208,6 +230,11 @@ impl Metric {
         let has_series = !self.series.is_empty() || !self.series_refused.is_empty();
         !has_series && self.rules.is_empty() && self.rules_refused.is_empty()
     }
+}
+
+/// Places that a rule needs on these series.
+fn places_of(series: &BTreeMap<Place, Arc<SeriesKey>>, machines: &Machines, rule: &RuleFact) -> usize {
+    series.iter().filter(|((index, _), key)| applies(rule, machines, *index, key)).count()
 }
 
 fn applies(rule: &RuleFact, machines: &Machines, index: u32, key: &SeriesKey) -> bool {

@@ -44,6 +44,7 @@ fn who_has_places_keeps_them_and_what_was_refused_comes_in_once_some_are_free() 
     assert_eq!(counters.bindings_refused.get(), 0);
     assert_eq!(told(&mut admission, &[(&series(2, 0), 1)]), "");
     assert_eq!(counters.bindings_refused.get(), 2, "under `all` and `second`");
+    assert_eq!(["all", "first", "second"].map(|rule| counters.unjudged.of(rule)), [1, 0, 1]);
     assert_eq!(told(&mut admission, &[(&first, -1)]), "-first +m2/0");
     assert_eq!(told(&mut admission, &[(&first, 1)]), "", "two places wanted, none left");
     assert_eq!(counters.bindings_refused.get(), 4);
@@ -59,6 +60,13 @@ fn an_edited_rule_finds_its_places_and_a_refused_one_goes_unheard() {
     assert_eq!(told(&mut admission, &[(&series(2, 0), 1)]), "+m2/0");
     assert_eq!(told(&mut admission, &[(&narrow, -1), (&wide, 1)]), "-a", "it would need two places now");
     assert_eq!(told(&mut admission, &[(&wide, -1)]), "");
+}
+
+/// Series that a rule applies to and is not held against.
+fn unjudged(all: &BTreeSet<Fact>, joined: &BTreeSet<Fact>, rule: &Fact) -> usize {
+    let applies = |of: &SeriesFact| rule.rule().is_some_and(|rule| rule.applies(&of.machine, &of.tags, &of.key));
+    let is_judged = |fact: &Fact| joined.contains(rule) && joined.contains(fact);
+    all.iter().filter(|fact| fact.series().is_some_and(applies) && !is_judged(fact)).count()
 }
 
 /// Places that these take together.
@@ -89,6 +97,10 @@ proptest! {
             let before = joined.clone();
             for (fact, diff) in admission.take(changes) {
                 prop_assert!(if diff > 0 { joined.insert(fact) } else { joined.remove(&fact) }, "each once");
+            }
+            for rule in &facts[..6] {
+                let expected = if all.contains(rule) { unjudged(&all, &joined, rule) } else { 0 };
+                prop_assert_eq!(counters.unjudged.of(&rule.rule().unwrap().rule.name), expected);
             }
             let taken = places(&joined);
             prop_assert!(taken <= room && admission.room == room - taken);

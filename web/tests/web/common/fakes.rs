@@ -339,6 +339,10 @@ impl HubStatsSource for FakeStats {
         ArrivalView { watermark, late: 3, duplicate: 2, beyond_horizon: 1, future: 4 }
     }
 
+    fn unjudged(&self, rule: &str) -> u64 {
+        if rule == "cpu-busy" { 3 } else { 0 }
+    }
+
     fn synthetic(&self) -> Option<SyntheticView> {
         let stage = SyntheticStage {
             name: "live".to_owned(),

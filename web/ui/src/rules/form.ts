@@ -1,6 +1,6 @@
 // A rule as a person types it, and back. Pure: texts in, a body for the API or a sentence per field out.
 
-import { duration, kindOf, operator, quantity } from '../format.ts';
+import { count, duration, kindOf, operator, quantity } from '../format.ts';
 import type { Labels, Rule, RuleBody } from '../protocol.ts';
 import { bestScale, fromBase, scalesOf, toBase, type Scale } from './scale.ts';
 
@@ -119,6 +119,11 @@ export function question(rule: Rule, display: string, unit: string): string {
 export function scope(rule: Rule): string {
   const parts = [...(rule.machines ?? []), ...Object.entries({ ...rule.tags }).map(([name, value]) => `${name}=${value}`), ...Object.entries({ ...rule.labels }).map(([name, value]) => `${name}=${value}`)];
   return parts.length === 0 ? 'everywhere' : parts.join(', ');
+}
+
+/** Where the hub is full, on how many series a rule is not in force; empty where it is on all. */
+export function shortageOf({ unjudged_series: series = 0 }: Pick<Rule, 'unjudged_series'>): string {
+  return series === 0 ? '' : `not on ${count(series)} series: the hub is full`;
 }
 
 /** Of the hub's synthetic transactions: kept among the own rules, by the hub itself. */

@@ -10,7 +10,7 @@ import { WHOLE_FLEET } from '../live/client.ts';
 import { navigate, rulePath } from '../router.ts';
 import type { Context, Screen } from '../screen.ts';
 import { walk } from '../shell/keys.ts';
-import { besides, keeperOf, question, scope } from './form.ts';
+import { besides, keeperOf, question, scope, shortageOf } from './form.ts';
 
 const REFRESH_MS = 15_000;
 /** A burst of alerts is one change of the list. */
@@ -119,7 +119,7 @@ class RuleList {
       element('td', { 'data-label': 'Rule', class: 'rule-name' }, element('div', {}, link, element('span', { class: 'rule-summary' }, rule.summary ?? ''))),
       element('td', { 'data-label': 'Severity' }, element('span', { class: 'severity', 'data-severity': rule.severity }, icon(rule.severity), rule.severity)),
       element('td', { 'data-label': 'Fires when' }, element('div', {}, element('span', {}, question(rule, metric?.display ?? rule.metric, metric?.unit ?? '')), ...others.map(({ name, severity }) => element('span', { class: 'rule-summary' }, `also watched by ${name}, ${severity}`)))),
-      element('td', { 'data-label': 'Applies to' }, scope(rule)),
+      element('td', { 'data-label': 'Applies to' }, element('div', {}, element('span', {}, scope(rule)), ...shortage(rule))),
       last,
       element('td', { 'data-label': 'Kept by' }, element('span', { class: 'tag' }, keeper)));
   }
@@ -141,7 +141,7 @@ class RuleList {
     button.setAttribute('aria-busy', 'true');
     const note = find<HTMLElement>(this.place, '[data-note]');
     try {
-      const { source: _source, ...body } = rule;
+      const { source: _source, unjudged_series: _unjudged, ...body } = rule;
       await api.updateRule(rule.name, { ...body, enabled: !rule.enabled });
       await this.load();
     } catch (error) {
@@ -156,6 +156,12 @@ class RuleList {
     find<HTMLElement>(this.place, '[data-loading]').hidden = true;
     sayFailed(find(this.place, '[data-note]'), `The rules could not be read. ${text}`, () => void this.load());
   }
+}
+
+function shortage(rule: Rule): HTMLElement[] {
+  const text = shortageOf(rule);
+  if (text === '') return [];
+  return [element('span', { class: 'rule-shortage', title: 'Narrow this rule or another one, or raise pipeline.bindings_max and start the hub again.' }, icon('warning'), text)];
 }
 
 function firedOf(rule: string, past: readonly Alert[] | null, firing: Iterable<Alert>): Fired {
