@@ -1,6 +1,9 @@
 //! Message: composes what a client is sent from the shared pieces. All that waits for a client goes into one message, up to a size.
 
+use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::fmt::Write;
+use std::sync::Arc;
 
 use model::Timestamp;
 
@@ -14,17 +17,20 @@ pub(crate) const MESSAGE_BYTES_MAX: usize = 1 << 20;
 const SNAPSHOT: &str = r#"{"type":"snapshot","seq":"#;
 const DELTA: &str = r#"{"type":"delta","seq":"#;
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
-#[serde(rename_all = "lowercase")]
+/// What a client is told of a machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Detail {
     Summary,
+    /// Every series, and the processes.
     Full,
+    /// The series of these metrics.
+    Metrics(Arc<BTreeSet<String>>),
 }
 
 /// Some of an update's pieces, about as many as fit one message.
 #[derive(Debug, Default)]
 struct Chunk<'a> {
-    machines: Vec<&'a str>,
+    machines: Vec<Cow<'a, str>>,
     alerts: Vec<&'a str>,
     removed: Vec<String>,
     bytes: usize,
@@ -45,7 +51,11 @@ pub(crate) fn error(seq: u64, detail: &str) -> String {
 
 /// The messages of an update, at least one: a snapshot when it is whole, deltas else and after. Each is the text before the number that
 /// the client's connection gives it, and the text behind it.
-pub(crate) fn compose(update: &Update, detail: Detail, now: Timestamp) -> impl Iterator<Item = (&'static str, String)> {
+pub(crate) fn compose(
+    update: &Update,
+    detail: &Detail,
+    now: Timestamp,
+) -> impl Iterator<Item = (&'static str, String)> {
     let chunks = chunks(update, detail);
     let last = chunks.len() - 1;
     chunks.into_iter().enumerate().map(move |(index, chunk)| {
@@ -56,7 +66,7 @@ pub(crate) fn compose(update: &Update, detail: Detail, now: Timestamp) -> impl I
     })
 }
 
-fn chunks(update: &Update, detail: Detail) -> Vec<Chunk<'_>> {
+fn chunks<'a>(update: &'a Update, detail: &Detail) -> Vec<Chunk<'a>> {
     let mut chunks = vec![Chunk::default()];
     for piece in &update.alerts {
         room(&mut chunks, piece.json().len()).alerts.push(piece.json());
@@ -66,8 +76,9 @@ fn chunks(update: &Update, detail: Detail) -> Vec<Chunk<'_>> {
     }
     for piece in &update.machines {
         let json = match detail {
-            Detail::Summary => piece.summary(),
-            Detail::Full => piece.full(),
+            Detail::Summary => Cow::Borrowed(piece.summary().as_str()),
+            Detail::Full => Cow::Borrowed(piece.full().as_str()),
+            Detail::Metrics(metrics) => Cow::Owned(piece.only(metrics)),
         };
         room(&mut chunks, json.len()).machines.push(json);
     }
@@ -90,7 +101,7 @@ impl Chunk<'_> {
         let mut text = String::with_capacity(self.bytes + hub.len() + 128);
         let time = now.millis();
         write!(text, r#","time":{time},"at":{at},"hub":{hub},"machines":["#).expect(INFALLIBLE);
-        join(&mut text, self.machines.iter().copied());
+        join(&mut text, self.machines.iter().map(AsRef::as_ref));
         text.push_str("],\"alerts\":[");
         join(&mut text, self.alerts.iter().copied());
         text.push_str("],\"removed\":[");
@@ -138,7 +149,7 @@ mod tests {
         (0..count).map(|n| Arc::new(view(n))).collect()
     }
 
-    fn texts(update: &Update, detail: Detail, seq: u64) -> Vec<String> {
+    fn texts(update: &Update, detail: &Detail, seq: u64) -> Vec<String> {
         let parts = compose(update, detail, Timestamp::EPOCH).zip(seq..);
         parts.map(|((before, after), number)| format!("{before}{number}{after}")).collect()
     }
@@ -148,7 +159,7 @@ mod tests {
         let board = Board::new();
         board.apply(Changes { machines: machines(8_000), ..Changes::default() });
         let update = board.since(0, &Scope::All);
-        let texts: Vec<String> = texts(&update, Detail::Summary, 5);
+        let texts: Vec<String> = texts(&update, &Detail::Summary, 5);
         assert!((2..6).contains(&texts.len()), "{} messages", texts.len());
         let mut ids = BTreeSet::new();
         for (index, text) in texts.iter().enumerate() {
@@ -165,7 +176,7 @@ mod tests {
     #[test]
     fn an_empty_fleet_is_one_empty_snapshot() {
         let update = Board::new().since(0, &Scope::All);
-        let texts = texts(&update, Detail::Full, 1);
+        let texts = texts(&update, &Detail::Full, 1);
         let expected =
             r#"{"type":"snapshot","seq":1,"time":0,"at":0,"hub":null,"machines":[],"alerts":[],"removed":[]}"#;
         assert_eq!(texts, [expected]);

@@ -1,5 +1,6 @@
 //! Piece: one machine or alert with its JSON, made when the first client needs it and shared by all.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, OnceLock};
 
 use model::Alert;
@@ -36,6 +37,11 @@ impl MachinePiece {
 
     pub(crate) fn full(&self) -> &Utf8Bytes {
         self.full.get_or_init(|| to_json(&FullMachineShape::of(&self.view)).into())
+    }
+
+    /// With the series of these metrics. Not kept: few ask for the same.
+    pub(crate) fn only(&self, metrics: &BTreeSet<String>) -> String {
+        to_json(&FullMachineShape::only(&self.view, metrics))
     }
 
     /// A whole message of its own.

@@ -1,9 +1,10 @@
 //! Request: what a client may say over the socket. Only `subscribe`, so far.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
-use model::MachineId;
+use model::{Labels, MachineId, SeriesKey};
 
 use super::board::Scope;
 use super::message::Detail;
@@ -12,6 +13,8 @@ use super::message::Detail;
 pub(crate) const REQUEST_BYTES_MAX: usize = 64 * 1024;
 /// Machines that one subscription names; who wants more says `"*"`.
 const MACHINES_MAX: usize = 256;
+/// Metrics that one subscription names; who wants more takes them all.
+const METRICS_MAX: usize = 64;
 const RATE_MS_MAX: u64 = 60_000;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,13 +35,15 @@ pub(crate) struct Resume {
 }
 
 #[derive(serde::Deserialize)]
-#[serde(tag = "type", rename_all = "lowercase")]
+#[serde(tag = "type", rename_all = "lowercase", deny_unknown_fields)]
 enum Request {
     Subscribe {
         #[serde(default = "everything")]
         machines: Vec<String>,
-        #[serde(default = "summary")]
-        detail: Detail,
+        #[serde(default)]
+        detail: Option<Word>,
+        #[serde(default)]
+        metrics: Option<Vec<String>>,
         #[serde(default = "once_a_second")]
         rate_ms: u64,
         #[serde(default)]
@@ -46,12 +51,16 @@ enum Request {
     },
 }
 
-fn everything() -> Vec<String> {
-    vec!["*".to_owned()]
+/// How much of a machine.
+#[derive(Debug, Clone, Copy, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Word {
+    Summary,
+    Full,
 }
 
-fn summary() -> Detail {
-    Detail::Summary
+fn everything() -> Vec<String> {
+    vec!["*".to_owned()]
 }
 
 fn once_a_second() -> u64 {
@@ -63,6 +72,7 @@ pub(crate) fn parse(text: &str) -> Result<Subscription, String> {
     let Request::Subscribe {
         machines,
         detail,
+        metrics,
         rate_ms,
         resume,
     } = serde_json::from_str(text).map_err(|error| {
@@ -71,7 +81,27 @@ pub(crate) fn parse(text: &str) -> Result<Subscription, String> {
     if RATE_MS_MAX < rate_ms {
         return Err(format!("`rate_ms` is {rate_ms}; send 0 to {RATE_MS_MAX}"));
     }
+    let detail = match (metrics, detail) {
+        (None, None | Some(Word::Summary)) => Detail::Summary,
+        (None, Some(Word::Full)) => Detail::Full,
+        (Some(metrics), None) => named(metrics)?,
+        (Some(_), Some(_)) => return Err("`metrics` says how much of a machine is sent; leave `detail` out".to_owned()),
+    };
     Ok(Subscription { scope: scope(&machines)?, detail, rate: Duration::from_millis(rate_ms), resume })
+}
+
+fn named(metrics: Vec<String>) -> Result<Detail, String> {
+    if metrics.is_empty() || METRICS_MAX < metrics.len() {
+        let count = metrics.len();
+        return Err(format!(
+            "`metrics` names {count} metrics; name 1 to {METRICS_MAX}, or send \"detail\":\"full\" for all"
+        ));
+    }
+    let fault = metrics.iter().find_map(|metric| SeriesKey::parse(metric, Labels::none()).err());
+    match fault {
+        Some(fault) => Err(format!("`metrics`: {fault}")),
+        None => Ok(Detail::Metrics(Arc::new(metrics.into_iter().collect()))),
+    }
 }
 
 fn scope(machines: &[String]) -> Result<Scope, String> {
@@ -96,6 +126,8 @@ mod tests {
         let ids = ["a", "b"].map(|id| MachineId::parse(id).unwrap());
         assert_eq!(parsed.scope, Scope::Only(ids.into()));
         assert_eq!((parsed.detail, parsed.rate), (Detail::Full, Duration::ZERO));
+        let some = parse(r#"{"type":"subscribe","metrics":["b","a","b"]}"#).unwrap();
+        assert_eq!(some.detail, Detail::Metrics(Arc::new(["a", "b"].map(String::from).into())));
         let default = parse(r#"{"type":"subscribe"}"#).unwrap();
         assert_eq!((default.scope, default.resume), (Scope::All, None));
         assert_eq!((default.detail, default.rate), (Detail::Summary, Duration::from_secs(1)));
@@ -114,6 +146,10 @@ mod tests {
             (r#"{"type":"subscribe","resume":{"instance":"a","at":-1}}"#, "not understood"),
             (r#"{"type":"subscribe","machines":[]}"#, "name 1 to 256"),
             (r#"{"type":"subscribe","machines":["a/b"]}"#, "machine id"),
+            (r#"{"type":"subscribe","metric":["a"]}"#, "unknown field `metric`"),
+            (r#"{"type":"subscribe","metrics":[]}"#, "name 1 to 64"),
+            (r#"{"type":"subscribe","metrics":["a b"]}"#, "`metrics`: "),
+            (r#"{"type":"subscribe","metrics":["a"],"detail":"full"}"#, "leave `detail` out"),
         ] {
             let detail = parse(text).unwrap_err();
             assert!(detail.contains(expected), "{text}: {detail}");

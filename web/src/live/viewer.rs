@@ -195,15 +195,15 @@ impl<C: Direct> Sending<C> {
             self.mode = Mode::Seeds;
         }
         let (wave, rate) = match &self.mode {
-            Mode::Undecided | Mode::Seeds => (hand.wave(shared, self.cursor, Form::Seeds), Duration::ZERO),
+            Mode::Undecided | Mode::Seeds => (hand.wave(shared, self.cursor, &Form::Seeds), Duration::ZERO),
             Mode::Subscribed(subscription) => {
                 let Subscription { scope, detail, rate, .. } = subscription.as_ref();
-                let form = Form::Subscribed(*detail);
+                let form = Form::Subscribed(detail.clone());
                 let wave = match scope {
-                    Scope::All => hand.wave(shared, self.cursor, form),
+                    Scope::All => hand.wave(shared, self.cursor, &form),
                     Scope::Only(_) => {
                         let update = shared.live.board.since(self.cursor, scope);
-                        Arc::new(Wave::compose(&update, form, shared.now()))
+                        Arc::new(Wave::compose(&update, &form, shared.now()))
                     }
                 };
                 (wave, *rate)
@@ -223,13 +223,13 @@ impl<C: Direct> Sending<C> {
 
 impl Hand {
     /// What follows `cursor` for a client of the whole fleet.
-    fn wave(&mut self, shared: &Shared, cursor: u64, form: Form) -> Arc<Wave> {
+    fn wave(&mut self, shared: &Shared, cursor: u64, form: &Form) -> Arc<Wave> {
         match &self.wave {
-            Some((since, of, wave)) if *since == cursor && *of == form => Arc::clone(wave),
+            Some((since, of, wave)) if *since == cursor && of == form => Arc::clone(wave),
             _ => {
                 let live = &shared.live;
                 let wave = live.waves.after(cursor, form, &live.board, shared.now());
-                self.wave = Some((cursor, form, Arc::clone(&wave)));
+                self.wave = Some((cursor, form.clone(), Arc::clone(&wave)));
                 wave
             }
         }

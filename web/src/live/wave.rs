@@ -20,7 +20,7 @@ const TEXT: u8 = 0x81;
 const SHORT_MAX: u8 = 125;
 
 /// How a client is served.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Form {
     Subscribed(Detail),
     Seeds,
@@ -72,28 +72,28 @@ struct Kept {
 
 impl Waves {
     /// What follows `cursor` for a client of the whole fleet. Who comes second waits for the first one's work and shares it.
-    pub(crate) fn after(&self, cursor: u64, form: Form, board: &Board, now: Timestamp) -> Arc<Wave> {
+    pub(crate) fn after(&self, cursor: u64, form: &Form, board: &Board, now: Timestamp) -> Arc<Wave> {
         // A panic aborts the process, so a poisoned lock is only ever met in tests.
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let version = board.version();
         if kept.version != version {
             *kept = Kept { version, waves: Vec::new() };
         }
-        let found = kept.waves.iter().find(|(since, of, _)| *since == cursor && *of == form);
+        let found = kept.waves.iter().find(|(since, of, _)| *since == cursor && of == form);
         if let Some((_, _, wave)) = found {
             return Arc::clone(wave);
         }
         let wave = Arc::new(Wave::compose(&board.since(cursor, &Scope::All), form, now));
         // The board may have gone on meanwhile: then it is newer than its place tells, and still what follows the cursor.
         if kept.waves.len() < KEPT_MAX {
-            kept.waves.push((cursor, form, Arc::clone(&wave)));
+            kept.waves.push((cursor, form.clone(), Arc::clone(&wave)));
         }
         wave
     }
 }
 
 impl Wave {
-    pub(crate) fn compose(update: &Update, form: Form, now: Timestamp) -> Self {
+    pub(crate) fn compose(update: &Update, form: &Form, now: Timestamp) -> Self {
         let parts = match form {
             Form::Subscribed(_) if update.is_empty() => Vec::new(),
             Form::Subscribed(detail) => {
@@ -221,8 +221,8 @@ mod tests {
     fn clients_that_have_seen_the_same_share_one_text_with_numbers_of_their_own() {
         let (board, waves, form) = (Board::new(), Waves::default(), Form::Subscribed(Detail::Summary));
         board.apply(Changes { machines: vec![machine("a"), machine("b")], ..Changes::default() });
-        let first = waves.after(0, form, &board, Timestamp::EPOCH);
-        assert!(Arc::ptr_eq(&first, &waves.after(0, form, &board, Timestamp::EPOCH)));
+        let first = waves.after(0, &form, &board, Timestamp::EPOCH);
+        assert!(Arc::ptr_eq(&first, &waves.after(0, &form, &board, Timestamp::EPOCH)));
         let (mut ours, mut theirs) = (1, 70_000);
         let texts = [read(wire(&first, &mut ours), 1), read(wire(&first, &mut theirs), 1)].concat();
         assert_eq!((ours, theirs), (2, 70_001));
@@ -231,20 +231,20 @@ mod tests {
 
         board.apply(Changes { machines: vec![machine("b")], ..Changes::default() });
         let (again, delta) = (
-            waves.after(0, form, &board, Timestamp::EPOCH),
-            waves.after(first.version, form, &board, Timestamp::EPOCH),
+            waves.after(0, &form, &board, Timestamp::EPOCH),
+            waves.after(first.version, &form, &board, Timestamp::EPOCH),
         );
         assert_eq!((again.version, delta.version), (2, 2));
         let text = read(wire(&delta, &mut ours), 1).remove(0);
         assert!(text.starts_with(r#"{"type":"delta","seq":2,"#) && !text.contains(r#""id":"a""#), "{text}");
-        assert!(waves.after(2, form, &board, Timestamp::EPOCH).parts().is_empty());
+        assert!(waves.after(2, &form, &board, Timestamp::EPOCH).parts().is_empty());
     }
 
     #[test]
     fn the_older_shape_is_a_message_a_machine_in_one_piece() {
         let board = Board::new();
         board.apply(Changes { machines: vec![machine("a"), machine("b")], ..Changes::default() });
-        let wave = Waves::default().after(0, Form::Seeds, &board, Timestamp::EPOCH);
+        let wave = Waves::default().after(0, &Form::Seeds, &board, Timestamp::EPOCH);
         let (mut seq, mut head) = (5, Vec::new());
         let counted = wave.parts()[0].head(&mut seq, &mut head);
         assert_eq!((wave.parts().len(), head.len(), counted.messages, seq), (1, 0, 2, 5));

@@ -1,6 +1,7 @@
 //! Machine: what the API and the live protocol say of one machine, in short (`summary`) or with every series (`full`).
 
-use std::collections::BTreeMap;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
 
 use model::query::MachineView;
 use model::{MachineInfo, Process, Processes, Status};
@@ -67,7 +68,7 @@ struct AlertCounts {
 struct DetailShape<'a> {
     series: Vec<SeriesShape<'a>>,
     #[schema(value_type = Vec<Option<f64>>)]
-    values: &'a [f64],
+    values: Cow<'a, [f64]>,
     /// When each value was measured, in milliseconds; the history has it under the same time.
     times: Vec<Option<i64>>,
     #[schema(required)]
@@ -106,11 +107,24 @@ impl<'a> FullMachineShape<'a> {
         let keys = view.roster.iter().flat_map(|roster| roster.series.iter());
         let series: Vec<_> = keys.map(|key| SeriesShape::of(key)).take(view.values.len()).collect();
         let detail = DetailShape {
-            values: &view.values[..series.len()],
+            values: Cow::Borrowed(&view.values[..series.len()]),
             times: view.times.iter().take(series.len()).map(|time| millis(*time)).collect(),
             series,
             processes: view.processes.as_deref().map(ProcessesShape::of),
         };
+        Self { machine: MachineShape::summary(view), detail }
+    }
+
+    /// With the series of these metrics, and without processes.
+    pub(crate) fn only(view: &'a MachineView, metrics: &BTreeSet<String>) -> Self {
+        let keys = view.roster.iter().flat_map(|roster| roster.series.iter());
+        let known = keys.zip(&view.values).zip(&view.times).filter(|((key, _), _)| metrics.contains(&*key.metric));
+        let mut detail = DetailShape { series: Vec::new(), values: Cow::default(), times: Vec::new(), processes: None };
+        for ((key, value), time) in known {
+            detail.series.push(SeriesShape::of(key));
+            detail.values.to_mut().push(*value);
+            detail.times.push(millis(*time));
+        }
         Self { machine: MachineShape::summary(view), detail }
     }
 }

@@ -140,6 +140,28 @@ async fn full_detail_of_one_machine_says_nothing_of_the_others() {
 }
 
 #[tokio::test]
+async fn of_named_metrics_come_their_series_alone() {
+    let hub = hub_with(&["a", "b"]);
+    let served = hub.serve().await;
+    let some = |metric: &str| format!(r#"{{"type":"subscribe","metrics":["{metric}"],"rate_ms":0}}"#);
+    let (mut client, snapshot) = subscribed(&served, &some("system.cpu.utilization"), 2).await;
+    let machine = &snapshot["machines"][0];
+    let series = machine["series"].as_array().unwrap();
+    assert!(
+        !series.is_empty() && series.iter().all(|series| series["metric"] == "system.cpu.utilization"),
+        "{machine}"
+    );
+    assert_eq!((&machine["values"][0], &machine["processes"]), (&json!(0.12), &Value::Null));
+    assert_eq!(machine["times"].as_array().unwrap().len(), series.len());
+    assert_eq!(machine["summary"]["cpu"], json!(0.12));
+    hub.hot.put(fleet::machine("b", 0.8));
+    let delta = next_of_machines(&mut client).await;
+    assert_eq!((ids(&delta), &delta["machines"][0]["values"]), (vec!["b"], &json!([0.8])));
+    let (_, other) = subscribed(&served, &some("no.such.metric"), 2).await;
+    assert_eq!((&other["machines"][0]["series"], &other["machines"][0]["values"]), (&json!([]), &json!([])));
+}
+
+#[tokio::test]
 async fn changes_within_the_rate_are_coalesced_and_the_latest_wins() {
     let hub = hub_with(&["a"]);
     let served = hub.serve().await;

@@ -158,8 +158,6 @@ export const api = {
   /** Some of those that wait; `more` says whether to ask again. */
   resendAll: async (): Promise<ResendReport> => (await (await send('POST', '/api/v1/dead-letters/resend', {})).json()) as ResendReport,
 
-  alerts: async (signal?: AbortSignal): Promise<Alert[]> => (await get<{ alerts: Alert[] }>('/api/v1/alerts?limit=1000', signal)).alerts,
-
   groups: async (signal?: AbortSignal): Promise<AlertGroup[]> => (await get<{ groups: AlertGroup[] }>('/api/v1/alerts/groups?limit=100', signal)).groups,
 
   /** Nobody is told of what it fits; the alerts themselves go on. */

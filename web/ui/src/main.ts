@@ -4,6 +4,7 @@ import Alpine from '@alpinejs/csp';
 import './styles/tokens.css';
 import './styles/base.css';
 import './styles/components.css';
+import { isActive } from './alerts/present.ts';
 import { LiveClient, ofMachine, WHOLE_FLEET } from './live/client.ts';
 import { FleetStore } from './live/store.ts';
 import { navigate, parse, startRouter, type Route } from './router.ts';
@@ -60,7 +61,7 @@ const context: Context = { store, live, now: () => Date.now() + clockOffsetMs, i
 
 store.listen((change) => {
   shell.degraded = store.hub?.degraded ?? [];
-  if (change.alerts) shell.alertCount = store.alerts.size;
+  if (change.alerts) shell.alertCount = [...store.alerts.values()].filter(isActive).length;
 });
 
 /** The larger screens are separate bundles: the fleet shows without waiting for the chart library. */

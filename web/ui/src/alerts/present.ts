@@ -13,6 +13,8 @@ export interface AlertView {
   rule: string;
   subject: string;
   reading: string;
+  /** Empty where it is active: why nobody is told of it. */
+  quiet: string;
   since: string;
   sinceTitle: string;
 }
@@ -22,9 +24,12 @@ export const MACHINE_DOWN = 'machine-down';
 
 const SEVERITY_ORDER: Record<Severity, number> = { critical: 0, warning: 1, info: 2 };
 
-/** Worst first, then newest. */
+/** People are told of it: it is neither silenced nor hidden by its machine being down. An older hub says nothing of it. */
+export const isActive = ({ standing }: Alert): boolean => standing === undefined || standing === 'active';
+
+/** Active ones before those of which nobody is told, worst first, then newest. */
 export function worstFirst(alerts: Iterable<Alert>): Alert[] {
-  return [...alerts].sort((a, b) => SEVERITY_ORDER[a.severity] - SEVERITY_ORDER[b.severity] || b.since - a.since);
+  return [...alerts].sort((a, b) => Number(isActive(b)) - Number(isActive(a)) || SEVERITY_ORDER[a.severity] - SEVERITY_ORDER[b.severity] || b.since - a.since);
 }
 
 /** When the last of them ended; null when none did, or one still fires. */
@@ -47,6 +52,7 @@ export function present(alert: Alert, now: number): AlertView {
     subject: labels === '' ? what : `${what} · ${labels}`,
     // It is about no value: one has stopped coming.
     reading: alert.rule === MACHINE_DOWN ? 'silent' : `${quantity(kind, alert.value)} ${operator(alert.operator)} ${quantity(kind, alert.threshold)}`,
+    quiet: isActive(alert) ? '' : (alert.standing ?? ''),
     since: ago(alert.since, now),
     sinceTitle: bothTimes(alert.since),
   };

@@ -3,7 +3,7 @@
 import Alpine from '@alpinejs/csp';
 import './fleet.css';
 import template from './fleet.html?raw';
-import { clearSince, present, worstFirst, type AlertView } from '../alerts/present.ts';
+import { clearSince, isActive, present, worstFirst, type AlertView } from '../alerts/present.ts';
 import { api } from '../api.ts';
 import { element, find } from '../dom.ts';
 import { count, dateTime, duration, milliseconds } from '../format.ts';
@@ -69,6 +69,7 @@ function createComponent(context: Context) {
     slowest: '–',
     alerts: [] as AlertView[],
     moreAlerts: '',
+    quietText: '',
     morePath: '/alerts',
     clearText: ALL_CLEAR,
     isClearTold: false,
@@ -113,7 +114,9 @@ function createComponent(context: Context) {
       this.stopAdd = stop;
     },
     refreshAlerts() {
-      const alerts = worstFirst(context.store.alerts.values());
+      const alerts = worstFirst([...context.store.alerts.values()].filter(isActive));
+      const quiet = context.store.alerts.size - alerts.length;
+      this.quietText = quiet === 0 ? '' : `and ${count(quiet)} silenced or inhibited`;
       const bySeverity = (severity: string): number => alerts.filter((alert) => alert.severity === severity).length;
       const [critical, warning] = [bySeverity('critical'), bySeverity('warning')];
       this.firing = count(alerts.length);
@@ -121,7 +124,7 @@ function createComponent(context: Context) {
       [this.noCritical, this.noWarning] = [critical === 0, warning === 0];
       this.alerts = alerts.slice(0, ALERTS_SHOWN).map((alert) => present(alert, context.now()));
       const isMore = alerts.length > ALERTS_SHOWN;
-      this.moreAlerts = isMore ? `Show all ${alerts.length}` : 'History';
+      this.moreAlerts = isMore ? `Show all ${count(alerts.length)}` : 'History';
       this.morePath = isMore ? '/alerts' : '/alerts?list=history';
       if (alerts.length > 0) this.isClearTold = false;
       else if (!this.isClearTold) void this.tellClear();

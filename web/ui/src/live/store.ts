@@ -94,13 +94,6 @@ export class FleetStore {
     if (ring.length > 0) this.sparksSince = Math.min(this.sparksSince ?? Infinity, ring.timeAt(0));
   }
 
-  setAlerts(alerts: Alert[]): void {
-    this.alerts.clear();
-    for (const alert of alerts) this.alerts.set(alert.id, alert);
-    this.changedAlerts = true;
-    this.schedule();
-  }
-
   /** While paused a newer snapshot replaces all that waits, and waiting deltas are folded into one, so the memory stays bounded. */
   private hold(update: Update, subscription: Subscription): void {
     const last = this.waiting.at(-1);
@@ -115,7 +108,11 @@ export class FleetStore {
     const isFleet = subscription.machines.includes('*');
     this.hub = update.hub;
     if (update.type === 'snapshot' && isFleet) this.replaceAll();
-    if (update.type === 'snapshot' && !isFleet) this.forgetAlertsOf(subscription.machines);
+    // Whatever the machines, a snapshot has all alerts that fire: what it lacks was resolved while we were away.
+    if (update.type === 'snapshot') {
+      this.alerts.clear();
+      this.changedAlerts = true;
+    }
     for (const machine of update.machines) {
       this.unconfirmed.delete(machine.id);
       this.mergeMachine(machine);
@@ -139,16 +136,8 @@ export class FleetStore {
       for (const id of unconfirmed) this.remove(id);
       this.schedule();
     }, CONFIRM_MS);
-    this.alerts.clear();
     this.isLoaded = true;
     this.changedAll = true;
-    this.changedAlerts = true;
-  }
-
-  /** A snapshot of some machines lists all their alerts, so one that it lacks was resolved while we were away. */
-  private forgetAlertsOf(machines: readonly string[]): void {
-    for (const alert of [...this.alerts.values()]) if (machines.includes(alert.machine)) this.alerts.delete(alert.id);
-    this.changedAlerts = true;
   }
 
   private remove(id: string): void {

@@ -20,7 +20,6 @@ import { bounds, DEFAULT_PRESET, fixed, fromQuery, live, shift, toQuery, typed, 
 import { registerView, type View } from './view.ts';
 
 const HEAD_TICK_MS = 1000;
-const ALERTS_MS = 30_000;
 
 class MachineScreen implements Screen {
   readonly title: string;
@@ -66,7 +65,6 @@ class MachineScreen implements Screen {
     context.live.subscribe(ofMachine(id));
     void this.loadMachine();
     void this.loadNeighbours();
-    void this.loadAlerts();
   }
 
   onKey(key: string): boolean {
@@ -132,8 +130,7 @@ class MachineScreen implements Screen {
       const machine = store.machines.get(this.id);
       if (machine !== undefined && !document.hidden && !this.context.isPaused()) this.view?.show(machine);
     }, HEAD_TICK_MS);
-    const alertsTimer = window.setInterval(() => void this.loadAlerts(), ALERTS_MS);
-    this.stops.push(() => window.clearInterval(timer), () => window.clearInterval(alertsTimer));
+    this.stops.push(() => window.clearInterval(timer));
   }
 
   private refresh(): void {
@@ -190,16 +187,6 @@ class MachineScreen implements Screen {
     } catch (error) {
       const isUnknown = error instanceof ApiError && error.status === 404;
       if (isUnknown && this.view !== null && !this.view.isKnown) this.view.isMissing = true;
-    }
-  }
-
-  /** This screen's subscription tells of one machine's alerts; the count in the navigation is of all. */
-  private async loadAlerts(): Promise<void> {
-    if (document.hidden || this.context.isPaused()) return;
-    try {
-      this.context.store.setAlerts(await api.alerts(this.abort.signal));
-    } catch {
-      // The count stays as it was; the next round tries again.
     }
   }
 

@@ -1,7 +1,7 @@
 // The frame around every screen, as one Alpine store: navigation, search, the live chip, the banners, theme and help.
 
 import Alpine from '@alpinejs/csp';
-import { clockTime } from '../format.ts';
+import { clockTime, count } from '../format.ts';
 import type { Phase } from '../live/connection.ts';
 import { navigate } from '../router.ts';
 import { effectsOf } from './effects.ts';
@@ -14,6 +14,7 @@ export interface ShellActions {
   onSearch(text: string): void;
 }
 
+const BADGE_MAX = 999;
 /** A short loss is not worth a banner that moves the page. */
 const BANNER_AFTER_MS = 5_000;
 
@@ -26,6 +27,7 @@ export interface Shell {
   banner: string;
   degraded: string[];
   alertCount: number;
+  readonly alertBadge: string;
   readonly chip: Chip;
   readonly chipWord: string;
   readonly chipLabel: string;
@@ -71,7 +73,11 @@ export function createShell(actions: ShellActions): Shell {
       return `${this.chipWord}: ${press}`;
     },
     get alertWords() {
-      return this.alertCount === 1 ? '1 alert firing' : `${this.alertCount} alerts firing`;
+      return this.alertCount === 1 ? '1 alert firing' : `${count(this.alertCount)} alerts firing`;
+    },
+    /** Where there is room for three digits. */
+    get alertBadge(): string {
+      return this.alertCount > BADGE_MAX ? `${BADGE_MAX}+` : String(this.alertCount);
     },
     get themeWord() {
       return this.theme === 'dark' ? 'Switch to the light theme' : 'Switch to the dark theme';

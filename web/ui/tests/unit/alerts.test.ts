@@ -5,7 +5,7 @@ import { test } from 'node:test';
 import { filterFrom, filterQuery, passes } from '../../src/alerts/filter.ts';
 import { counts, title, worthShowing } from '../../src/alerts/groups.ts';
 import { noisiest } from '../../src/alerts/noisy.ts';
-import { clearSince } from '../../src/alerts/present.ts';
+import { clearSince, isActive, worstFirst } from '../../src/alerts/present.ts';
 import { labelsOf, nameOf } from '../../src/alerts/silence.ts';
 import { fits } from '../../src/alerts/silences.ts';
 import type { Alert, AlertGroup, Labels } from '../../src/protocol.ts';
@@ -24,6 +24,13 @@ test('a group counts its alerts, and how they stand when not all are active', ()
   assert.equal(counts(group({}, 3)), '3');
   assert.equal(counts(group({}, 1, 2)), '3: 1 active, 2 silenced');
   assert.equal(counts(group({}, 0, 0, 4)), '4: 4 inhibited');
+});
+
+test('alerts of which nobody is told are no active ones, and come last', () => {
+  const alert = (id: string, severity: string, standing?: string) => ({ id, severity, standing, since: 0 }) as Alert;
+  const alerts = [alert('a', 'critical', 'silenced'), alert('b', 'info', 'active'), alert('c', 'warning'), alert('d', 'warning', 'inhibited')];
+  assert.deepEqual(worstFirst(alerts).map(({ id }) => id), ['c', 'b', 'a', 'd']);
+  assert.deepEqual(alerts.filter(isActive).map(({ id }) => id), ['b', 'c']);
 });
 
 test('a group of one is not shown', () => {

@@ -4,7 +4,7 @@ import { parseHidden } from '../../src/fleet/columns.ts';
 import { matcher, nextSort, order, tagCounts, type Filter, type SortKey } from '../../src/fleet/order.ts';
 import { Ring } from '../../src/live/ring.ts';
 import { FleetStore, fold } from '../../src/live/store.ts';
-import type { Machine, Update } from '../../src/protocol.ts';
+import type { Alert, Hub, Machine, Update } from '../../src/protocol.ts';
 
 interface Part {
   status?: Machine['status'];
@@ -87,6 +87,18 @@ test('hidden columns are those that were stored, and only columns that there are
   assert.deepEqual([...parseHidden(null)], ['temperature', 'uptime']);
   assert.deepEqual([...parseHidden('')], []);
   assert.deepEqual([...parseHidden('cpu nonsense name')], ['cpu']);
+});
+
+test('a snapshot has all alerts, whatever its machines: what it lacks is over', () => {
+  globalThis.requestAnimationFrame = () => 0;
+  const store = new FleetStore();
+  const alert = (id: string, name: string) => ({ id, machine: name, rule: 'r', severity: 'warning', state: 'firing' }) as Alert;
+  const update = (type: 'snapshot' | 'delta', alerts: Alert[]) => ({ type, seq: 1, time: 0, hub: {} as Hub, machines: [], alerts, removed: [] });
+  const [fleet, one] = [{ machines: ['*'], detail: 'summary', rate_ms: 0 } as const, { machines: ['a'], detail: 'full', rate_ms: 0 } as const];
+  store.apply(update('snapshot', [alert('1', 'a'), alert('2', 'b'), alert('3', 'b')]), { ...fleet, machines: ['*'] });
+  store.apply(update('snapshot', [alert('2', 'b'), alert('4', 'c')]), { ...one, machines: ['a'] });
+  store.apply(update('delta', [{ ...alert('4', 'c'), state: 'resolved' }, alert('5', 'a')]), { ...one, machines: ['a'] });
+  assert.deepEqual([...store.alerts.keys()], ['2', '5']);
 });
 
 test('a sample that the past and a message have stands in the line once, under the time at which it was measured', () => {
