@@ -7,14 +7,16 @@
 use model::Timestamp;
 use model::query::SeriesPoints;
 
-/// Keeps at most `points_max` (at least 2) of the samples of `[from, to)`. Returns them with the step in milliseconds that they are
-/// now apart at most half of: the bucket's width, or 0 when nothing was left out.
-pub(crate) fn samples(points: SeriesPoints, from: Timestamp, to: Timestamp, points_max: usize) -> (SeriesPoints, i64) {
-    if points.t.len() <= points_max {
+/// Keeps at most `points_max` (at least 2) of the samples. Returns them with the step in milliseconds that they are now apart at most half
+/// of: the bucket's width, or 0 when nothing was left out. Buckets lie between the first and the last sample: of a hub that knows half an
+/// hour, a day would otherwise be a dozen points.
+pub(crate) fn samples(points: SeriesPoints, points_max: usize) -> (SeriesPoints, i64) {
+    let (Some(from), Some(last), true) = (points.t.first().copied(), points.t.last(), points_max < points.t.len())
+    else {
         return (points, 0);
-    }
+    };
     let buckets = i64::try_from(points_max / 2).unwrap_or(i64::MAX).max(1);
-    let span = to.micros().saturating_sub(from.micros()).max(1);
+    let span = last.micros().saturating_sub(from.micros()).saturating_add(1);
     let width = ceil_div(span, buckets);
     let bucket_of = |t: &Timestamp| t.micros().saturating_sub(from.micros()).div_euclid(width).clamp(0, buckets - 1);
     let mut kept = SeriesPoints { key: points.key, ..SeriesPoints::default() };
@@ -123,10 +125,17 @@ mod tests {
     fn a_single_spike_stays_visible() {
         let mut values: Vec<(i64, i32)> = (0..1_000).map(|t| (t, 1)).collect();
         values[777].1 = 99;
-        let (kept, step_ms) = samples(raw(&values), Timestamp::EPOCH, Timestamp::from_secs(1_000), 20);
-        assert!(kept.t.len() <= 20 && step_ms == 100_000);
+        let (kept, step_ms) = samples(raw(&values), 20);
+        assert!(kept.t.len() <= 20 && step_ms == 99_901);
         let at = kept.v.iter().position(|v| *v > 98.0).unwrap();
         assert_eq!(kept.t[at], Timestamp::from_secs(777));
+    }
+
+    #[test]
+    fn what_is_there_is_cut_finely_however_long_the_time_before_it() {
+        let values: Vec<(i64, i32)> = (0..1_000).map(|t| (1_000_000 + t, i32::try_from(t % 7).unwrap())).collect();
+        let (kept, step_ms) = samples(raw(&values), 100);
+        assert!((90..=100).contains(&kept.t.len()) && step_ms < 21_000, "{} points, {step_ms} ms", kept.t.len());
     }
 
     #[test]
@@ -146,7 +155,7 @@ mod tests {
         fn samples_keep_both_extremes(points in prop::collection::btree_map(0i64..10_000, -1_000i32..1_000, 1..400), max in 2usize..80) {
             let given: Vec<(i64, i32)> = points.into_iter().collect();
             let whole = raw(&given);
-            let (kept, _) = samples(whole.clone(), Timestamp::EPOCH, Timestamp::from_secs(10_000), max);
+            let (kept, _) = samples(whole.clone(), max);
             prop_assert!(kept.t.len() <= max);
             prop_assert!(kept.t.is_sorted());
             prop_assert_eq!(lowest_and_highest(&kept.v, &kept.v), lowest_and_highest(&whole.v, &whole.v));
@@ -160,7 +169,7 @@ mod tests {
         #[test]
         fn neighbours_stay_within_two_steps(max in 2usize..80, seconds in 100i64..5_000) {
             let given: Vec<(i64, i32)> = (0..seconds).map(|t| (t, 0)).collect();
-            let (kept, step_ms) = samples(raw(&given), Timestamp::EPOCH, Timestamp::from_secs(seconds), max);
+            let (kept, step_ms) = samples(raw(&given), max);
             let step_ms = step_ms.max(1_000);
             prop_assert!(kept.t.windows(2).all(|pair| pair[1].millis() - pair[0].millis() <= 2 * step_ms));
         }

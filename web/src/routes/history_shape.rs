@@ -115,7 +115,7 @@ impl Series {
         let key = Arc::clone(points.key.as_ref()?);
         let Some(window) = tier::window(fit.tier) else {
             let spacing_ms = spacing_ms(&points.t).unwrap_or(fit.interval_ms);
-            let (points, bucket_ms) = downsample::samples(points, fit.from, fit.to, fit.points_max);
+            let (points, bucket_ms) = downsample::samples(points, fit.points_max);
             return Some(Self {
                 key,
                 step_ms: spacing_ms.max(bucket_ms),

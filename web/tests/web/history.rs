@@ -74,7 +74,7 @@ async fn a_spike_survives_few_points() {
     let history = hub.json("/api/v1/machines/db-1/history?max_points=50").await;
     let values = history["series"][0]["v"].as_array().unwrap();
     assert!(values.len() <= 50 && values.contains(&json!(1.0)), "{values:?}");
-    assert_eq!(history["series"][0]["step_ms"], json!(144_000));
+    assert_eq!(history["series"][0]["step_ms"], json!(143_801));
 }
 
 #[tokio::test]

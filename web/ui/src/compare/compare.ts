@@ -156,8 +156,15 @@ class Board {
       event.preventDefault();
       const input = find<HTMLInputElement>(node, 'input');
       const id = input.value.trim();
-      input.value = '';
-      if (id !== '' && !this.selection.machines.includes(id) && this.selection.machines.length < MACHINES_MAX) this.change({ machines: [...this.selection.machines, id] });
+      if (id === '' || this.selection.machines.includes(id)) input.value = '';
+      else if (this.selection.machines.length < MACHINES_MAX) {
+        input.value = '';
+        this.change({ machines: [...this.selection.machines, id] });
+      } else {
+        input.setCustomValidity(`${MACHINES_MAX} machines are compared at most: take one away first.`);
+        input.reportValidity();
+        input.addEventListener('input', () => input.setCustomValidity(''), { once: true });
+      }
     });
     on('chosen', 'click', (_node, event) => {
       const gone = pressed(event);

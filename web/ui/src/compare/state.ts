@@ -1,5 +1,6 @@
 // What the compare screen shows, and how it lives in the address. Pure.
 
+import { count as countText } from '../format.ts';
 import { DEFAULT_PRESET, fromQuery as rangeOf, live, toQuery as rangeQuery, type Range } from '../machine/range.ts';
 import type { FleetRollups, HistorySeries, MachinesHistory } from '../protocol.ts';
 
@@ -90,7 +91,7 @@ export function linesOfTags({ metric, series }: FleetRollups): Line[] {
     const count = Math.max(0, ...machines);
     const name = tag === null ? 'whole fleet' : tag.value === '' ? '(empty)' : tag.value;
     const href = tag === null ? '/' : `/?tag=${encodeURIComponent(`${tag.name}:${tag.value}`)}`;
-    return line(name, href, count === 1 ? '1 machine' : `${count} machines`, { metric, t, v, min, max });
+    return line(name, href, count === 1 ? '1 machine' : `${countText(count)} machines`, { metric, t, v, min, max });
   });
 }
 

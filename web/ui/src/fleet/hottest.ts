@@ -20,7 +20,7 @@ const LISTED: { metric: string; title: string; show: (value: number) => string; 
   { metric: 'system.cpu.utilization', title: 'CPU', show: percent, full: 1 },
   { metric: 'system.memory.utilization', title: 'Memory', show: percent, full: 1 },
   { metric: 'system.filesystem.utilization', title: 'Fullest disk', show: percent, full: 1 },
-  { metric: 'system.network.receive.bytes_rate', title: 'Network in', show: network },
+  { metric: 'system.network.receive.bytes_rate', title: 'Busiest interface, in', show: network },
   { metric: 'system.cpu.load_average.1m', title: 'Load', show: load },
 ];
 

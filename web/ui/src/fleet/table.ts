@@ -5,6 +5,7 @@
 
 import { sparkSpan } from '../charts/spark.ts';
 import { element, find } from '../dom.ts';
+import { count } from '../format.ts';
 import type { FleetStore } from '../live/store.ts';
 import type { Machine } from '../protocol.ts';
 import { machinePath, navigate } from '../router.ts';
@@ -305,12 +306,12 @@ function spacer(): HTMLTableRowElement {
 }
 
 function headOf(tag: string, { value, machines }: { value: string | null; machines: readonly Machine[] }): GroupHead {
-  const count = (status: string): number => machines.filter((machine) => machine.status === status).length;
-  const parts = [machines.length === 1 ? '1 machine' : `${machines.length} machines`];
-  if (count('down') > 0) parts.push(`${count('down')} down`);
-  if (count('stale') > 0) parts.push(`${count('stale')} stale`);
+  const [down, stale] = (['down', 'stale'] as const).map((status) => machines.filter((machine) => machine.status === status).length);
+  const parts = [machines.length === 1 ? '1 machine' : `${count(machines.length)} machines`];
+  if (down) parts.push(`${count(down)} down`);
+  if (stale) parts.push(`${count(stale)} stale`);
   const firing = machines.reduce((sum, { alerts }) => sum + alerts.critical + alerts.warning, 0);
-  if (firing > 0) parts.push(firing === 1 ? '1 alert' : `${firing} alerts`);
+  if (firing > 0) parts.push(firing === 1 ? '1 alert' : `${count(firing)} alerts`);
   // No id of a machine has a line break.
   return { key: `\n${value ?? '\n'}`, title: value === null ? `without ${tag}` : `${tag}: ${value}`, note: parts.join(', ') };
 }

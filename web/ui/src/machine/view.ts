@@ -54,6 +54,7 @@ export function createView(context: Context, id: string, actions: ViewActions) {
     isZoomed: false,
     typedText: '',
     typedFault: 'false',
+    typedWords: '',
     fromDate: '',
     toDate: '',
     datesFault: '',
@@ -108,7 +109,9 @@ export function createView(context: Context, id: string, actions: ViewActions) {
     later: () => actions.shift(1),
     back: () => actions.back(),
     type() {
-      this.typedFault = String(!actions.type(this.typedText));
+      const isRange = actions.type(this.typedText);
+      this.typedFault = String(!isRange);
+      this.typedWords = isRange ? '' : 'That is no range. Try 3h, 2d, or 10:00 to 11:30.';
     },
     /** Before it opens: what is shown now. */
     fillDates() {
@@ -125,6 +128,7 @@ export function createView(context: Context, id: string, actions: ViewActions) {
     },
     retype() {
       this.typedFault = 'false';
+      this.typedWords = '';
     },
   };
 }

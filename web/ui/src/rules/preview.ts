@@ -3,7 +3,7 @@
 import { api, ApiError, messageOf, type FieldError } from '../api.ts';
 import { ChartBox, lineOf } from '../charts/box.ts';
 import { element, find } from '../dom.ts';
-import { ago, duration, kindOf, type Quantity } from '../format.ts';
+import { ago, count, duration, kindOf, type Quantity } from '../format.ts';
 import type { RuleBody, RulePreview } from '../protocol.ts';
 import { machinePath } from '../router.ts';
 
@@ -96,14 +96,14 @@ export class PreviewPanel {
   }
 }
 
-const times = (count: number): string => (count === 1 ? 'once' : `${count} times`);
-const machinesWord = (count: number): string => (count === 1 ? '1 machine' : `${count} machines`);
+const times = (fired: number): string => (fired === 1 ? 'once' : `${count(fired)} times`);
+const machinesWord = (machines: number): string => (machines === 1 ? '1 machine' : `${count(machines)} machines`);
 
 function sentence({ fired, machines, partial, tier, oldest, to, from }: RulePreview): (Node | string)[] {
   if (machines.matching === 0) return ['No machine has a series that this rule applies to.'];
   const parts: (Node | string)[] = [];
   if (fired === 0) parts.push(element('strong', {}, 'Would not have fired'), ` on any of ${machinesWord(machines.examined)}.`);
-  else parts.push('Would have fired ', element('strong', {}, times(fired)), ' on ', element('strong', {}, machinesWord(machines.fired)), ` of ${machines.examined}.`);
+  else parts.push('Would have fired ', element('strong', {}, times(fired)), ' on ', element('strong', {}, machinesWord(machines.fired)), ` of ${count(machines.examined)}.`);
   if (oldest !== null && oldest - from > 600_000) parts.push(` The history begins ${ago(oldest, to)}.`);
   if (tier === 'minute') parts.push(' Judged by minutes.');
   if (partial.length > 0) parts.push(` Not everything was looked at (${machines.examined} of ${machinesWord(machines.matching)}): ${partial.map((why) => PARTIAL[why]).join('; ')}.`);
