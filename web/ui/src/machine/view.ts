@@ -3,7 +3,7 @@
 import Alpine from '@alpinejs/csp';
 import { present, worstFirst, type AlertView } from '../alerts/present.ts';
 import { tagsOf } from '../fleet/order.ts';
-import { bytes, clockTime, fieldTime, ofFieldTime, percent, spanText } from '../format.ts';
+import { bytes, clockTime, count, fieldTime, ofFieldTime, percent, spanText } from '../format.ts';
 import type { Machine, Processes, ProcessUse } from '../protocol.ts';
 import { machinePath } from '../router.ts';
 import type { Context } from '../screen.ts';
@@ -20,6 +20,9 @@ export interface ViewActions {
   window(): [from: number, to: number];
   show(from: number, to: number): void;
 }
+
+/** Charts are what the screen is for: more alerts than this are on a screen of their own. */
+const ALERTS_SHOWN = 8;
 
 const byName = new Intl.Collator('en', { numeric: true }).compare;
 
@@ -48,6 +51,8 @@ export function createView(context: Context, id: string, actions: ViewActions) {
     facts: [] as Fact[],
     tiles: ['CPU', 'Memory', 'Fullest disk', 'Network in', 'Load', 'Pressure'].map((label): Tile => ({ label, value: '–', note: '\u00a0', level: 'ok' })),
     alerts: [] as AlertView[],
+    moreAlerts: '',
+    morePath: `/alerts?q=${encodeURIComponent(id)}`,
     presets: PRESETS,
     preset: '',
     rangeText: '',
@@ -86,7 +91,8 @@ export function createView(context: Context, id: string, actions: ViewActions) {
     },
     showAlerts() {
       const own = [...context.store.alerts.values()].filter(({ machine }) => machine === id);
-      this.alerts = worstFirst(own).map((alert) => present(alert, context.now()));
+      this.alerts = worstFirst(own).slice(0, ALERTS_SHOWN).map((alert) => present(alert, context.now()));
+      this.moreAlerts = own.length > ALERTS_SHOWN ? `Show all ${count(own.length)} alerts of ${id}` : '';
     },
     showNeighbours() {
       const ids = [...context.store.machines.keys()].sort(byName);

@@ -132,6 +132,16 @@ const PROBE = 'synthetic-probe';
 /** Who changes a rule. */
 export const keeperOf = ({ name, source }: Pick<Rule, 'name' | 'source'>): 'own' | 'file' | 'hub' => (name === PROBE ? 'hub' : source === 'own' ? 'own' : 'file');
 
+/** Of so many each is named; of more, the rest is a number. */
+const OTHERS_NAMED = 3;
+
+/** What a rule says of the others that watch the same values, a line each. */
+export function alsoWatched(others: readonly Rule[]): string[] {
+  const named = others.length <= OTHERS_NAMED + 1 ? others : others.slice(0, OTHERS_NAMED);
+  const lines = named.map(({ name, severity }) => `also watched by ${name}, ${severity}`);
+  return named.length === others.length ? lines : [...lines, `and by ${count(others.length - named.length)} more`];
+}
+
 /** Other rules in force that watch the same values: each has an alert of its own. */
 export function besides(rule: Rule, rules: readonly Rule[]): Rule[] {
   const watched = ({ metric, input, machines, tags, labels }: Rule): string => JSON.stringify([metric, input, machines ?? [], tags ?? {}, labels ?? {}]);

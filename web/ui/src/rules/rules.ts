@@ -10,7 +10,7 @@ import { WHOLE_FLEET } from '../live/client.ts';
 import { navigate, rulePath } from '../router.ts';
 import type { Context, Screen } from '../screen.ts';
 import { walk } from '../shell/keys.ts';
-import { besides, keeperOf, question, scope, shortageOf } from './form.ts';
+import { alsoWatched, besides, keeperOf, question, scope, shortageOf } from './form.ts';
 
 const REFRESH_MS = 15_000;
 /** A burst of alerts is one change of the list. */
@@ -118,7 +118,7 @@ class RuleList {
       element('td', { 'data-label': 'On' }, this.toggle(rule, keeper)),
       element('td', { 'data-label': 'Rule', class: 'rule-name' }, element('div', {}, link, element('span', { class: 'rule-summary' }, rule.summary ?? ''))),
       element('td', { 'data-label': 'Severity' }, element('span', { class: 'severity', 'data-severity': rule.severity }, icon(rule.severity), rule.severity)),
-      element('td', { 'data-label': 'Fires when' }, element('div', {}, element('span', {}, question(rule, metric?.display ?? rule.metric, metric?.unit ?? '')), ...others.map(({ name, severity }) => element('span', { class: 'rule-summary' }, `also watched by ${name}, ${severity}`)))),
+      element('td', { 'data-label': 'Fires when' }, element('div', {}, element('span', {}, question(rule, metric?.display ?? rule.metric, metric?.unit ?? '')), ...alsoWatched(others).map((text) => element('span', { class: 'rule-summary' }, text)))),
       element('td', { 'data-label': 'Applies to' }, element('div', {}, element('span', {}, scope(rule)), ...shortage(rule))),
       last,
       element('td', { 'data-label': 'Kept by' }, element('span', { class: 'tag' }, keeper)));

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Rule } from '../../src/protocol.ts';
-import { besides, bodyOf, draftOf, durationText, keeperOf, NEW_RULE, pairs, parseDuration, question, scope, shortageOf } from '../../src/rules/form.ts';
+import { alsoWatched, besides, bodyOf, draftOf, durationText, keeperOf, NEW_RULE, pairs, parseDuration, question, scope, shortageOf } from '../../src/rules/form.ts';
 import { bestScale, fromBase, scalesOf, toBase } from '../../src/rules/scale.ts';
 
 const rule: Rule = { name: 'hot', metric: 'system.cpu.utilization', input: 'sample', operator: 'gt', threshold: 0.9, clear: 0.8, for_s: 90, no_data_s: 600, severity: 'warning', enabled: true, source: 'own', summary: 'CPU busy', machines: ['db-*'], tags: { site: 'eu' }, labels: {}, group_by: ['tag:site'] };
@@ -17,6 +17,13 @@ test('a rule says on how many series it is not in force, and sends nothing of it
   assert.deepEqual([{}, { unjudged_series: 0 }, { unjudged_series: 12_345 }].map(shortageOf), ['', '', 'not on 12.3\u00a0k series: the hub is full']);
   const made = bodyOf(draftOf({ ...rule, unjudged_series: 2 }, '1'), '1');
   assert.ok('body' in made && !('unjudged_series' in made.body));
+});
+
+test('of many rules that watch the same a few are named', () => {
+  const others = (count: number): Rule[] => Array.from({ length: count }, (_, at) => ({ ...rule, name: `r${at}` }));
+  assert.deepEqual(alsoWatched(others(0)), []);
+  assert.equal(alsoWatched(others(4)).length, 4);
+  assert.deepEqual(alsoWatched(others(34)).slice(2), ['also watched by r2, warning', 'and by 31 more']);
 });
 
 test('a threshold is typed in the unit that is shown, and sent in the base unit', () => {
