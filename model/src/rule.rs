@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::catalogue::ALIASES;
+use crate::catalogue::{ALIASES, METRICS};
 use crate::group::{GROUP_BY_MAX, GroupBy};
 use crate::ids::MachineId;
 use crate::series::Labels;
@@ -174,6 +174,24 @@ impl Rule {
         self.faults().into_iter().map(|fault| fault.said).collect()
     }
 
+    /// What is wrong with a threshold that no valid value of its metric lies beyond: mostly a percentage where a ratio is meant. Not among
+    /// `faults`, for a rule file of an earlier version may have one.
+    pub fn out_of_reach(&self) -> Option<Fault> {
+        let metric = METRICS.iter().find(|metric| metric.name == self.metric)?;
+        let is_a_value = matches!(self.input, Input::Sample | Input::MinuteMean | Input::MinuteMax);
+        if !is_a_value || (metric.min..=metric.max).contains(&self.threshold) {
+            return None;
+        }
+        let Self { name, threshold, .. } = self;
+        // A ratio may be a little above 1, as collectors measure it.
+        let (metric, min, max) = (metric.name, metric.min, (metric.max * 100.0).round() / 100.0);
+        let hint = if metric.ends_with(".utilization") { "; it is a ratio: write 0.9 for 90 %" } else { "" };
+        let said = format!(
+            "rule {name}: {metric} lies between {min} and {max}, a threshold of {threshold} is never crossed{hint}"
+        );
+        Some(Fault { field: "threshold", said })
+    }
+
     /// Every problem, each with the field that it is about.
     pub fn faults(&self) -> Vec<Fault> {
         let mut faults = Vec::new();
@@ -311,6 +329,22 @@ mod tests {
         let problems = RuleSet::new(1, vec![rule(), rule(), bad, taken]).unwrap_err();
         assert_eq!(problems.len(), 4, "{problems:?}");
         assert!(problems.iter().any(|problem| problem.contains("call the rule something else")), "{problems:?}");
+    }
+
+    #[test]
+    fn a_threshold_that_no_value_crosses_is_told() {
+        for (metric, input, threshold, expected) in [
+            ("system.cpu.utilization", Input::Sample, 1.0, None),
+            ("system.cpu.utilization", Input::Sample, 90.0, Some("lies between 0 and 1, a threshold of 90")),
+            ("system.cpu.utilization", Input::MinuteSum, 90.0, None),
+            ("system.temperature", Input::MinuteMax, -300.0, Some("is never crossed")),
+            ("my.own", Input::Sample, 1e300, None),
+        ] {
+            let rule = Rule { metric: metric.into(), input, threshold, clear: None, ..rule() };
+            let said = rule.out_of_reach().map(|fault| fault.said);
+            assert_eq!(said.is_some(), expected.is_some(), "{metric} {threshold}: {said:?}");
+            assert!(said.unwrap_or_default().contains(expected.unwrap_or_default()));
+        }
     }
 
     #[test]

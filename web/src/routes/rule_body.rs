@@ -102,7 +102,8 @@ impl Sent {
 /// The rule in base units, or everything that is wrong with it.
 pub(super) fn checked(rule: Rule) -> Result<Rule, Problem> {
     let rule = rule.in_base_units();
-    let faults = rule.faults();
+    let mut faults = rule.faults();
+    faults.extend(rule.out_of_reach());
     if faults.is_empty() { Ok(rule) } else { Err(Problem::invalid_rule(faults)) }
 }
 

@@ -93,6 +93,7 @@ async fn what_is_no_rule_is_refused_before_anything_is_ordered() {
             "400 bad_body: this is not a rule: unknown variant `above`, expected one of `gt`",
         ),
         ("/api/v1/rules/hot", with("thresold", json!(1)), "400 bad_body: this is not a rule: unknown field `thresold`"),
+        ("/api/v1/rules/hot", with("threshold", json!(90)), "422 invalid_rule: "),
         ("/api/v1/rules/other", rule(), "400 bad_body: a rule keeps its name"),
         ("/api/v1/rules/hot?x=1", rule(), "400 bad_query: "),
         ("/api/v1/rules/hot", with("summary", json!("x".repeat(70_000))), "413 body_too_large: "),
