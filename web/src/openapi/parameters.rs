@@ -8,7 +8,9 @@ use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, SchemaType, Type};
 use utoipa::openapi::{RefOr, Required, Schema};
 
 use crate::params::{LIMIT_MAX, OFFSET_MAX};
+use crate::routes::alert_filter::Q_CHARS_MAX;
 use crate::routes::commands::COMMANDS;
+use crate::routes::fragments::ROWS_MAX;
 use crate::routes::history::{MACHINES_MAX, METRICS_MAX, POINTS_DEFAULT, POINTS_MAX};
 use crate::shapes::machine_id;
 
@@ -41,7 +43,7 @@ parameters! {
     AlertTimes: from(), to();
     OfAlert: machine_of_alert(), rule_of_alert();
     /// Rows of an alerts table.
-    Rows: row_state(), limit();
+    Rows: row_state(), q_of_alert(), severity(), row_limit(), row_cursor();
     SilencesOf: silence_state();
     Letters: letter_state();
     ReasonOnly: reason();
@@ -133,6 +135,24 @@ fn rule_of_alert() -> Parameter {
 
 fn row_state() -> Parameter {
     query("state", "Firing alerts, or those resolved in the last 7 days", words(["active", "resolved"])).build()
+}
+
+fn q_of_alert() -> Parameter {
+    let said =
+        "Words, in any case, each of them part of the rule's name or summary, the machine, the metric or a label";
+    query("q", said, text().max_length(Some(Q_CHARS_MAX))).build()
+}
+
+fn severity() -> Parameter {
+    query("severity", "Only alerts of this severity", words(["critical", "warning", "info"])).build()
+}
+
+fn row_limit() -> Parameter {
+    query("limit", "Most rows of the answer; 100 where absent", whole(1, ROWS_MAX)).build()
+}
+
+fn row_cursor() -> Parameter {
+    query("cursor", "`x-next-cursor` of the page before; only of resolved alerts", text()).build()
 }
 
 fn silence_state() -> Parameter {

@@ -1,7 +1,7 @@
 //! Fragments: pieces of a page, ready to be put in by htmx. Rows of the alerts tables.
 //!
 //! Columns: severity, machine, rule and summary, value against threshold, since, and how it stands or when and why it resolved. No alert, no row: the page has the words for it.
-//! Everything from outside is escaped.
+//! What does not fit into an answer is told in its head, as the total or the cursor of the next page. Everything from outside is escaped.
 
 use std::fmt::Write;
 use std::sync::Arc;
@@ -11,20 +11,25 @@ use axum::extract::State;
 use axum::response::{Html, IntoResponse, Response};
 use http::Uri;
 use model::catalogue::unit_of;
-use model::query::AlertQuery;
 use model::rule::{MACHINE_DOWN, Operator};
 use model::{Alert, AlertState, Resolution, Severity, Standing, Timestamp};
 
+use super::alert_filter::AlertFilter;
+use super::resolved_alerts::{self, Cursor, Wanted};
 use crate::error::Problem;
 use crate::format;
 use crate::html::Escaped;
 use crate::openapi::{Refused, Rows};
-use crate::params::{LIMIT_MAX, Params};
+use crate::params::{Params, wrong};
 use crate::state::Shared;
 
+/// Rows of one answer. More than the pages of the API have, because a reader who asks for more gets all of them anew when alerts come and go.
+pub(crate) const ROWS_MAX: usize = 5_000;
 const LIMIT: usize = 100;
 const RESOLVED_SPAN: Duration = Duration::from_secs(7 * 86_400);
 const STATES: &[(&str, AlertState)] = &[("active", AlertState::Firing), ("resolved", AlertState::Resolved)];
+const TOTAL: &str = "x-total-count";
+const NEXT: &str = "x-next-cursor";
 
 /// Rows of an alerts table, for a page.
 #[utoipa::path(
@@ -33,40 +38,54 @@ const STATES: &[(&str, AlertState)] = &[("active", AlertState::Firing), ("resolv
     tag = "fragments",
     params(Rows),
     responses(
-        (status = 200, description = "As asked", body = String, content_type = "text/html"),
+        (
+            status = 200, description = "As asked", body = String, content_type = "text/html",
+            headers(
+                ("x-total-count" = u64, description = "Firing alerts that pass the filter, also those beyond `limit`"),
+                ("x-next-cursor" = String, description = "`cursor` of the next page of resolved alerts, where there may be one")
+            )
+        ),
         Refused<400>, Refused<500>, Refused<503>
     )
 )]
 pub(super) async fn alerts(State(shared): State<Arc<Shared>>, uri: Uri) -> Result<Response, Problem> {
-    let params = Params::read(&uri, &["state", "limit"])?;
-    let limit = params.limit(LIMIT)?;
-    let state = params.choice("state", STATES, AlertState::Firing)?;
-    let alerts = match state {
-        AlertState::Firing => {
-            let alerts = shared.app.hot.alerts();
-            alerts.into_iter().filter(|alert| !alert.is_synthetic()).collect()
-        }
-        AlertState::Resolved => resolved(&shared).await?,
-    };
-    let mut rows = String::new();
-    for alert in alerts.iter().take(limit) {
-        row(&mut rows, alert).expect("a String takes any text");
+    let params = Params::read(&uri, &["state", "q", "severity", "limit", "cursor"])?;
+    match params.choice("state", STATES, AlertState::Firing)? {
+        AlertState::Firing => active(&shared, &params),
+        AlertState::Resolved => resolved(&shared, &params).await,
     }
-    Ok(Html(rows).into_response())
 }
 
-async fn resolved(shared: &Shared) -> Result<Vec<Arc<Alert>>, Problem> {
-    let query = AlertQuery {
-        from: shared.now() - RESOLVED_SPAN,
-        to: shared.now(),
-        machine: None,
-        rule: None,
-        offset: 0,
-        limit: LIMIT_MAX,
+fn active(shared: &Shared, params: &Params) -> Result<Response, Problem> {
+    let (limit, filter) = (params.count("limit", ROWS_MAX, LIMIT)?, AlertFilter::read(params)?);
+    if let Some(text) = params.one("cursor")? {
+        return Err(wrong("cursor", "of this list", text, "only state=resolved has pages; use `limit`"));
+    }
+    let mut alerts = shared.app.hot.alerts();
+    alerts.retain(|alert| !alert.is_synthetic() && filter.admits(alert));
+    let total = [(TOTAL, alerts.len().to_string())];
+    Ok((total, rows(alerts.iter().take(limit).map(Arc::as_ref))).into_response())
+}
+
+async fn resolved(shared: &Shared, params: &Params) -> Result<Response, Problem> {
+    let now = shared.now();
+    let wanted = Wanted {
+        from: now - RESOLVED_SPAN,
+        start: Cursor::read(params, now)?,
+        filter: AlertFilter::read(params)?,
+        limit: params.count("limit", ROWS_MAX, LIMIT)?,
     };
-    let all = shared.app.history.alerts(query).await?;
-    let resolved = all.into_iter().filter(|alert| alert.state == AlertState::Resolved);
-    Ok(resolved.map(Arc::new).collect())
+    let page = resolved_alerts::page(shared.app.history.as_ref(), &wanted).await?;
+    let next = page.next.map(|cursor| [(NEXT, cursor.to_string())]);
+    Ok((next, rows(&page.alerts)).into_response())
+}
+
+fn rows<'a>(alerts: impl IntoIterator<Item = &'a Alert>) -> Html<String> {
+    let mut rows = String::new();
+    for alert in alerts {
+        row(&mut rows, alert).expect("a String takes any text");
+    }
+    Html(rows)
 }
 
 fn row(out: &mut String, alert: &Alert) -> std::fmt::Result {

@@ -1,5 +1,6 @@
 //! Routes: every path with its handler, one file per noun.
 
+pub(crate) mod alert_filter;
 mod alerts;
 mod audit;
 mod catalogue;
@@ -7,7 +8,7 @@ pub(crate) mod commands;
 mod config;
 mod dead_letters;
 mod fleet;
-mod fragments;
+pub(crate) mod fragments;
 pub(crate) mod health;
 pub(crate) mod history;
 mod history_shape;
@@ -17,6 +18,7 @@ mod metrics;
 mod openapi;
 mod pipeline;
 mod preview;
+mod resolved_alerts;
 mod rule_body;
 mod rules;
 mod silences;

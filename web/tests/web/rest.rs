@@ -179,6 +179,10 @@ async fn every_bad_request_is_a_problem_document_that_says_what_to_do() {
         "/api/v1/alerts?cursor=x",
         "/api/v1/dead-letters?limit=5000",
         "/fragments/alerts?state=all",
+        "/fragments/alerts?severity=bad",
+        "/fragments/alerts?limit=5001",
+        "/fragments/alerts?cursor=1.1",
+        "/fragments/alerts?state=resolved&cursor=100",
         "/api/v1/nothing",
         "/ws",
     ] {

@@ -190,7 +190,8 @@ impl History for FakeHistory {
 
     fn alerts(&self, query: AlertQuery) -> Answer<'_, Vec<Alert>> {
         let all = self.alerts.lock().unwrap().clone();
-        let found = all.into_iter().skip(query.offset).take(query.limit).collect();
+        let is_inside = |alert: &Alert| (query.from..query.to).contains(&alert.since);
+        let found = all.into_iter().filter(is_inside).skip(query.offset).take(query.limit).collect();
         self.asked_alerts.lock().unwrap().push(query);
         self.reply(found)
     }

@@ -1,18 +1,30 @@
-// Which list of the alerts screen is shown, and which of its rows: those with every word of a text, of one severity. It lives in the address.
+// Which list of the alerts screen is shown, and which of its alerts: those with every word of a text, of one severity. It lives in the address.
+// The hub sifts: this page has only the rows that it asked for.
+
+import type { Severity } from '../protocol.ts';
 
 /** The first is shown where the address says none. */
 export const LISTS = ['active', 'history', 'silences'] as const;
 
+export type ListName = (typeof LISTS)[number];
+
 export interface AlertFilter {
-  list: (typeof LISTS)[number];
+  list: ListName;
   text: string;
   /** Empty: all. */
-  severity: string;
+  severity: Severity | '';
 }
 
+/** The hub takes no longer text. */
+const TEXT_MAX = 200;
+const SEVERITIES: readonly Severity[] = ['critical', 'warning', 'info'];
+
 export function filterFrom(query: URLSearchParams): AlertFilter {
-  return { list: LISTS.find((list) => list === query.get('list')) ?? 'active', text: query.get('q') ?? '', severity: query.get('severity') ?? '' };
+  const list = LISTS.find((one) => one === query.get('list')) ?? 'active';
+  return { list, text: (query.get('q') ?? '').slice(0, TEXT_MAX), severity: severityOf(query.get('severity')) };
 }
+
+export const severityOf = (word: string | null): AlertFilter['severity'] => SEVERITIES.find((one) => one === word) ?? '';
 
 export function filterQuery({ list, text, severity }: AlertFilter): string {
   const query = new URLSearchParams();
@@ -23,20 +35,8 @@ export function filterQuery({ list, text, severity }: AlertFilter): string {
   return all === '' ? '' : `?${all}`;
 }
 
-export function passes({ text, severity }: Pick<AlertFilter, 'text' | 'severity'>, row: { text: string; severity: string }): boolean {
-  if (severity !== '' && row.severity !== severity) return false;
-  const has = row.text.toLowerCase();
-  return text.toLowerCase().split(/\s+/).every((word) => has.includes(word));
-}
+type Sifting = Pick<AlertFilter, 'text' | 'severity'>;
 
-/** Hides the other rows; how many are shown of how many. */
-export function filterRows(rows: Iterable<HTMLTableRowElement>, filter: AlertFilter): { shown: number; all: number } {
-  let [shown, all] = [0, 0];
-  for (const row of rows) {
-    const isShown = passes(filter, { text: row.textContent ?? '', severity: row.dataset.severity ?? '' });
-    row.hidden = !isShown;
-    all += 1;
-    if (isShown) shown += 1;
-  }
-  return { shown, all };
-}
+export const isSame = (a: Sifting, b: Sifting): boolean => a.text === b.text && a.severity === b.severity;
+
+export const isAll = ({ text, severity }: Sifting): boolean => text === '' && severity === '';

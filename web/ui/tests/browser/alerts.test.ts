@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { test } from 'node:test';
+import type { Locator, Page } from 'playwright-core';
 import { deleteRule, makeRule, settles, someMachine, stage } from './harness.ts';
 
 const on = stage();
@@ -16,19 +17,83 @@ test('the alerts come as fragments of the hub, with local times', () => on.visit
   await settles(() => page.evaluate(() => [...document.querySelectorAll('tbody[hx-get*="active"] tr')].every((row) => row.querySelectorAll('td .severity svg').length === 1)), true);
 }));
 
-test('all is clear only once the hub has said so', () => on.visit('/alerts', async (page) => {
-  const notes = page.locator('[data-note]');
+test('all is clear only once the hub has said so, and only the list that is shown is asked for', () => on.visit('/alerts', async (page) => {
+  const note = (list: string): Locator => page.locator(`[data-shown="${list}"] [data-note]`);
+  const asked: string[] = [];
   const answers: (() => Promise<void>)[] = [];
   const alerts = page.url();
   // What the page has asked so far is not what is held back.
   await page.goto('about:blank');
-  await page.route(/\/fragments\/alerts/, (route) => void answers.push(() => route.fulfill({ status: 200, contentType: 'text/html', body: '' })));
+  page.on('request', (request) => asked.push(new URL(request.url()).pathname));
+  await page.route(/\/fragments\/alerts/, (route) => void answers.push(() => route.fulfill({ status: 200, contentType: 'text/html', headers: { 'x-total-count': '0' }, body: '' })));
+  const answer = async (): Promise<void> => {
+    await settles(async () => answers.length, 1);
+    await answers.pop()?.();
+  };
   await page.goto(alerts);
-  await settles(async () => answers.length, 2);
-  assert.deepEqual((await notes.allTextContents()).filter((text) => text !== ''), ['Looking…', 'Looking…']);
-  await Promise.all(answers.map((answer) => answer()));
-  await settles(async () => (await notes.allTextContents()).join(' '), 'All clear. No alert is firing. Nothing has been resolved yet.');
+  await settles(async () => answers.length, 1);
+  assert.equal(await note('active').textContent(), 'Looking…');
+  await answer();
+  await settles(() => note('active').textContent(), 'All clear. No alert is firing.');
+  assert.equal(asked.filter((path) => path.startsWith('/api/v1/alerts/history')).length, 0);
+  await page.getByRole('button', { name: 'History', exact: true }).click();
+  assert.equal(await note('history').textContent(), 'Looking…');
+  await answer();
+  await settles(() => note('history').textContent(), 'Nothing has been resolved yet.');
+  await settles(async () => asked.filter((path) => path.startsWith('/api/v1/alerts/history')).length, 1);
   await page.unroute(/\/fragments\/alerts/);
+}));
+
+/** Plays the hub for 1,100 alerts: those of `q` alone where it is a machine's name; what was asked, in order. */
+async function manyAlerts(page: Page): Promise<URLSearchParams[]> {
+  const asked: URLSearchParams[] = [];
+  const row = (index: number): string => `<tr data-severity="info"><td>info</td><td><a href="/machines/m-${index}">m-${index}</a></td><td>r</td><td>1</td><td></td><td></td></tr>`;
+  const all = Array.from({ length: 1_100 }, (_, index) => index);
+  await page.route(/\/fragments\/alerts/, (route) => {
+    const query = new URL(route.request().url()).searchParams;
+    asked.push(query);
+    const [q, limit, start] = [query.get('q') ?? '', Number(query.get('limit')), Number(query.get('cursor') ?? '')];
+    const found = all.filter((index) => q === '' || `m-${index}` === q);
+    const rest = found.length > start + limit ? { 'x-next-cursor': String(start + limit) } : {};
+    const headers: Record<string, string> = query.get('state') === 'active' ? { 'x-total-count': String(found.length) } : rest;
+    return route.fulfill({ status: 200, contentType: 'text/html', headers, body: found.slice(start, start + limit).map(row).join('') });
+  });
+  return asked;
+}
+
+test('of many alerts the list says how many there are, shows more, and finds each', () => on.visit('/settings', async (page) => {
+  const asked = await manyAlerts(page);
+  await page.goto(`${on.url}/alerts`);
+  const panel = page.locator('[data-shown="active"] section').first();
+  await panel.getByText('100 of 1,100').waitFor();
+  await panel.getByRole('button', { name: 'Show more' }).click();
+  await panel.getByText('600 of 1,100').waitFor();
+  await panel.getByRole('button', { name: 'Show more' }).click();
+  await settles(() => panel.locator('tbody tr').count(), 1_100);
+  await settles(() => panel.getByRole('button', { name: 'Show more' }).isVisible(), false);
+  await page.getByLabel('Machine, rule or any word').fill('m-1099');
+  await settles(() => panel.locator('tbody td:nth-child(2)').allInnerTexts().then(String), 'm-1099');
+  assert.equal(asked.at(-1)?.get('q'), 'm-1099');
+  assert.ok(asked.every((query) => query.get('state') === 'active'));
+}));
+
+test('the history goes on to its end, held still while one reads on', () => on.visit('/settings', async (page) => {
+  await manyAlerts(page);
+  await page.goto(`${on.url}/alerts?list=history`);
+  const panel = page.locator('[data-shown="history"] section').first();
+  await panel.getByText('newest 100', { exact: true }).waitFor();
+  const more = panel.getByRole('button', { name: 'Show more of the last 7 days' });
+  await more.click();
+  await panel.getByText('newest 600', { exact: true }).waitFor();
+  await panel.getByText(/^as of \d\d:\d\d:\d\d$/).waitFor();
+  await more.click();
+  await panel.getByText('1,100', { exact: true }).waitFor();
+  await settles(() => more.isVisible(), false);
+  const names = await panel.locator('tbody td:nth-child(2)').allInnerTexts();
+  assert.equal(new Set(names).size, 1_100);
+  await panel.getByRole('button', { name: 'Newest' }).click();
+  await panel.getByText('newest 100', { exact: true }).waitFor();
+  await settles(() => panel.getByText(/^as of/).isVisible(), false);
 }));
 
 test('an alert fires, is silenced, speaks again, and is history when its rule is gone', async () => {
@@ -133,6 +198,26 @@ test('keys silence and acknowledge the alert that has the focus', () => withRule
     await page.getByRole('button', { name: /^Active/ }).click();
     await cell.getByRole('button', { name: /^End silence/ }).click();
     await cell.getByText('active').waitFor();
+  });
+}));
+
+test('a key never silences another alert than the one that has the focus', () => withRule('asked', '*', async (rule) => {
+  await on.visit(`/alerts?q=${rule}`, async (page) => {
+    const silenceable = page.locator(`${active}:has([data-act="silence"])`, { hasText: rule });
+    const row = silenceable.last();
+    const machine = await row.locator('[data-standing]').getAttribute('data-machine');
+    await on.ask('/silences', { method: 'POST', body: JSON.stringify({ matchers: { rules: [rule], machines: [machine] }, for_s: 3600, author: 'ana', comment: '' }) });
+    const silenced = page.locator(`${active}:has([data-machine="${machine}"][data-standing="silenced"])`);
+    await silenced.getByRole('link').first().focus();
+    await page.keyboard.press('s');
+    await page.keyboard.press('a');
+    assert.equal(await page.getByRole('dialog').count(), 0);
+    await page.evaluate(() => {
+      if (document.activeElement instanceof HTMLElement) document.activeElement.blur();
+    });
+    const first = await silenceable.first().locator('[data-standing]').getAttribute('data-machine');
+    await page.keyboard.press('s');
+    await page.getByRole('dialog').getByText(`${rule} on ${first}`).waitFor();
   });
 }));
 

@@ -2,9 +2,11 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { filterFrom, filterQuery, passes } from '../../src/alerts/filter.ts';
+import { filterFrom, filterQuery, type AlertFilter } from '../../src/alerts/filter.ts';
 import { counts, title, worthShowing } from '../../src/alerts/groups.ts';
 import { noisiest } from '../../src/alerts/noisy.ts';
+import { Pace } from '../../src/alerts/pace.ts';
+import { counted, leastMs, moreRows, moreWords, noteWords } from '../../src/alerts/paging.ts';
 import { clearSince, isActive, worstFirst } from '../../src/alerts/present.ts';
 import { labelsOf, nameOf } from '../../src/alerts/silence.ts';
 import { fits } from '../../src/alerts/silences.ts';
@@ -43,13 +45,61 @@ test('what is silenced is named with its labels, and broken labels are none', ()
   assert.deepEqual(labelsOf('{'), {});
 });
 
-test('a row passes with every word of the text, in any case, and its severity', () => {
-  const row = { text: 'critical db-1 Disk-full 96 %', severity: 'critical' };
-  assert.ok(passes({ text: 'DB-1 disk', severity: '' }, row));
-  assert.ok(passes({ text: '', severity: 'critical' }, row));
-  assert.ok(!passes({ text: 'db-1 cpu', severity: '' }, row));
-  assert.ok(!passes({ text: 'db-1', severity: 'warning' }, row));
+test('the filter lives in the address, which may not say anything', () => {
   for (const filter of [{ list: 'history', text: 'a b', severity: 'info' }, { list: 'active', text: '', severity: '' }] as const) assert.deepEqual(filterFrom(new URLSearchParams(filterQuery(filter))), filter);
+  assert.deepEqual(filterFrom(new URLSearchParams('list=x&severity=bad')), { list: 'active', text: '', severity: '' });
+  assert.equal(filterFrom(new URLSearchParams({ q: 'x'.repeat(300) })).text.length, 200);
+});
+
+test('a list says how many it has of how many, and how to see more', () => {
+  const all = { text: '', severity: '' } as const;
+  const said = (rows: number, total: number | null, next: string, filter: Pick<AlertFilter, 'text' | 'severity'> = all, page = rows): string[] => {
+    const answered = { rows, total, next };
+    return [counted(answered), moreWords(answered, page, 100), noteWords(answered, { list: 'active', ...filter }, 'All clear.')];
+  };
+  assert.deepEqual(said(0, 0, ''), ['', '', 'All clear.']);
+  assert.deepEqual(said(0, 0, '', { text: 'a', severity: '' }), ['', '', 'No row is like that.']);
+  assert.deepEqual(said(100, 1100, ''), ['100 of 1,100', 'Show more', '']);
+  assert.deepEqual(said(1100, 1100, ''), ['1,100', '', '']);
+  assert.deepEqual(said(5000, 6000, ''), ['5,000 of 6,000', '', 'No more are shown at once: words or a severity find the others.']);
+  assert.deepEqual(said(100, null, '7.1'), ['newest 100', 'Show more of the last 7 days', '']);
+  assert.deepEqual(said(130, null, '7.1', all, 30), ['newest 130', 'Look further back', '']);
+  assert.deepEqual(said(0, null, '7.1'), ['', 'Look further back', 'Nothing like that among the newest.']);
+  assert.deepEqual(said(252, null, ''), ['252', '', '']);
+  assert.deepEqual([100, 600, 4900].map(moreRows), [600, 1100, 5000]);
+  assert.deepEqual([0, 100, 1000, 1100, 5000].map(leastMs), [2000, 2000, 2000, 4000, 10000]);
+});
+
+test('what changes all the time is read once in its span, a burst as one, and at once when a person asks', (context) => {
+  context.mock.timers.enable({ apis: ['setTimeout', 'Date'], now: 1_000_000 });
+  let [runs, isPaused] = [0, false];
+  const pace = new Pace(() => 2_000, () => { runs += 1; }, () => isPaused);
+  pace.soon();
+  assert.equal(runs, 1);
+  for (let ms = 0; ms < 15_000; ms += 100) {
+    pace.soon(500);
+    context.mock.timers.tick(100);
+  }
+  assert.equal(runs, 8);
+  pace.now();
+  assert.equal(runs, 9);
+  context.mock.timers.tick(10_000);
+  assert.equal(runs, 9);
+  pace.soon(500);
+  assert.equal(runs, 9);
+  context.mock.timers.tick(500);
+  assert.equal(runs, 10);
+  pace.soon();
+  isPaused = true;
+  context.mock.timers.tick(10_000);
+  assert.equal(runs, 10);
+  pace.now();
+  assert.equal(runs, 11);
+  pace.soon();
+  pace.stop();
+  isPaused = false;
+  context.mock.timers.tick(10_000);
+  assert.equal(runs, 11);
 });
 
 test('the noisiest rules are those with most alerts; one alert is no noise', () => {
