@@ -11,6 +11,7 @@ use http::{HeaderMap, StatusCode, header};
 use model::Rule;
 use model::command::RuleSource;
 use serde_json::{Map, Value};
+use utoipa::openapi::schema::{ObjectBuilder, SchemaType, Type};
 use utoipa::openapi::{RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
@@ -53,7 +54,9 @@ impl PartialSchema for NewRule {
         let RefOr::T(Schema::Object(mut rule)) = Rule::schema() else { unreachable!("a struct is an object") };
         rule.required.retain(|field| field != "name");
         rule.properties.insert("source".to_owned(), RuleSource::schema());
-        rule.properties.insert("unjudged_series".to_owned(), u64::schema());
+        let series = ObjectBuilder::new().schema_type(SchemaType::Type(Type::Integer));
+        let series = series.minimum(Some(0)).maximum(Some(u32::MAX)).build();
+        rule.properties.insert("unjudged_series".to_owned(), series.into());
         Schema::Object(rule).into()
     }
 }
@@ -75,7 +78,7 @@ impl Sent {
     pub(super) fn rule(mut self, name: Option<&str>) -> Result<Rule, Problem> {
         // A rule that was read and is sent back says who keeps it and how it fares, which is not the sender's to say.
         self.leave_out::<RuleSource>("source")?;
-        self.leave_out::<u64>("unjudged_series")?;
+        self.leave_out::<u32>("unjudged_series")?;
         if let Some(name) = name {
             let given = self.0.insert("name".to_owned(), name.into());
             if given.is_some_and(|given| given != name) {
