@@ -4,7 +4,8 @@
 //! Each worker counts what its rules and series come to before differential makes it: a rule that needs more places than are left is
 //! refused whole, and so is a series; who has places keeps them. When some come free, what was refused is asked again.
 //! State: the worker's series and rules by metric, some 40 bytes a series. Time: boundary by boundary, each once it is complete, and within
-//! one in order of the facts, so that a replay refuses the same. Loss: none but what is refused, which is counted.
+//! one in order of the facts, so that a replay refuses the same. Loss: none but what is refused, which is counted, and told rule by rule
+//! (`unjudged.rs`).
 //! Invariants: Q-3 no boundary makes more bindings than `bindings_max`, and who has places keeps them.
 
 #[cfg(test)]

@@ -17,6 +17,7 @@ import { groupRow, worthShowing } from './groups.ts';
 import { AlertList } from './list.ts';
 import { noiseRow, noisiest } from './noisy.ts';
 import { Pace } from './pace.ts';
+import { whole } from './paging.ts';
 import { silenceDialog, subjectOf, type Subject, type Why } from './silence.ts';
 import { silenceRow } from './silences.ts';
 
@@ -35,7 +36,6 @@ const TYPING_MS = 250;
 const EXPORT_PAGES_MAX = 20;
 /** As many alerts of the past as one answer holds. */
 const NOISE_ALERTS_MAX = 1000;
-const whole = new Intl.NumberFormat('en');
 
 export function mountAlerts(place: HTMLElement, context: Context): Screen {
   const abort = new AbortController();

@@ -17,7 +17,8 @@ export interface AlertFilter {
 
 /** The hub takes no longer text. */
 const TEXT_MAX = 200;
-const SEVERITIES: readonly Severity[] = ['critical', 'warning', 'info'];
+/** The worst first. */
+export const SEVERITIES: readonly Severity[] = ['critical', 'warning', 'info'];
 
 export function filterFrom(query: URLSearchParams): AlertFilter {
   const list = LISTS.find((one) => one === query.get('list')) ?? 'active';

@@ -13,7 +13,8 @@ export const ROWS_MAX = 5_000;
 const LEAST_MS = 2_000;
 const ROWS_PER_SPAN = 1_000;
 
-const whole = new Intl.NumberFormat('en');
+/** Every digit of a number: what is counted here is compared. */
+export const whole = new Intl.NumberFormat('en');
 
 /** What the hub said beside the rows. */
 export interface Answered {

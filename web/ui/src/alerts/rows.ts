@@ -2,13 +2,12 @@
 
 import { element, icon } from '../dom.ts';
 import { ago, bothTimes, dateTime } from '../format.ts';
-import type { Severity } from '../protocol.ts';
 import { machinePath } from '../router.ts';
+import { SEVERITIES } from './filter.ts';
 import { nameOf, subjectOf } from './silence.ts';
 
 /** A chart opened at an alert shows so much before and after it. */
 const AROUND_MS = 15 * 60_000;
-const SEVERITIES: readonly Severity[] = ['critical', 'warning', 'info'];
 
 /** What the hub sent for each row that stands. */
 const sent = new WeakMap<Element, string>();
