@@ -182,10 +182,10 @@ fn is_state(output: &Output) -> bool {
         | Output::Standing(_)
         | Output::Presence(_)
         | Output::Machine(_)
-        | Output::Processes(_)
         | Output::Rejected(_)
         | Output::Resent(_) => true,
         Output::Samples(_)
+        | Output::Processes(_)
         | Output::Minute(_)
         | Output::Hour(_)
         | Output::Repair(_)

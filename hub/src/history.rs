@@ -6,10 +6,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use model::Alert;
-use model::DeadLetter;
 use model::query::{
-    AlertQuery, Answer, DeadLetterQuery, FleetAnswer, FleetQuery, History, QueryError, RangeAnswer, RangeQuery, Tier,
+    AlertQuery, Answer, DeadLetterQuery, FleetAnswer, FleetQuery, History, ProcessQuery, QueryError, RangeAnswer,
+    RangeQuery, Tier,
 };
+use model::{DeadLetter, Processes};
 
 pub(crate) struct WithState {
     pub(crate) server: Arc<dyn History>,
@@ -27,6 +28,10 @@ fn is_away(error: &QueryError) -> bool {
 impl History for WithState {
     fn range(&self, query: RangeQuery) -> Answer<'_, RangeAnswer> {
         self.server.range(query)
+    }
+
+    fn processes(&self, query: ProcessQuery) -> Answer<'_, Option<Processes>> {
+        self.server.processes(query)
     }
 
     fn fleet(&self, query: FleetQuery) -> Answer<'_, FleetAnswer> {
@@ -71,6 +76,10 @@ fn is_off<T: Send + 'static>() -> Answer<'static, T> {
 
 impl History for StateOnly {
     fn range(&self, _: RangeQuery) -> Answer<'_, RangeAnswer> {
+        is_off()
+    }
+
+    fn processes(&self, _: ProcessQuery) -> Answer<'_, Option<Processes>> {
         is_off()
     }
 

@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::alert::Alert;
 use crate::bound::Roster;
@@ -189,9 +190,20 @@ pub struct FleetAnswer {
     pub truncated: bool,
 }
 
+/// What ran on a machine at an instant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProcessQuery {
+    pub machine: MachineId,
+    pub at: Timestamp,
+    /// How far away a table may be and still be the answer, where the instant's own minute has none.
+    pub reach: Duration,
+}
+
 /// Stored data.
 pub trait History: Send + Sync {
     fn range(&self, query: RangeQuery) -> Answer<'_, RangeAnswer>;
+    /// The busiest table of the instant's minute, else the nearest one within reach. Kept as long as the raw tier.
+    fn processes(&self, query: ProcessQuery) -> Answer<'_, Option<Processes>>;
     /// Kept as long as the minute tier.
     fn fleet(&self, query: FleetQuery) -> Answer<'_, FleetAnswer>;
     /// Newest first.
@@ -199,7 +211,7 @@ pub trait History: Send + Sync {
     /// Newest first.
     fn dead_letters(&self, query: DeadLetterQuery) -> Answer<'_, Vec<DeadLetter>>;
     /// How long a tier is kept.
-    fn kept(&self, tier: Tier) -> std::time::Duration;
+    fn kept(&self, tier: Tier) -> Duration;
 }
 
 /// State of a dependency, for `/ready`, the dashboard and logs.

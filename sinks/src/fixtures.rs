@@ -6,13 +6,13 @@ use std::sync::Arc;
 
 use model::batch::{Batch, Layout, Positions, Times};
 use model::bound::{Bound, BoundLayout, Roster, Slots};
-use model::machine::Presence;
+use model::machine::{PROCESSES_MAX, Presence};
 use model::rule::{Input, Operator, Rule};
 use model::series::{Labels, SeriesKey};
 use model::{
-    Aggregate, Aggregates, Cause, Change, FleetMinute, FleetRow, Kept, LogicalTime, MachineId, RejectReason, Rejected,
-    Repair, Resent, SessionId, Severity, Slot, Source, Standing, StandingChange, Status, Tag, Timestamp, Transition,
-    Width, Window,
+    Aggregate, Aggregates, Cause, Change, FleetMinute, FleetRow, Kept, LogicalTime, MachineId, Process, Processes,
+    RejectReason, Rejected, Repair, Resent, SessionId, Severity, Slot, Source, Standing, StandingChange, Status, Tag,
+    Timestamp, Transition, Width, Window,
 };
 
 pub(crate) fn machine(name: &str) -> MachineId {
@@ -73,6 +73,21 @@ pub(crate) fn samples(roster: &Arc<Roster>, samples: &[(u16, Timestamp, f64)]) -
     };
     assert!(batch.is_consistent());
     Bound::new(Arc::new(batch), bound)
+}
+
+/// The table that a collector makes of these: name, cores, resident bytes.
+pub(crate) fn processes(name: &str, time: Timestamp, all: &[(&str, f64, u64)]) -> Processes {
+    let process =
+        |(name, cpu, memory): &(&str, f64, u64)| Process { name: (*name).to_owned(), cpu: *cpu, memory: *memory };
+    let mut by_name: Vec<Process> = all.iter().map(process).collect();
+    by_name.sort_by(|a, b| a.name.cmp(&b.name));
+    let mut by_cpu: Vec<Process> = by_name.iter().filter(|process| 0.0 < process.cpu).cloned().collect();
+    by_cpu.sort_by(|a, b| b.cpu.total_cmp(&a.cpu));
+    by_cpu.truncate(PROCESSES_MAX);
+    let mut by_memory: Vec<Process> = by_name.into_iter().filter(|process| 0 < process.memory).collect();
+    by_memory.sort_by_key(|process| std::cmp::Reverse(process.memory));
+    by_memory.truncate(PROCESSES_MAX);
+    Processes { machine: machine(name), time, by_cpu, by_memory }
 }
 
 /// One row per series, all of value `value`.

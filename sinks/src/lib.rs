@@ -14,6 +14,7 @@ pub mod outbox;
 pub mod owed;
 pub mod payload;
 pub mod postgres;
+mod process_list;
 pub mod redis;
 pub mod relay;
 mod roster;

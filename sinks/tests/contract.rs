@@ -13,6 +13,8 @@ mod failures;
 mod faulty;
 #[path = "../src/fixtures.rs"]
 mod fixtures;
+#[path = "contract/processes.rs"]
+mod processes;
 #[path = "contract/spilled.rs"]
 mod spilled;
 #[path = "contract/subject.rs"]
@@ -276,24 +278,6 @@ async fn any_course_of_faults_loses_and_repeats_nothing<S: Subject>() {
     }
 }
 
-/// The end of the program does not wait for a dead store: the rest goes to the spill, and the next run writes it.
-async fn what_the_end_cannot_store_waits_in_the_spill<S: Subject>() {
-    let (subject, spill) = (S::new().await, tempfile::tempdir().unwrap());
-    let groups = workload();
-    let sink = subject.open_sink().await;
-    tokio::time::pause();
-    let rig = Rig::start(sink, &spill, Mode::Refuses);
-    rig.push(&groups);
-    let status = rig.complete().await;
-    assert_eq!((status.keep_from, status.lost), (TIMES + 1, 0));
-    tokio::time::resume();
-    let (sink, store) = S::split(subject.open().await);
-    let rig = Rig::start(sink, &spill, Mode::Works);
-    rig.wait_for("the spill is written", |status| status.cursors.is_some_and(|c| TIMES <= c.rows)).await;
-    rig.complete().await;
-    assert_eq!(S::contents_of(&store).await, wanted::<S>().await);
-}
-
 /// S-2: what is not sealed is not stored, also not at the end.
 async fn nothing_undurable_is_stored<S: Subject>() {
     let (subject, spill) = (S::new().await, tempfile::tempdir().unwrap());
@@ -323,6 +307,12 @@ macro_rules! suite {
             #[tokio::test]
             async fn writing_twice_equals_writing_once() {
                 super::writing_twice_equals_writing_once::<$subject>().await;
+            }
+
+            #[tokio::test]
+            async fn the_table_of_an_instant_is_its_minutes_busiest_or_the_nearest_within_reach() {
+                super::processes::the_table_of_an_instant_is_its_minutes_busiest_or_the_nearest_within_reach::<$subject>()
+                    .await;
             }
 
             #[tokio::test]
@@ -372,7 +362,7 @@ macro_rules! suite {
 
             #[tokio::test]
             async fn what_the_end_cannot_store_waits_in_the_spill() {
-                super::what_the_end_cannot_store_waits_in_the_spill::<$subject>().await;
+                super::spilled::what_the_end_cannot_store_waits_in_the_spill::<$subject>().await;
             }
 
             #[tokio::test]

@@ -20,8 +20,8 @@ mod store;
 use std::time::Duration;
 
 use fixtures::{
-    at, fleet_minute, flooded, frame, machine, presence, rejected, repair, roster, rule, samples, standing, transition,
-    window,
+    at, fleet_minute, flooded, frame, machine, presence, processes, rejected, repair, roster, rule, samples, standing,
+    transition, window,
 };
 use model::machine::Status;
 use model::query::{AlertQuery, FleetQuery, History, OfFleet, QueryError, Tier};
@@ -260,6 +260,7 @@ async fn each_tier_keeps_what_its_retention_says() {
         Output::Minute(window(&roster, Width::Minute, at(99_000), 1, 1.0)),
         Output::Hour(window(&roster, Width::Hour, at(97_200), 1, 1.0)),
         Output::Rejected(rejected("a", at(99_000))),
+        Output::Processes(Arc::new(processes("a", at(99_000), &[("sshd", 1.0, 1)]))),
     ];
     store.write(1, outputs).await.unwrap();
     let mut left = Vec::new();
@@ -267,12 +268,13 @@ async fn each_tier_keeps_what_its_retention_says() {
         store.clock.advance(Duration::from_secs(days * 86_400));
         store.upkeep().await;
         let mut counts = Vec::new();
-        for table in ["raw_frames", "minute_aggregates", "hour_aggregates", "dead_letters"] {
+        for table in ["raw_frames", "process_minutes", "minute_aggregates", "hour_aggregates", "dead_letters"] {
             counts.push(store.count(table).await);
         }
         left.push(counts);
     }
-    assert_eq!(left, [[1, 1, 1, 1], [1, 1, 1, 1], [0, 1, 1, 1], [0, 0, 1, 0], [0, 0, 0, 0]].map(Vec::from));
+    let expected = [[1, 1, 1, 1, 1], [1, 1, 1, 1, 1], [0, 0, 1, 1, 1], [0, 0, 0, 1, 0], [0, 0, 0, 0, 0]];
+    assert_eq!(left, expected.map(Vec::from));
     assert_eq!(
         store.count("machines").await + store.count("series").await,
         0,
@@ -331,6 +333,7 @@ async fn a_person_reads_names_units_and_each_sample_once() {
             Output::Minute(window(&roster, Width::Minute, at(99_000), 1, 0.5)),
             Output::Hour(window(&roster, Width::Hour, at(97_200), 1, 0.5)),
             Output::Fleet(Arc::new(fleet_minute(None, at(99_000), 1, &[("m0", 3)]))),
+            Output::Processes(Arc::new(processes("web-1", at(99_010), &[("sshd", 0.25, 7), ("a\0b", 1.5, u64::MAX)]))),
         ];
         store.write(1, outputs).await.unwrap();
         // A resend that nobody recognized: the first one stands.
@@ -348,6 +351,10 @@ async fn a_person_reads_names_units_and_each_sample_once() {
         let fleet =
             "SELECT concat_ws(' ', coalesce(tag_name, '-'), metric, machines, round(avg::numeric, 3)) FROM fleet";
         assert_eq!(store.text(fleet).await, "- m0 3 0.100");
+        let processes = "SELECT string_agg(concat_ws(' ', machine, extract(epoch FROM time)::bigint, \
+                         extract(epoch FROM taken)::bigint, name, cpu, memory), ',' ORDER BY cpu DESC) FROM processes";
+        let expected = "web-1 99000 99010 a\u{fffd}b 1.5 18446744073709551615,web-1 99000 99010 sshd 0.25 7";
+        assert_eq!(store.text(processes).await, expected);
     }
 }
 

@@ -79,10 +79,10 @@ mod tests {
     use std::sync::{Arc, Mutex};
 
     use model::query::{
-        Answer, Changes, DeadLetterQuery, FleetAnswer, FleetQuery, History, HotState, MachineView, RangeAnswer,
-        RangeQuery, SeriesPoints, Tier,
+        Answer, Changes, DeadLetterQuery, FleetAnswer, FleetQuery, History, HotState, MachineView, ProcessQuery,
+        RangeAnswer, RangeQuery, SeriesPoints, Tier,
     };
-    use model::{AlertGroup, DeadLetter, GroupKey, Hottest, Timestamp};
+    use model::{AlertGroup, DeadLetter, GroupKey, Hottest, Processes, Timestamp};
     use runtime::clock::ManualClock;
     use runtime::metrics::Registry;
     use tokio::time::timeout;
@@ -118,6 +118,10 @@ mod tests {
                 }
                 Ok(RangeAnswer { series, ..RangeAnswer::default() })
             })
+        }
+
+        fn processes(&self, _: ProcessQuery) -> Answer<'_, Option<Processes>> {
+            unreachable!("nobody asks")
         }
 
         fn fleet(&self, _: FleetQuery) -> Answer<'_, FleetAnswer> {

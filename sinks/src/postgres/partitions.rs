@@ -33,9 +33,10 @@ pub(super) struct Table {
 }
 
 /// The tables that are partitioned, and how long each keeps its rows.
-pub(super) fn tables(settings: &PostgresSettings) -> [Table; 4] {
+pub(super) fn tables(settings: &PostgresSettings) -> [Table; 5] {
     [
         Table { name: "raw_frames", kept: settings.kept(Tier::Raw), is_windows: false },
+        Table { name: "process_minutes", kept: settings.kept(Tier::Raw), is_windows: false },
         Table { name: "minute_aggregates", kept: settings.kept(Tier::Minute), is_windows: true },
         Table { name: "fleet_minutes", kept: settings.kept(Tier::Minute), is_windows: false },
         Table { name: "hour_aggregates", kept: settings.kept(Tier::Hour), is_windows: true },

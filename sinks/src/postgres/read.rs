@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use hashbrown::HashMap;
 use model::query::{
-    AlertQuery, Answer, DeadLetterQuery, FleetAnswer, FleetQuery, History, QueryError, RangeAnswer, RangeQuery,
-    SeriesPoints, Tier,
+    AlertQuery, Answer, DeadLetterQuery, FleetAnswer, FleetQuery, History, ProcessQuery, QueryError, RangeAnswer,
+    RangeQuery, SeriesPoints, Tier,
 };
 use model::{
-    Alert, AlertState, Cause, DeadLetter, Kept, Labels, LogicalTime, MachineId, RejectReason, Rejected, Resolution,
-    Rule, SeriesKey, Source, Standing, Timestamp, Width, Window,
+    Alert, AlertState, Cause, DeadLetter, Kept, Labels, LogicalTime, MachineId, Processes, RejectReason, Rejected,
+    Resolution, Rule, SeriesKey, Source, Standing, Timestamp, Width, Window,
 };
 use tokio_postgres::Row;
 
@@ -18,6 +18,7 @@ use super::error::Failure;
 use super::session::Session;
 use super::value::{Time, Values, from_sql_t};
 use super::{Shared, fleet, upkeep};
+use crate::process_list;
 use crate::samples::{Sample, sort_samples};
 
 /// Read-only side of the store; clones share it.
@@ -68,6 +69,20 @@ impl History for PostgresHistory {
             let answer = range(loan.session(), &query).await?;
             loan.give_back();
             Ok(RangeAnswer { partial: self.is_partial(query.from, query.tier), ..answer })
+        }))
+    }
+
+    fn processes(&self, query: ProcessQuery) -> Answer<'_, Option<Processes>> {
+        Box::pin(self.shared.pool.run(async move {
+            let loan = self.shared.pool.lend().await?;
+            let (machine, minute) = (query.machine.as_str(), Window::containing(query.at, Width::Minute).start);
+            let (from, to) = (Time(query.at - query.reach), Time(query.at + query.reach));
+            let params: super::session::Params<'_> = &[&machine, &Time(query.at), &Time(minute), &from, &to];
+            let rows = loan.session().query(include_str!("../../../sql/queries/read_processes.sql"), params).await?;
+            loan.give_back();
+            let Some(row) = rows.first() else { return Ok(None) };
+            let damaged = || Failure::Content("a table of processes is damaged".to_owned());
+            process_list::table(query.machine, row.get::<_, Time>(0).0, row.get(1)).map(Some).ok_or_else(damaged)
         }))
     }
 

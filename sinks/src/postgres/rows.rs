@@ -2,13 +2,16 @@
 
 use std::sync::Arc;
 
-use model::{Alert, Change, FleetMinute, LogicalTime, Output, Resolution, StandingChange, Timestamp, Transition};
+use model::{
+    Alert, Change, FleetMinute, LogicalTime, Output, Resolution, StandingChange, Timestamp, Transition, Width, Window,
+};
 use runtime::metrics::Counter;
 
 use super::error::Failure;
 use super::ids::Ids;
 use super::session::Session;
 use super::value::{Time, real, sql_t, text};
+use crate::process_list;
 
 /// The newest revision of each tag's minute, in one order.
 pub(super) fn newest_fleets(fleets: &mut Vec<Arc<FleetMinute>>) {
@@ -77,9 +80,10 @@ pub(super) async fn one(
             Ok(())
         }
         Output::Processes(table) => {
-            let (id, json) = (ids.machine(&table.machine)?, json_text(table.as_ref())?);
-            let set = include_str!("../../../sql/queries/set_processes.sql");
-            session.execute(set, &[&id, &Time(table.time), &json]).await?;
+            let (id, json) = (ids.machine(&table.machine)?, json_text(&process_list::kept(table))?);
+            let (minute, busy) = (Window::containing(table.time, Width::Minute).start, real(process_list::busy(table)));
+            let upsert = include_str!("../../../sql/queries/upsert_processes.sql");
+            session.execute(upsert, &[&id, &Time(minute), &Time(table.time), &busy, &json]).await?;
             Ok(())
         }
         Output::Repair(repair) => {

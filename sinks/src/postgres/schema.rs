@@ -4,7 +4,7 @@ use super::error::Failure;
 use super::session::Session;
 
 /// Applied in order, each in both its variants; `schema_migrations` says which ones a database has.
-const MIGRATIONS: [Migration; 6] = [
+const MIGRATIONS: [Migration; 7] = [
     Migration::same("names", include_str!("../../../sql/migrations/0001_names.sql")),
     Migration {
         name: "tiers",
@@ -15,6 +15,11 @@ const MIGRATIONS: [Migration; 6] = [
     Migration::same("resolution", include_str!("../../../sql/migrations/0004_resolution.sql")),
     Migration::same("resend", include_str!("../../../sql/migrations/0005_resend.sql")),
     Migration::same("statistics", include_str!("../../../sql/migrations/0006_statistics.sql")),
+    Migration {
+        name: "process_minutes",
+        native: include_str!("../../../sql/migrations/0007_process_minutes_native.sql"),
+        timescale: include_str!("../../../sql/migrations/0007_process_minutes_timescale.sql"),
+    },
 ];
 
 /// First half of the lock's key; the second half is the schema's name.

@@ -57,7 +57,8 @@ pub(super) fn step(
             after(deleted, Stage::Chunks, Stage::Windows(0))
         }
         Stage::Windows(after) => {
-            let cutoffs = [settings.minute_kept, settings.hour_kept, settings.synthetic_kept].map(before);
+            let kept = [settings.raw_kept, settings.minute_kept, settings.hour_kept, settings.synthetic_kept];
+            let cutoffs = kept.map(before);
             Some(expire_windows(sql, after, cutoffs)?.map_or(Stage::Fleet(0), Stage::Windows))
         }
         Stage::Fleet(after) => {
@@ -90,16 +91,17 @@ pub(super) fn step(
 }
 
 /// Some machines further; the last id looked at, none when there are no more.
-fn expire_windows(sql: &Connection, after: i64, cutoffs: [i64; 3]) -> rusqlite::Result<Option<i64>> {
+fn expire_windows(sql: &Connection, after: i64, cutoffs: [i64; 4]) -> rusqlite::Result<Option<i64>> {
     let mut machines = sql.prepare_cached("SELECT id, machine FROM machines WHERE id > ?1 ORDER BY id LIMIT ?2")?;
     let found = machines.query_map(params![after, STEP_MACHINES], |row| Ok((row.get(0)?, row.get(1)?)))?;
     let found: Vec<(i64, String)> = found.collect::<rusqlite::Result<_>>()?;
     for (id, machine) in &found {
-        let [mut minute, mut hour, synthetic] = cutoffs;
+        let [mut raw, mut minute, mut hour, synthetic] = cutoffs;
         if machine.starts_with(PREFIX) {
-            (minute, hour) = (minute.max(synthetic), hour.max(synthetic));
+            (raw, minute, hour) = (raw.max(synthetic), minute.max(synthetic), hour.max(synthetic));
             sql.prepare_cached(include_str!("sql/expire_machine_chunks.sql"))?.execute(params![id, synthetic])?;
         }
+        sql.prepare_cached(include_str!("sql/expire_processes.sql"))?.execute(params![id, raw])?;
         sql.prepare_cached(include_str!("sql/expire_minute.sql"))?.execute(params![id, minute])?;
         sql.prepare_cached(include_str!("sql/expire_hour.sql"))?.execute(params![id, hour])?;
         for (is_hour, cutoff) in [(false, minute), (true, hour)] {
@@ -119,7 +121,7 @@ fn forget_machines(sql: &Connection, before: i64, synthetic: i64) -> rusqlite::R
             .collect::<rusqlite::Result<_>>()?
     };
     for id in &ids {
-        for table in ["series", "processes", "minute_aggregates", "hour_aggregates", "repairs"] {
+        for table in ["series", "process_minutes", "minute_aggregates", "hour_aggregates", "repairs"] {
             transaction.prepare_cached(&format!("DELETE FROM {table} WHERE machine_id = ?1"))?.execute([id])?;
         }
     }
@@ -180,6 +182,8 @@ mod tests {
                 let insert =
                     "INSERT INTO raw_chunks (machine_id, start_time, end_time, data) VALUES (?1, ?2, ?2, zeroblob(8))";
                 sql.execute(insert, params![id, hour * HOUR_US]).unwrap();
+                let insert = "INSERT INTO process_minutes VALUES (?1, ?2, ?2, 1, '[]')";
+                sql.execute(insert, params![id, hour * HOUR_US]).unwrap();
             }
         }
         let settings = SqliteSettings::new(dir.path());
@@ -191,12 +195,13 @@ mod tests {
         };
         let count = |text: &str| sql.query_row(text, [], |row| row.get::<_, i64>(0)).unwrap();
         round(24);
-        for table in ["minute_aggregates", "raw_chunks"] {
+        for table in ["minute_aggregates", "raw_chunks", "process_minutes"] {
             let of = |id: i64| count(&format!("SELECT COUNT(*) FROM {table} WHERE machine_id = {id}"));
             assert_eq!((of(1), of(2)), (24, 6), "{table}");
         }
         round(30);
         assert_eq!(count("SELECT COUNT(*) FROM machines"), 1);
         assert_eq!(count("SELECT COUNT(*) FROM minute_aggregates"), 24);
+        assert_eq!(count("SELECT COUNT(*) FROM process_minutes"), 18, "kept as long as raw samples");
     }
 }

@@ -20,6 +20,7 @@ use super::open::{FILE, NAME, open_reader, sink_error};
 use super::pool::ReadError;
 use super::read;
 use crate::error::SinkError;
+use crate::process_list;
 
 /// Series of one layout; frames of a machine with more come in several.
 const LAYOUT_SERIES: usize = 1_000;
@@ -95,6 +96,7 @@ impl Export {
         let roster = Arc::new(Roster { machine: exported.machine.clone(), index: 0, series: keys });
         let slots: BTreeMap<i64, usize> = series.iter().enumerate().map(|(slot, (id, _))| (*id, slot)).collect();
         let mut outputs = self.state(exported)?;
+        outputs.extend(self.processes(exported)?);
         outputs.extend(self.frames(exported, &roster, &slots)?);
         for (width, table) in [(Width::Minute, "minute_aggregates"), (Width::Hour, "hour_aggregates")] {
             let windows = self.windows(exported.id, table, &slots).map_err(sql_failed)?;
@@ -133,6 +135,21 @@ impl Export {
         let status = [Status::Up, Status::Stale, Status::Down].into_iter().find(|known| known.as_str() == status);
         let (machine, status) = (exported.machine.clone(), status.unwrap_or(Status::Down));
         outputs.push(Output::Presence(Arc::new(Presence { machine, status, at: last_seen, last_seen })));
+        Ok(outputs)
+    }
+
+    /// Minute by minute.
+    fn processes(&self, exported: &Exported) -> Result<Vec<Output>> {
+        let text = "SELECT time, data FROM process_minutes WHERE machine_id = ?1 ORDER BY start_time";
+        let mut select = self.sql.prepare(text).map_err(sql_failed)?;
+        let mut rows = select.query([exported.id]).map_err(sql_failed)?;
+        let mut outputs = Vec::new();
+        while let Some(row) = rows.next().map_err(sql_failed)? {
+            let (time, text): (i64, String) = (row.get(0).map_err(sql_failed)?, row.get(1).map_err(sql_failed)?);
+            let damaged = || failed(ReadError::Content("a table of processes is damaged".to_owned()));
+            let table = process_list::table(exported.machine.clone(), Timestamp::from_micros(time), &text);
+            outputs.push(Output::Processes(Arc::new(table.ok_or_else(damaged)?)));
+        }
         Ok(outputs)
     }
 

@@ -17,7 +17,7 @@ pub(super) const FILE: &str = "history.db";
 const MARK: &str = "history.db.damaged";
 
 /// Applied in order; the file's `user_version` says how many it has.
-const MIGRATIONS: [&str; 8] = [
+const MIGRATIONS: [&str; 9] = [
     include_str!("sql/0001_schema.sql"),
     include_str!("sql/0002_repairs.sql"),
     include_str!("sql/0003_fleet.sql"),
@@ -26,6 +26,7 @@ const MIGRATIONS: [&str; 8] = [
     include_str!("sql/0006_standing.sql"),
     include_str!("sql/0007_resolution.sql"),
     include_str!("sql/0008_resend.sql"),
+    include_str!("sql/0009_process_minutes.sql"),
 ];
 
 /// Statements kept compiled: more than there are.

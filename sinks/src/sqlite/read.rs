@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use hashbrown::HashMap;
 use model::query::{
-    AlertQuery, Answer, DeadLetterQuery, FleetAnswer, FleetQuery, History, QueryError, RangeAnswer, RangeQuery,
-    SeriesPoints, Tier,
+    AlertQuery, Answer, DeadLetterQuery, FleetAnswer, FleetQuery, History, ProcessQuery, QueryError, RangeAnswer,
+    RangeQuery, SeriesPoints, Tier,
 };
 use model::{
-    Alert, AlertState, Cause, DeadLetter, Kept, Labels, LogicalTime, MachineId, MachineInfo, RejectReason, Rejected,
-    Resolution, Rule, SeriesKey, Source, Standing, Timestamp, Width, Window,
+    Alert, AlertState, Cause, DeadLetter, Kept, Labels, LogicalTime, MachineId, MachineInfo, Processes, RejectReason,
+    Rejected, Resolution, Rule, SeriesKey, Source, Standing, Timestamp, Width, Window,
 };
 use rusqlite::{Connection, OptionalExtension, Row, ToSql, params};
 
@@ -21,6 +21,7 @@ use super::gather::{self, Batches, SPAN_MAX};
 use super::pool::ReadError;
 use super::rows::sql_t;
 use crate::memory::KnownMachine;
+use crate::process_list;
 use crate::samples::{Sample, sort_samples};
 
 /// Firing alerts read at the start; the hot store shows no more.
@@ -113,6 +114,10 @@ impl History for SqliteHistory {
         })
     }
 
+    fn processes(&self, query: ProcessQuery) -> Answer<'_, Option<Processes>> {
+        Box::pin(self.shared.pool.query(move |sql| processes(sql, query)))
+    }
+
     fn fleet(&self, query: FleetQuery) -> Answer<'_, FleetAnswer> {
         let oldest = Timestamp::from_micros(self.shared.clock.now_us()) - self.kept(Tier::Minute);
         let partial = query.from < oldest;
@@ -159,6 +164,19 @@ fn sql_len(len: usize) -> i64 {
 fn machine_row(sql: &Connection, machine: &MachineId) -> rusqlite::Result<Option<(i64, i64)>> {
     let mut select = sql.prepare_cached("SELECT id, raw_t FROM machines WHERE machine = ?1")?;
     select.query_row([machine.as_str()], |row| Ok((row.get(0)?, row.get(1)?))).optional()
+}
+
+fn processes(sql: &Connection, query: ProcessQuery) -> Result<Option<Processes>, ReadError> {
+    let Some((machine, _)) = machine_row(sql, &query.machine)? else { return Ok(None) };
+    let minute = Window::containing(query.at, Width::Minute).start;
+    let (at, from, to) = (query.at.micros(), (query.at - query.reach).micros(), (query.at + query.reach).micros());
+    let mut select = sql.prepare_cached(include_str!("sql/read_processes.sql"))?;
+    let row = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?));
+    let found: Option<(i64, String)> =
+        select.query_row(params![machine, at, minute.micros(), from, to], row).optional()?;
+    let Some((time, text)) = found else { return Ok(None) };
+    let damaged = || ReadError::Content("a table of processes is damaged".to_owned());
+    process_list::table(query.machine, Timestamp::from_micros(time), &text).map(Some).ok_or_else(damaged)
 }
 
 /// The machine's series of these metrics, with their row ids.

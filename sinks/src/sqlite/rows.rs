@@ -8,13 +8,14 @@ use hashbrown::HashMap;
 use model::machine::Presence;
 use model::{
     Aggregate, Aggregates, Alert, Change, DeadLetter, LogicalTime, MachineId, MachineInfo, Output, Processes, Rejected,
-    Repair, Resent, Resolution, Roster, SeriesKey, StandingChange, Transition, Width, catalogue,
+    Repair, Resent, Resolution, Roster, SeriesKey, StandingChange, Transition, Width, Window, catalogue,
 };
 use runtime::metrics::Counter;
 use rusqlite::{Connection, Statement, params};
 
 use super::fleet;
 use super::gather::RawChunk;
+use crate::process_list;
 
 /// What a row function fails with: the database, or a value that does not become text.
 #[derive(Debug, thiserror::Error)]
@@ -210,8 +211,10 @@ impl RowWriter<'_> {
 
     fn processes(&mut self, table: &Processes) -> Result<()> {
         let machine = self.ids.machine(self.sql, &table.machine)?;
-        let mut upsert = self.sql.prepare_cached(include_str!("sql/set_processes.sql"))?;
-        upsert.execute(params![machine, table.time.micros(), serde_json::to_string(table)?])?;
+        let (time, start) = (table.time.micros(), Window::containing(table.time, Width::Minute).start.micros());
+        let (busy, data) = (real(process_list::busy(table)), serde_json::to_string(&process_list::kept(table))?);
+        let mut upsert = self.sql.prepare_cached(include_str!("sql/upsert_processes.sql"))?;
+        upsert.execute(params![machine, start, time, busy, data])?;
         Ok(())
     }
 

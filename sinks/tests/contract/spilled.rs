@@ -1,11 +1,11 @@
-//! A write that is spilled while it is under way, and its end.
+//! A write that is spilled while it is under way and its end; what is spilled at the end of the program.
 
 use model::Output;
 
-use crate::Rig;
 use crate::faulty::Mode;
 use crate::fixtures::{at, frame, roster};
 use crate::subject::{Subject, TIMES, workload};
+use crate::{Rig, wanted};
 
 /// A call that hung while its outputs went to the spill, and then succeeds: they are nobody's in memory any more, and the spill takes what comes next.
 /// They are more than one record of the spill holds, because only then does it matter which of them comes first.
@@ -37,4 +37,22 @@ pub(crate) async fn a_spilled_write_that_succeeds_after_all_is_not_spilled_again
     rig.wait_for("it caught up", |status| status.cursors.is_some_and(|c| TIMES <= c.rows)).await;
     let status = rig.complete().await;
     assert_eq!((status.lost, status.cursors.map(|cursors| cursors.oldest())), (0, Some(TIMES)));
+}
+
+/// The end of the program does not wait for a dead store: the rest goes to the spill, and the next run writes it.
+pub(crate) async fn what_the_end_cannot_store_waits_in_the_spill<S: Subject>() {
+    let (subject, spill) = (S::new().await, tempfile::tempdir().unwrap());
+    let groups = workload();
+    let sink = subject.open_sink().await;
+    tokio::time::pause();
+    let rig = Rig::start(sink, &spill, Mode::Refuses);
+    rig.push(&groups);
+    let status = rig.complete().await;
+    assert_eq!((status.keep_from, status.lost), (TIMES + 1, 0));
+    tokio::time::resume();
+    let (sink, store) = S::split(subject.open().await);
+    let rig = Rig::start(sink, &spill, Mode::Works);
+    rig.wait_for("the spill is written", |status| status.cursors.is_some_and(|c| TIMES <= c.rows)).await;
+    rig.complete().await;
+    assert_eq!(S::contents_of(&store).await, wanted::<S>().await);
 }

@@ -1,8 +1,10 @@
 //! What the suite needs of a store under test, and the workload it writes.
 
 use std::fmt::Write;
+use std::sync::Arc;
+use std::time::Duration;
 
-use model::query::{AlertQuery, DeadLetterQuery, History, RangeQuery, Tier};
+use model::query::{AlertQuery, DeadLetterQuery, History, ProcessQuery, RangeQuery, Tier};
 use model::{Change, DeadLetter, LogicalTime, Output, Severity, Timestamp, Width};
 use runtime::clock::ManualClock;
 use runtime::metrics::Registry;
@@ -15,7 +17,7 @@ use sinks::sqlite::{SqliteHistory, SqliteSettings, SqliteSink, open};
 use tempfile::TempDir;
 
 use crate::fixtures::{
-    at, flooded, frame, machine, payments, rejected, resent, roster, rule, samples, transition, window,
+    at, flooded, frame, machine, payments, processes, rejected, resent, roster, rule, samples, transition, window,
 };
 
 /// T of the last group.
@@ -153,6 +155,11 @@ async fn contents(history: &impl History) -> String {
             }
         }
     }
+    for minute in (98_940..=99_420).step_by(60) {
+        let reach = Duration::ZERO;
+        let query = ProcessQuery { machine: machine("a"), at: at(minute), reach };
+        writeln!(text, "{minute} {:?}", history.processes(query).await.unwrap()).unwrap();
+    }
     let alerts =
         AlertQuery { from: Timestamp::EPOCH, to: at(200_000), machine: None, rule: None, offset: 0, limit: 1_000 };
     for alert in history.alerts(alerts).await.unwrap() {
@@ -165,7 +172,8 @@ async fn contents(history: &impl History) -> String {
     text
 }
 
-/// Two machines, frames and single samples, a late one now and then, payments, windows with corrections, an alert that comes and goes.
+/// Two machines, frames and single samples, a late one now and then, payments, windows with corrections, tables of processes, an alert
+/// that comes and goes.
 pub(crate) fn workload() -> Vec<Group> {
     let (a, b, p) = (roster("a", 3), roster("b", 2), payments("p"));
     let rule = rule("cpu", Severity::Warning);
@@ -178,6 +186,12 @@ pub(crate) fn workload() -> Vec<Group> {
         if n.is_multiple_of(3) {
             let late = at(seconds - 2_000);
             outputs.push(Output::Samples(samples(&b, &[(1, time, value), (0, time, -value), (0, late, value)])));
+        }
+        if n.is_multiple_of(2) {
+            // The busiest of its minute is now the first, now the last, and two of them are equal.
+            let busy = (n / 2 * 5 % 7) as f64 / 4.0;
+            let table = processes("a", time, &[("postgres", busy, 1 << 30), ("sshd", 0.125, 1 << 20)]);
+            outputs.push(Output::Processes(Arc::new(table)));
         }
         if n.is_multiple_of(4) {
             let minute = at(seconds - seconds % 60);

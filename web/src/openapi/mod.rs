@@ -13,7 +13,8 @@ use utoipa::openapi::OpenApi;
 
 pub(crate) use parameters::{
     AlertTimes, AuditPaging, CommandPath, Fleet, HistoryOf, HistoryOfMachines, Hottest, LetterPath, Letters,
-    MachinePath, Machines, OfAlert, Paging, ReasonOnly, Rows, RulePath, SilencePath, SilencesOf, Synthetic, Watching,
+    MachinePath, Machines, Moment, OfAlert, Paging, ReasonOnly, Rows, RulePath, SilencePath, SilencesOf, Synthetic,
+    Watching,
 };
 pub(crate) use refused::Refused;
 

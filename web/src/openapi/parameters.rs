@@ -47,6 +47,7 @@ parameters! {
     SilencesOf: silence_state();
     Letters: letter_state();
     ReasonOnly: reason();
+    Moment: at();
     HistoryOf: metrics(), from(), to(), agg(), max_points(), tier();
     HistoryOfMachines: machines(), metric(Required::True), from(), to(), agg(), max_points(), tier();
     Fleet: metric(Required::True), tag(), from(), to();
@@ -123,6 +124,11 @@ fn from() -> Parameter {
 fn to() -> Parameter {
     let said = "End of the range, not included: RFC 3339, unix seconds, `now` or `now-1h`";
     query("to", said, text()).example(Some("now".into())).build()
+}
+
+fn at() -> Parameter {
+    let said = "The instant, now where it is absent: RFC 3339, unix seconds, `now` or `now-1h`";
+    query("at", said, text()).example(Some("now-5m".into())).build()
 }
 
 fn machine_of_alert() -> Parameter {

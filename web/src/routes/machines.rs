@@ -1,4 +1,4 @@
-//! Machines: the list, one machine, its newest values, its busiest processes. All from memory.
+//! Machines: the list, one machine, its newest values. All from memory.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use axum::extract::State;
 use axum::response::Response;
 use http::Uri;
 use model::query::MachineView;
-use model::{Process, Status, Timestamp};
+use model::{Status, Timestamp};
 use serde::Serialize;
 
 use super::{OfMachine, SYNTHETIC, json, unknown_machine};
@@ -47,16 +47,6 @@ struct MetricValue<'a> {
     value: f64,
     #[schema(required)]
     time: Option<i64>,
-}
-
-#[derive(Serialize, utoipa::ToSchema)]
-struct ProcessTable<'a> {
-    #[schema(schema_with = machine_id)]
-    machine: &'a str,
-    #[schema(required)]
-    time: Option<i64>,
-    by_cpu: &'a [Process],
-    by_memory: &'a [Process],
 }
 
 /// A machine with all that is known of it.
@@ -142,30 +132,6 @@ pub(super) async fn metrics(
                 time: millis(*time),
             })
             .collect(),
-    }))
-}
-
-/// The busiest and largest processes.
-#[utoipa::path(
-    get,
-    path = "/api/v1/machines/{id}/processes",
-    tag = "machines",
-    params(MachinePath),
-    responses((status = 200, description = "As asked", body = ProcessTable<'static>), Refused<400>, Refused<404>)
-)]
-pub(super) async fn processes(
-    State(shared): State<Arc<Shared>>,
-    OfMachine(id): OfMachine,
-    uri: Uri,
-) -> Result<Response, Problem> {
-    Params::read(&uri, &[])?;
-    let view = shared.app.hot.machine(&id).ok_or_else(|| unknown_machine(&id))?;
-    let table = view.processes.as_deref();
-    Ok(json(&ProcessTable {
-        machine: view.machine.as_str(),
-        time: table.map(|table| table.time.millis()),
-        by_cpu: table.map_or(&[], |table| &table.by_cpu),
-        by_memory: table.map_or(&[], |table| &table.by_memory),
     }))
 }
 

@@ -18,6 +18,7 @@ mod metrics;
 mod openapi;
 mod pipeline;
 mod preview;
+mod processes;
 mod resolved_alerts;
 mod rule_body;
 mod rules;
@@ -93,7 +94,7 @@ fn api() -> OpenApiRouter<Arc<Shared>> {
         .routes(routes!(machines::list))
         .routes(routes!(machines::one))
         .routes(routes!(machines::metrics))
-        .routes(routes!(machines::processes))
+        .routes(routes!(processes::processes))
         .routes(routes!(history::history))
         .routes(routes!(commands::send))
         .routes(routes!(history::of_machines))

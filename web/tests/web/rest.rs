@@ -2,7 +2,8 @@
 
 use axum::body::Body;
 use http::{Request, StatusCode};
-use model::{AlertState, Timestamp};
+use model::query::QueryError;
+use model::{AlertState, MachineId, Process, Processes, Timestamp};
 use serde_json::{Value, json};
 
 use crate::common::{Hub, NOW_MS, NOW_S, fleet};
@@ -92,6 +93,55 @@ async fn one_machine_comes_with_its_series_values_and_processes() {
         hub.json("/api/v1/machines/new/processes").await,
         json!({"machine": "new", "time": null, "by_cpu": [], "by_memory": []})
     );
+}
+
+/// A table of `db-1` with one process, taken so many seconds before now.
+fn table(name: &str, seconds: i64) -> Processes {
+    let process = Process { name: name.to_owned(), cpu: 1.0, memory: 1 };
+    let time = Timestamp::from_millis(NOW_MS - seconds * 1_000);
+    Processes { machine: MachineId::parse("db-1").unwrap(), time, by_cpu: vec![process], by_memory: Vec::new() }
+}
+
+#[tokio::test]
+async fn processes_of_an_instant_come_from_the_history_or_from_memory_whichever_is_nearer() {
+    let hub = hub_with(&["db-1"]);
+    // In memory: postgres, taken now.
+    for (at, stored, expected) in [
+        ("now-1h", Some(table("stored", 3_590)), json!("stored")),
+        ("now-1h", None, json!(null)),
+        ("now-80s", Some(table("stored", 90)), json!("stored")),
+        ("now-80s", None, json!("postgres")),
+        ("now-30s", Some(table("stored", 61)), json!("postgres")),
+        ("now-30s", Some(table("stored", 30)), json!("stored")),
+        ("now-91s", None, json!(null)),
+        ("now", None, json!("postgres")),
+    ] {
+        let stored_time = stored.as_ref().map(|table| table.time.millis());
+        *hub.history.processes.lock().unwrap() = stored;
+        let answer = hub.json(&format!("/api/v1/machines/db-1/processes?at={at}")).await;
+        assert_eq!(answer["by_cpu"][0]["name"], expected, "{at}");
+        let time = match expected.as_str() {
+            Some("stored") => json!(stored_time),
+            Some(_) => json!(NOW_MS),
+            None => json!(null),
+        };
+        assert_eq!(answer["time"], time, "{at}");
+    }
+    let asked = hub.history.asked_processes.lock().unwrap()[0].clone();
+    assert_eq!(asked.machine.as_str(), "db-1");
+    assert_eq!((asked.at.millis(), asked.reach.as_secs()), (NOW_MS - 3_600_000, 90));
+}
+
+#[tokio::test]
+async fn while_the_history_is_away_processes_are_told_from_memory_or_refused() {
+    let hub = hub_with(&["db-1"]);
+    hub.history.fail(QueryError::Unavailable("it restarts".to_owned()));
+    let newest = hub.json("/api/v1/machines/db-1/processes?at=now-1m").await;
+    assert_eq!(newest["by_cpu"][0]["name"], "postgres");
+    let refused = hub.get("/api/v1/machines/db-1/processes?at=now-1h").await;
+    assert!(refused.problem().starts_with("503 history_unavailable"), "{}", refused.problem());
+    assert!(hub.get("/api/v1/machines/db-1/processes?at=noon").await.problem().contains("`at` is not a time"));
+    assert!(hub.get("/api/v1/machines/nobody/processes?at=now").await.problem().starts_with("404 unknown_machine"));
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 // The REST half of the contract (docs/API.md): requests with a deadline, and errors that say what a person can do.
 
 import { authorHeader } from './author.ts';
-import type { Alert, AlertGroup, AuditEntry, DeadLetter, FleetRollups, History, Hottest, Machine, MachinesHistory, Metric, NewSilence, Pipeline, ResendReport, Rule, RuleBody, RulePreview, Setting, Silence, SyntheticFigures } from './protocol.ts';
+import type { Alert, AlertGroup, AuditEntry, DeadLetter, FleetRollups, History, Hottest, Machine, MachinesHistory, Metric, NewSilence, Pipeline, Processes, ResendReport, Rule, RuleBody, RulePreview, Setting, Silence, SyntheticFigures } from './protocol.ts';
 
 const DEADLINE_MS = 15_000;
 
@@ -90,6 +90,12 @@ export const api = {
   machine: (id: string, signal?: AbortSignal): Promise<Machine> => get(machinePath(id), signal),
 
   machines: async (signal?: AbortSignal): Promise<Machine[]> => (await get<{ machines: Machine[] }>('/api/v1/machines?limit=1000', signal)).machines,
+
+  /** What ran at an instant, in milliseconds; null where nobody knows. */
+  processes: async (id: string, at: number, signal?: AbortSignal): Promise<Processes | null> => {
+    const table = await get<Omit<Processes, 'time'> & { time: number | null }>(`${machinePath(id)}/processes?at=${at / 1000}`, signal);
+    return table.time === null ? null : { ...table, time: table.time };
+  },
 
   command: async (id: string, command: string): Promise<void> => {
     await send('POST', `${machinePath(id)}/commands/${command}`, {});

@@ -11,10 +11,12 @@ use model::command::{
     SilenceStore,
 };
 use model::query::{
-    AlertQuery, Answer, Changes, DeadLetterQuery, FleetAnswer, FleetQuery, History, HotState, MachineView, QueryError,
-    RangeAnswer, RangeQuery, Tier,
+    AlertQuery, Answer, Changes, DeadLetterQuery, FleetAnswer, FleetQuery, History, HotState, MachineView,
+    ProcessQuery, QueryError, RangeAnswer, RangeQuery, Tier,
 };
-use model::{Alert, AlertGroup, AlertState, DeadLetter, GroupKey, Hottest, MachineId, RejectReason, RuleSet};
+use model::{
+    Alert, AlertGroup, AlertState, DeadLetter, GroupKey, Hottest, MachineId, Processes, RejectReason, RuleSet,
+};
 use tokio::sync::watch;
 use web::{
     ArrangementFigures, ArrivalView, ChannelFigures, ChannelWorkerFigures, GraphFigures, HubStats, HubStatsSource,
@@ -151,6 +153,8 @@ pub(crate) struct FakeHistory {
     pub(crate) asked_alerts: Mutex<Vec<AlertQuery>>,
     pub(crate) fleet: Mutex<FleetAnswer>,
     pub(crate) asked_fleet: Mutex<Vec<FleetQuery>>,
+    pub(crate) processes: Mutex<Option<Processes>>,
+    pub(crate) asked_processes: Mutex<Vec<ProcessQuery>>,
 }
 
 impl FakeHistory {
@@ -180,6 +184,12 @@ impl History for FakeHistory {
         let answer = self.tiers.lock().unwrap().get(&query.tier).cloned();
         self.asked.lock().unwrap().push(query);
         self.reply(answer.unwrap_or_default())
+    }
+
+    fn processes(&self, query: ProcessQuery) -> Answer<'_, Option<Processes>> {
+        self.asked_processes.lock().unwrap().push(query);
+        let answer = self.processes.lock().unwrap().clone();
+        self.reply(answer)
     }
 
     fn fleet(&self, query: FleetQuery) -> Answer<'_, FleetAnswer> {

@@ -83,10 +83,11 @@ export class Plot {
     this.data = data;
     this.window = [fromMs / 1000, toMs / 1000];
     const shape = JSON.stringify(data.series);
-    if (this.plot === null || shape !== this.shape) this.build(shape);
-    else this.plot.setData(this.table(), true);
-    // The data has moved under it.
-    if (isPinned()) this.follow(this.crosshair);
+    const isNew = this.plot === null || shape !== this.shape;
+    if (isNew) this.build(shape);
+    else this.plot?.setData(this.table(), true);
+    // The crosshair came before the chart, or the data has moved under a pinned one.
+    if (isNew || isPinned()) this.follow(this.crosshair);
   }
 
   /** Colours are baked into the chart, so a new theme needs a new one. */

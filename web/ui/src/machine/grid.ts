@@ -8,6 +8,7 @@ import { appliesTo, marksFor, thresholdsFor } from './notes.ts';
 import { Mending } from './mending.ts';
 import { Panel, type PanelHost } from './panel.ts';
 import { bounds, type Range } from './range.ts';
+import type { ShownProcesses } from './processes.ts';
 import { newestOf, type LivePoints } from './seam.ts';
 import { metricsOf, PANELS, seriesKey, type PanelSpec } from './specs.ts';
 
@@ -43,6 +44,7 @@ export class Grid {
   private range: Range;
   private rules: Rule[] = [];
   private past: Alert[] = [];
+  private processes: ShownProcesses = { list: null, note: '' };
   private lastPointAt = 0;
   private loadedAt = Date.now();
 
@@ -123,6 +125,11 @@ export class Grid {
     for (const panel of this.panels.values()) panel.appendLive(points);
   }
 
+  showProcesses(shown: ShownProcesses): void {
+    this.processes = shown;
+    for (const panel of this.panels.values()) panel.showProcesses(shown);
+  }
+
   annotate(): void {
     const machine = this.context.store.machines.get(this.id);
     const rules = this.rules.filter((rule) => appliesTo(rule, machine, this.id));
@@ -168,6 +175,7 @@ export class Grid {
     if (this.panels.has(spec.id)) return;
     const panel = new Panel(spec, this.host);
     this.panels.set(spec.id, panel);
+    panel.showProcesses(this.processes);
     const later = PANELS.slice(PANELS.indexOf(spec) + 1).map(({ id }) => this.panels.get(id)?.node).find((node) => node !== undefined);
     this.place.insertBefore(panel.node, later ?? null);
     this.views.observe(panel.node);

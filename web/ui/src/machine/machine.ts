@@ -8,13 +8,14 @@ import template from './machine.html?raw';
 import { api, ApiError } from '../api.ts';
 import { isPinned, onCrosshair, pin } from '../charts/crosshair.ts';
 import { find } from '../dom.ts';
+import { clockTime } from '../format.ts';
 import { ofMachine } from '../live/client.ts';
 import { navigate } from '../router.ts';
 import type { Context, Screen } from '../screen.ts';
 import { collectorMenu } from './collector.ts';
 import { EventsPanel } from './events.ts';
 import { Grid } from './grid.ts';
-import { ProcessLog } from './processes.ts';
+import { PastProcesses, ProcessLog, type ShownProcesses } from './processes.ts';
 import { whyMissing } from './past.ts';
 import { bounds, DEFAULT_PRESET, fixed, fromQuery, live, shift, toQuery, typed, untilNow, zoom, type Range } from './range.ts';
 import { registerView, type View } from './view.ts';
@@ -28,6 +29,7 @@ class MachineScreen implements Screen {
   private readonly grid: Grid;
   private readonly events: EventsPanel;
   private readonly processes = new ProcessLog();
+  private readonly pastProcesses: PastProcesses;
   /** The instant under the crosshair. */
   private hoveredAt: number | null = null;
   private view: View | null = null;
@@ -40,6 +42,11 @@ class MachineScreen implements Screen {
     this.id = id;
     this.title = id;
     this.range = fromQuery(new URLSearchParams(location.search));
+    this.pastProcesses = new PastProcesses({
+      ask: (at, signal) => api.processes(id, at, AbortSignal.any([signal, this.abort.signal])),
+      answered: () => this.showProcesses(),
+      now: () => context.now(),
+    });
     registerView(context, id, {
       pick: (preset) => this.setRange(live(preset)),
       shift: (direction) => this.setRange(shift(this.range, direction, context.now())),
@@ -106,6 +113,7 @@ class MachineScreen implements Screen {
   leave(): void {
     this.abort.abort();
     for (const stop of this.stops) stop();
+    this.pastProcesses.stop();
     this.grid.destroy();
     this.events.destroy();
     this.view = null;
@@ -143,8 +151,17 @@ class MachineScreen implements Screen {
   }
 
   private showProcesses(): void {
+    const shown = this.shownProcesses();
+    this.view?.showProcesses(shown);
+    this.grid.showProcesses(shown);
+  }
+
+  private shownProcesses(): ShownProcesses {
     const { hoveredAt, processes } = this;
-    this.view?.showProcesses(hoveredAt === null ? processes.newest : processes.at(hoveredAt), hoveredAt, processes.newest !== null);
+    const list = hoveredAt === null ? processes.newest : processes.at(hoveredAt);
+    if (hoveredAt !== null && list === null) return this.pastProcesses.at(hoveredAt);
+    this.pastProcesses.stop();
+    return { list, note: hoveredAt === null || list === null ? '' : `at ${clockTime(list.time)}` };
   }
 
   private setRange(range: Range, isZoom = false): void {

@@ -11,10 +11,11 @@ import { Plot } from '../charts/plot.ts';
 import { readAt } from '../charts/readout.ts';
 import { describe } from '../charts/summary.ts';
 import { element, icon, linkButton, setText } from '../dom.ts';
-import { dateTime, duration } from '../format.ts';
+import { bytes, dateTime, duration, percent } from '../format.ts';
 import type { History, HistorySeries, Tier } from '../protocol.ts';
 import { choose, compose, type ChartColumn, type Drawing } from './columns.ts';
 import { Legend } from './legend.ts';
+import type { ShownProcesses } from './processes.ts';
 import { Lines, type LivePoints } from './seam.ts';
 import { metricsOf, type PanelSpec } from './specs.ts';
 import { tableOf } from './table.ts';
@@ -46,6 +47,8 @@ const POINTS_MAX = 1500;
 /** A heat strip of more samples than this over all cores is asked for in coarser steps. */
 const HEAT_SAMPLES_MAX = 24_000;
 const DESCRIBE_MS = 10_000;
+/** Processes that fit into a line; the lists below the charts have more. */
+const TOP = 3;
 /** Longer ranges are drawn in minutes, which do not come live. */
 const ALONE_MS_MAX = 2 * 3_600_000;
 
@@ -59,6 +62,7 @@ export class Panel {
   private readonly canvas = element('div', { class: 'plot', role: 'img', tabindex: '0' });
   private readonly tableBox = element('div', { class: 'chart-table', tabindex: '0' });
   private readonly message = element('div', { class: 'chart-message' });
+  private readonly top = element('p', { class: 'chart-top' });
   private readonly legend: Legend;
   private readonly chart: Plot | Heat;
   private readonly lines = new Lines();
@@ -88,6 +92,7 @@ export class Panel {
     const body = element('div', { class: 'chart-body' }, this.canvas, this.tableBox, this.message);
     this.node = element('section', { class: 'panel chart is-empty', 'aria-labelledby': titleId, 'data-panel': spec.id }, head, body);
     this.node.append(spec.shape === 'plot' ? this.legend.node : heatKey());
+    if (spec.processes !== undefined) this.node.append(this.top);
     this.chart = this.createChart();
     this.toggle.addEventListener('click', () => this.toggleTable());
     // A chart without data is not painted, but one must get out of the empty range all the same.
@@ -125,6 +130,15 @@ export class Panel {
     if (!this.isLive()) return;
     this.lines.grow(points, this.host.window()[0]);
     this.requestDraw();
+  }
+
+  /** The first of the processes at the instant under the crosshair, or of the newest. */
+  showProcesses({ list, note }: ShownProcesses): void {
+    const order = this.spec.processes;
+    if (order === undefined || (list === null && this.top.textContent === '')) return;
+    const names = (list?.[order] ?? []).slice(0, TOP).map(({ name, cpu, memory }) => `${name} ${order === 'by_cpu' ? percent(cpu) : bytes(memory)}`);
+    const said = names.length === 0 && list !== null ? 'no process to speak of' : names.join(', ');
+    setText(this.top, list === null ? `Top processes, ${note}` : `Top processes${note === '' ? '' : ` ${note}`}: ${said}`);
   }
 
   /** Metrics of which the newest samples are here, in view or not; none before their history is. */

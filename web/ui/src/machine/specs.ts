@@ -23,6 +23,8 @@ export interface SeriesSpec {
   color?: number;
 }
 
+export type ProcessOrder = 'by_cpu' | 'by_memory';
+
 export interface PanelSpec {
   id: string;
   title: string;
@@ -35,13 +37,15 @@ export interface PanelSpec {
   fromZero?: boolean;
   /** Rules on another metric than those drawn, multiplied by a live value to fit the axis. */
   ruleScales?: Readonly<Record<string, string>>;
+  /** Below it stand the processes that use the most of this. */
+  processes?: ProcessOrder;
 }
 
 const MODES = { user: 0, system: 1, iowait: 6, nice: 2, irq: 3, softirq: 4, steal: 5 } as const;
 
 export const PANELS: readonly PanelSpec[] = [
   {
-    id: 'cpu', title: 'CPU', kind: 'ratio', shape: 'plot', yMax: 1,
+    id: 'cpu', title: 'CPU', kind: 'ratio', shape: 'plot', yMax: 1, processes: 'by_cpu',
     series: [
       { metric: 'system.cpu.mode.utilization', by: 'cpu.mode', only: MODES, fill: 'stack' },
       { metric: 'system.cpu.utilization', name: 'total', color: 7 },
@@ -49,7 +53,7 @@ export const PANELS: readonly PanelSpec[] = [
   },
   { id: 'cores', title: 'CPU per core', kind: 'ratio', shape: 'heat', series: [{ metric: 'system.cpu.core.utilization', by: 'cpu', prefix: 'core' }] },
   {
-    id: 'memory', title: 'Memory', kind: 'bytes', shape: 'plot', yMaxMetric: 'system.memory.limit',
+    id: 'memory', title: 'Memory', kind: 'bytes', shape: 'plot', yMaxMetric: 'system.memory.limit', processes: 'by_memory',
     series: [
       { metric: 'system.memory.used', name: 'used', fill: 'stack', color: 0 },
       { metric: 'system.memory.buffers', name: 'buffers', fill: 'stack', color: 3 },

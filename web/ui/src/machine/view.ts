@@ -3,11 +3,12 @@
 import Alpine from '@alpinejs/csp';
 import { present, worstFirst, type AlertView } from '../alerts/present.ts';
 import { tagsOf } from '../fleet/order.ts';
-import { bytes, clockTime, count, fieldTime, ofFieldTime, percent, spanText } from '../format.ts';
-import type { Machine, Processes, ProcessUse } from '../protocol.ts';
+import { bytes, count, fieldTime, ofFieldTime, percent, spanText } from '../format.ts';
+import type { Machine, ProcessUse } from '../protocol.ts';
 import { machinePath } from '../router.ts';
 import type { Context } from '../screen.ts';
 import { factsOf, tilesOf, type Fact, type Tile } from './facts.ts';
+import type { ShownProcesses } from './processes.ts';
 import { datesFault, PRESETS, type Range } from './range.ts';
 
 export interface ViewActions {
@@ -80,10 +81,9 @@ export function createView(context: Context, id: string, actions: ViewActions) {
       this.tiles = tilesOf(machine);
     },
     /** Of the newest list, or of the instant under the crosshair. */
-    showProcesses(list: Processes | null, hoveredAt: number | null, isKnown: boolean) {
-      this.hasProcesses = isKnown;
-      const none = 'not known: lists are kept while this page is open';
-      this.processNote = hoveredAt === null ? '' : list === null ? `${clockTime(hoveredAt)}: ${none}` : `at ${clockTime(list.time)}`;
+    showProcesses({ list, note }: ShownProcesses) {
+      this.hasProcesses ||= list !== null;
+      this.processNote = note;
       this.processLists = [
         { title: 'Top processes by CPU', rows: (list?.by_cpu ?? []).map(toRow) },
         { title: 'Top processes by memory', rows: (list?.by_memory ?? []).map(toRow) },

@@ -177,6 +177,29 @@ test('arrows lead to the next machine, but on a chart they move the crosshair', 
   });
 });
 
+test('the processes of an instant before the page was opened are those that the hub has kept', async () => {
+  await settles(async () => (await on.ask<{ time: number | null }>('/machines/this-machine/processes?at=now-2m')).time !== null, true, MINUTE_PATIENCE_MS);
+  await on.visit(pathOf('this-machine', '?range=15m'), async (page) => {
+    const [plot, top] = [page.locator('[data-panel="cpu"] .plot'), page.locator('[data-panel="cpu"] .chart-top')];
+    await settles(async () => (await plot.getAttribute('aria-label')) ?? '', /now \d/);
+    await settles(() => top.innerText(), /^Top processes: \S+ \d/);
+    const box = await plot.locator('.u-over').boundingBox();
+    assert.ok(box !== null);
+    const asked = page.waitForResponse((response) => /\/processes\?at=\d/.test(response.url()));
+    const left = box.x + (box.width * 13) / 15;
+    await page.mouse.move(left - 5, box.y + 60);
+    await page.mouse.move(left, box.y + 60);
+    const kept = (await (await asked).json()) as { time: number; by_cpu: { name: string }[]; by_memory: { name: string }[] };
+    const first = `: ${kept.by_cpu[0]?.name ?? 'none'} `;
+    await settles(async () => { const text = await top.innerText(); return /^Top processes at \d\d:\d\d:\d\d: /.test(text) && text.includes(first); }, true);
+    assert.ok(Math.abs(kept.time - (Date.now() - 120_000)) < 150_000, `${kept.time} is two minutes ago`);
+    const names = page.locator('.process-tables .panel').nth(1).locator('tbody th');
+    assert.deepEqual(await names.allInnerTexts(), kept.by_memory.map(({ name }) => name));
+    await page.mouse.move(5, 5);
+    await settles(() => top.innerText(), /^Top processes: \S+ \d/);
+  });
+});
+
 test('a range is picked from one date to another, and one that ends before it begins is not', async () => {
   await on.visit(pathOf(await someMachine(on)), async (page) => {
     await page.getByRole('button', { name: 'From one date to another' }).click();

@@ -1,8 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { daysOf, eventsOf, shareOf } from '../../src/machine/past.ts';
-import { ProcessLog } from '../../src/machine/processes.ts';
-import type { Alert, Processes } from '../../src/protocol.ts';
+import type { Alert } from '../../src/protocol.ts';
 
 const HOUR = 3_600_000;
 const DAY = 24 * HOUR;
@@ -41,22 +40,4 @@ test('a day counts the hours since the machine was first heard, and not the one 
   const justOver = daysOf({ t: counts.t.slice(0, -1), v: counts.v.slice(0, -1) }, 720, now - 540_000, 3);
   assert.equal(justOver[2]?.share, 2.5 / 3, 'an hour that ended a minute ago is not written yet');
   assert.equal(shareOf(daysOf(undefined, 720, now, 3)), null);
-});
-
-const list = (time: number): Processes => ({ time, by_cpu: [], by_memory: [] });
-
-test('the list of an instant is the one that is nearest, and none beyond their reach', () => {
-  const log = new ProcessLog();
-  for (const time of [100_000, 110_000, 120_000, 120_000, 90_000]) log.add(list(time));
-  log.add(null);
-  assert.equal(log.newest?.time, 120_000);
-  assert.deepEqual([95_000, 104_000, 106_000, 134_000].map((at) => log.at(at)?.time), [100_000, 100_000, 110_000, 120_000]);
-  assert.deepEqual([log.at(80_000), log.at(136_000)], [null, null]);
-});
-
-test('the log of processes is bounded', () => {
-  const log = new ProcessLog();
-  for (let second = 1; second <= 1000; second += 1) log.add(list(second * 1000));
-  assert.equal(log.at(100_000), null);
-  assert.equal(log.at(900_000)?.time, 900_000);
 });
