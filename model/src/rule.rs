@@ -174,12 +174,13 @@ impl Rule {
         self.faults().into_iter().map(|fault| fault.said).collect()
     }
 
-    /// What is wrong with a threshold that no valid value of its metric lies beyond: mostly a percentage where a ratio is meant. Not among
+    /// What is wrong with a threshold, of a rule in force, that no valid value of its metric lies beyond: mostly a percentage where a ratio is meant. Not among
     /// `faults`, for a rule file of an earlier version may have one.
     pub fn out_of_reach(&self) -> Option<Fault> {
         let metric = METRICS.iter().find(|metric| metric.name == self.metric)?;
         let is_a_value = matches!(self.input, Input::Sample | Input::MinuteMean | Input::MinuteMax);
-        if !is_a_value || (metric.min..=metric.max).contains(&self.threshold) {
+        // One that is not in force does no harm, and can only so be switched off.
+        if !self.enabled || !is_a_value || (metric.min..=metric.max).contains(&self.threshold) {
             return None;
         }
         let Self { name, threshold, .. } = self;
@@ -344,6 +345,7 @@ mod tests {
             let said = rule.out_of_reach().map(|fault| fault.said);
             assert_eq!(said.is_some(), expected.is_some(), "{metric} {threshold}: {said:?}");
             assert!(said.unwrap_or_default().contains(expected.unwrap_or_default()));
+            assert_eq!(Rule { enabled: false, ..rule }.out_of_reach(), None, "it can be switched off");
         }
     }
 

@@ -47,7 +47,7 @@ async function prepare() {
     await ask(`/rules/${one.name}`, 'DELETE').catch(() => null);
     await ask('/rules', 'POST', one);
   }
-  const machine = await until('a machine that is up', async () => (await ask('/machines')).machines.find(({ id, status }) => status === 'up' && (id.endsWith('machine') || id.startsWith('db')))?.id);
+  const machine = await until('a machine that is up', async () => (await ask('/machines?limit=1000')).machines.find(({ id, status }) => status === 'up' && (id.endsWith('machine') || id.startsWith('db')))?.id);
   const silence = await ask('/silences', 'POST', { matchers: { rules: ['pictured-memory'], machines: [machine], labels: {} }, for_s: 3600, author: 'ana', comment: 'known, a new disk is on its way' });
   await until('an alert', async () => (await ask('/alerts')).alerts.some(({ rule: name }) => name === 'pictured-memory'));
   return { machine, silence };

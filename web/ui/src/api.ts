@@ -4,6 +4,7 @@ import { authorHeader } from './author.ts';
 import type { Alert, AlertGroup, AuditEntry, DeadLetter, FleetRollups, History, Hottest, Machine, MachinesHistory, Metric, NewSilence, Pipeline, Processes, ResendReport, Rule, RuleBody, RulePreview, Setting, Silence, SyntheticFigures } from './protocol.ts';
 
 const DEADLINE_MS = 15_000;
+const MACHINE_PAGES_MAX = 20;
 
 export class ApiError extends Error {
   readonly status: number;
@@ -89,7 +90,17 @@ function historyParams(query: HistoryQuery): URLSearchParams {
 export const api = {
   machine: (id: string, signal?: AbortSignal): Promise<Machine> => get(machinePath(id), signal),
 
-  machines: async (signal?: AbortSignal): Promise<Machine[]> => (await get<{ machines: Machine[] }>('/api/v1/machines?limit=1000', signal)).machines,
+  /** Page after page, up to as many as a hub is made for. */
+  machines: async (signal?: AbortSignal): Promise<Machine[]> => {
+    const machines: Machine[] = [];
+    let cursor: string | null = '';
+    for (let page = 0; cursor !== null && page < MACHINE_PAGES_MAX; page += 1) {
+      const answer: { machines: Machine[]; next: string | null } = await get(`/api/v1/machines?limit=1000&cursor=${encodeURIComponent(cursor)}`, signal);
+      machines.push(...answer.machines);
+      cursor = answer.next;
+    }
+    return machines;
+  },
 
   /** What ran at an instant, in milliseconds; null where nobody knows. */
   processes: async (id: string, at: number, signal?: AbortSignal): Promise<Processes | null> => {

@@ -7,6 +7,7 @@ import './alerts.css';
 import template from './alerts.html?raw';
 import { api, messageOf } from '../api.ts';
 import { find, setText } from '../dom.ts';
+import { count, dateTime } from '../format.ts';
 import { WHOLE_FLEET } from '../live/client.ts';
 import { replaceQuery } from '../router.ts';
 import type { Context, Screen } from '../screen.ts';
@@ -247,5 +248,7 @@ async function showNoise(place: HTMLElement, context: Context, signal: AbortSign
   const panel = find<HTMLElement>(place, '[data-noisy]');
   const noise = noisiest(past, context.now());
   panel.hidden = noise.length === 0;
+  const isCut = past.length === NOISE_ALERTS_MAX;
+  setText(find(panel, '[data-noisy-span]'), isCut ? `of the newest ${count(past.length)} alerts, since ${dateTime(past.at(-1)?.since ?? context.now())}` : 'of the last 7 days');
   find(panel, 'tbody').replaceChildren(...noise.map(noiseRow));
 }

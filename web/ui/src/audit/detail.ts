@@ -102,7 +102,7 @@ export function detailOf({ action, detail }: Pick<AuditEntry, 'action' | 'detail
   const [, matchers, until, comment] = (action === 'silence_created' ? /^(\{.*\}) until (\S+?Z)(?:: (.*))?$/s.exec(detail) : null) ?? [];
   if (matchers === undefined || until === undefined) return detail;
   try {
-    return `${fits(JSON.parse(matchers) as Silence['matchers'])}; until ${dateTime(Date.parse(until))}${comment === undefined ? '' : `; ${comment}`}`;
+    return `${fits(JSON.parse(matchers) as Silence['matchers'])}; until ${dateTime(Date.parse(until))}${comment === undefined || comment === '' ? '' : `; ${comment}`}`;
   } catch {
     return detail;
   }

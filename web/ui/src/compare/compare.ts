@@ -11,7 +11,7 @@ import { bounds, datesFault, fixed, live, PRESETS, shift, untilNow } from '../ma
 import { WHOLE_FLEET } from '../live/client.ts';
 import { replaceQuery } from '../router.ts';
 import type { Context, Screen } from '../screen.ts';
-import { fromQuery, highestFirst, LINES_MAX, linesOfMachines, linesOfTags, MACHINES_MAX, toQuery, TOPS, type By, type Line, type Selection } from './state.ts';
+import { fromQuery, highestFirst, isOfSeveral, LINES_MAX, linesOfMachines, linesOfTags, MACHINES_MAX, toQuery, TOPS, type By, type Line, type Selection } from './state.ts';
 
 /** Of the one chart that has the page to itself, in pixels. */
 const ONE_HEIGHT = 300;
@@ -268,6 +268,7 @@ class Board {
   private noteOf(lines: readonly Line[], { missing }: Shown): string {
     const parts: string[] = [];
     if (lines.length === 0) parts.push(this.selection.by === 'machines' ? 'Add a machine to compare.' : 'Nothing to compare yet: the first complete minute is some seconds away, or no machine has this metric.');
+    if (this.selection.by === 'tag' && lines.length > 0 && isOfSeveral(this.selection.metric)) parts.push('Each disk or interface of a machine counts in its group; "mean" is the mean of them all.');
     if (missing.length > 0) parts.push(`Nobody knows ${missing.join(', ')}.`);
     if (!this.selection.isSmall && lines.length > LINES_MAX) parts.push(`The chart has the ${LINES_MAX} highest of ${lines.length}; small charts have them all.`);
     return parts.join(' ');

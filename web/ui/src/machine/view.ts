@@ -59,7 +59,6 @@ export function createView(context: Context, id: string, actions: ViewActions) {
     rangeText: '',
     isZoomed: false,
     typedText: '',
-    typedFault: 'false',
     typedWords: '',
     fromDate: '',
     toDate: '',
@@ -116,7 +115,6 @@ export function createView(context: Context, id: string, actions: ViewActions) {
     back: () => actions.back(),
     type() {
       const isRange = actions.type(this.typedText);
-      this.typedFault = String(!isRange);
       this.typedWords = isRange ? '' : 'That is no range. Try 3h, 2d, or 10:00 to 11:30.';
     },
     /** Before it opens: what is shown now. */
@@ -132,8 +130,10 @@ export function createView(context: Context, id: string, actions: ViewActions) {
       document.querySelector<HTMLElement>('#range-dates')?.hidePopover();
       actions.show(from, to);
     },
+    isMistyped(): string {
+      return String(this.typedWords !== '');
+    },
     retype() {
-      this.typedFault = 'false';
       this.typedWords = '';
     },
   };

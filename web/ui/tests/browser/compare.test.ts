@@ -27,6 +27,22 @@ test('chosen machines are compared in one chart or many, and the address says wh
   await settles(() => page.locator('[data-by] [aria-pressed="true"]').innerText(), 'Chosen');
 }));
 
+test('a machine beyond the most that are compared is refused in words', async () => {
+  const many = Array.from({ length: 24 }, (_none, index) => `machine=nobody-${index}`).join('&');
+  await on.visit(`/compare?by=machines&${many}`, async (page) => {
+    await settles(() => page.locator('[data-chosen] button').count(), 24);
+    const input = page.getByLabel('Add a machine');
+    await input.fill('one-more');
+    await page.getByRole('button', { name: 'Add', exact: true }).click();
+    const said = (): Promise<string> => input.evaluate((field: HTMLInputElement) => field.validationMessage);
+    await settles(said, '24 machines are compared at most: take one away first.');
+    await page.getByRole('button', { name: 'Take nobody-3 out' }).click();
+    await input.fill('one-more-now');
+    await page.getByRole('button', { name: 'Add', exact: true }).click();
+    await page.getByRole('button', { name: 'Take one-more-now out' }).waitFor();
+  });
+});
+
 test('the hottest machines are found by the last full minute', async () => {
   await settles(async () => (await on.ask<{ minute: number | null }>('/fleet/hottest?k=5')).minute !== null, true, MINUTE_PATIENCE_MS);
   await on.visit('/compare?top=5', async (page) => {
@@ -45,6 +61,8 @@ test('the fleet is compared by tag, and as a whole', async () => {
     await tag.selectOption('role');
     await page.waitForURL(/tag=role/);
     await settles(async () => (await page.locator('tbody th').count()) > 2, true);
+    await page.getByLabel('Metric').selectOption('system.network.receive.bytes_rate');
+    await page.getByText('Each disk or interface of a machine counts in its group').waitFor();
   });
 });
 
