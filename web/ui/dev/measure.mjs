@@ -71,26 +71,28 @@ async function start(browser) {
   say('key to painted answer, worst', ms(Math.max(...typed)));
 }
 
-/** All that every screen loads, cold, as it came over the wire; the live connection and the API's answers apart. */
+/** All that every screen loads, cold, as it came over the wire, each file and the one document once; the live connection and the API's answers apart. */
 async function transfer(browser) {
   const context = await browser.newContext({ viewport: VIEWPORT });
   const page = await context.newPage();
   const session = await context.newCDPSession(page);
   await session.send('Network.enable');
   const paths = new Map();
-  const bytes = { page: 0, api: 0 };
-  session.on('Network.responseReceived', ({ requestId, response }) => paths.set(requestId, new URL(response.url).pathname));
+  const files = new Map();
+  let answers = 0;
+  session.on('Network.responseReceived', ({ requestId, response, type }) => paths.set(requestId, type === 'Document' ? 'document' : new URL(response.url).pathname));
   session.on('Network.loadingFinished', ({ requestId, encodedDataLength }) => {
     const path = paths.get(requestId) ?? '';
-    bytes[path.startsWith('/api') || path.startsWith('/fragments') ? 'api' : 'page'] += encodedDataLength;
+    if (path.startsWith('/api') || path.startsWith('/fragments')) answers += encodedDataLength;
+    else files.set(path, Math.max(files.get(path) ?? 0, encodedDataLength));
   });
   const screens = options.path === '/' ? [...SCREENS, await machinePath()] : [options.path];
   for (const path of screens) {
     await page.goto(url + path);
     await page.waitForTimeout(1500);
   }
-  say('page, scripts and styles of all screens', `${(bytes.page / 1000).toFixed(1)} kB`);
-  say('answers of the API meanwhile', `${(bytes.api / 1000).toFixed(1)} kB`);
+  say('page, scripts and styles of all screens', `${([...files.values()].reduce((sum, bytes) => sum + bytes, 0) / 1000).toFixed(1)} kB`);
+  say('answers of the API meanwhile', `${(answers / 1000).toFixed(1)} kB`);
   await context.close();
 }
 

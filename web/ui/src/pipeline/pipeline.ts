@@ -161,7 +161,7 @@ function sinkRow({ name, status, required, since, latency_ms, last_error, circui
   const mark = element('span', { class: 'status', 'data-status': isUp ? 'up' : 'down' }, icon(isUp ? 'up' : 'down'), status);
   const notes = [detail ?? '', required ? 'required' : '', isUp ? '' : (last_error ?? '')].filter((text) => text !== '');
   const told = element('div', {}, mark, ...notes.map((text) => element('span', { class: 'cell-note' }, text)));
-  return row(head('Name', name), cell('State', told), cell('Since', timeNode(since, ago(since, now))), number('Latency', milliseconds(latency_ms)), cell('Circuit', circuit ?? '–'));
+  return row(head('Name', name), cell('State', told), cell('Since', timeNode(since, ago(since, now))), element('td', { 'data-label': 'Latency', class: 'number is-alone' }, milliseconds(latency_ms)), cell('Circuit', circuit ?? '–'));
 }
 
 function queueRow({ name, depth, depth_max, capacity, sent, shed }: Pipeline['queues'][number]): HTMLTableRowElement {
