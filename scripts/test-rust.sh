@@ -24,7 +24,7 @@ doc)
     cargo test --doc --workspace "${with_features[@]}"
     ;;
 long)
-    export PROPTEST_CASES=${PROPTEST_CASES:-4096} SIMULATION_CASES=${SIMULATION_CASES:-500} CRASH_KILLS=${CRASH_KILLS:-200}
+    export PROPTEST_CASES=${PROPTEST_CASES:-2048} CRASH_KILLS=${CRASH_KILLS:-200}
     cargo nextest run --workspace --profile long --run-ignored all --features "$features,hub/kafka,sinks/kafka"
     ;;
 integration)

@@ -69,7 +69,7 @@ fn alternating(outputs: &[(LogicalTime, Output)]) -> Result<(), String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(ProptestConfig::default().cases / 20))]
+    #![proptest_config(ProptestConfig::with_cases(12))]
 
     #[test]
     fn a_rule_that_changes_sides_fires_and_resolves_in_turn_whatever_the_schedule(seed: u64, every in 1usize..200) {

@@ -45,8 +45,8 @@ fn seals(seed: u64, every: usize) -> impl Fn(usize) -> bool {
 }
 
 proptest! {
-    // A tenth of what PROPTEST_CASES asks for: 25 by default, thousands in `make test-long`.
-    #![proptest_config(ProptestConfig::with_cases(ProptestConfig::default().cases / 10))]
+    // A case is dear. PROPTEST_CASES stands above this: thousands in `make test-long`.
+    #![proptest_config(ProptestConfig::with_cases(25))]
 
     #[test]
     fn the_graph_ends_with_the_oracles_rows_and_transitions(
@@ -85,8 +85,8 @@ proptest! {
 }
 
 proptest! {
-    // Each case runs two to three processes with their connections: 5 by default.
-    #![proptest_config(ProptestConfig::with_cases(ProptestConfig::default().cases.div_ceil(50)))]
+    // Each case runs two to three processes with their connections.
+    #![proptest_config(ProptestConfig::with_cases(6))]
 
     /// Wherever a machine's frames and the edits of rules come in, and whoever seals when.
     #[test]
@@ -117,7 +117,7 @@ proptest! {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(ProptestConfig::default().cases / 10))]
+    #![proptest_config(ProptestConfig::with_cases(25))]
 
     /// Staleness: what is over two minutes old on arrival, by its collector's clock, corrects history and changes no alert.
     #[test]

@@ -46,6 +46,8 @@ struct Court<'a> {
     configs: Vec<Config>,
     /// Series with the boundary whose bindings they have.
     series: BTreeMap<SeriesKey, u64>,
+    /// When each series came, as a boundary: before it no rule is bound to it.
+    since: BTreeMap<SeriesKey, u64>,
     /// Of those, rules that keep their time because they change sides, each with the boundary that it has.
     held: BTreeMap<(SeriesKey, String), u64>,
     /// Boundaries at which a rule changes from samples to minutes or back.
@@ -86,6 +88,20 @@ fn configs(records: &[Stamped], machine: &MachineId) -> Vec<Config> {
     all
 }
 
+/// The boundary from which on each series of a machine is there.
+fn since(records: &[Stamped], machine: &MachineId) -> BTreeMap<SeriesKey, u64> {
+    let mut since = BTreeMap::new();
+    for Stamped { t, record } in records {
+        let Record::Batch(batch) = record else { continue };
+        if batch.machine() == machine && !batch.is_empty() {
+            for series in &batch.layout.series {
+                since.entry(series.clone()).or_insert(boundary_after(*t));
+            }
+        }
+    }
+    since
+}
+
 /// Who is told of on another side than before, and by which boundary.
 fn crossings(records: &[Stamped]) -> Vec<(u64, String)> {
     let (mut sides, mut all) = (BTreeMap::new(), Vec::new());
@@ -114,6 +130,7 @@ pub(crate) fn transitions(
             configs: configs(records, &machine),
             takes,
             series: BTreeMap::new(),
+            since: since(records, &machine),
             held: BTreeMap::new(),
             crossings: crossings(records),
             entries: BTreeMap::new(),
@@ -167,7 +184,9 @@ impl Court<'_> {
         let crossers: BTreeSet<String> = crossers.map(|(_, name)| name.clone()).collect();
         self.series.insert(series.clone(), open);
         self.rebind(t, series, open, |name| !crossers.contains(name));
-        self.rebind(t, series, now, |name| crossers.contains(name));
+        if self.since[series] <= now {
+            self.rebind(t, series, now, |name| crossers.contains(name));
+        }
         self.held.extend(crossers.into_iter().map(|name| ((series.clone(), name), now)));
     }
 
@@ -182,7 +201,9 @@ impl Court<'_> {
         let held = self.held.iter().filter(|(_, has)| **has < boundary).map(|(held, _)| held.clone());
         for (series, rule) in held.collect::<Vec<_>>() {
             self.held.insert((series.clone(), rule.clone()), boundary);
-            self.rebind(t, &series, boundary, |name| name == rule);
+            if self.since[&series] <= boundary {
+                self.rebind(t, &series, boundary, |name| name == rule);
+            }
         }
     }
 
@@ -190,7 +211,11 @@ impl Court<'_> {
     fn until(&mut self, now: u64) {
         loop {
             let slowest = self.series.values().chain(self.held.values()).min().copied().unwrap_or(u64::MAX);
-            let edit = self.configs.iter().map(|config| config.boundary).filter(|boundary| *boundary > slowest);
+            // What is held takes effect with its series, too, where that came after the edit.
+            let came = self.held.iter().map(|((series, _), has)| (self.since[series], *has));
+            let came = came.filter(|(since, has)| has < since).map(|(since, _)| since);
+            let edit =
+                self.configs.iter().map(|config| config.boundary).chain(came).filter(|boundary| *boundary > slowest);
             let is_late = |b: &u64| self.series.values().chain(self.held.values()).any(|has| has < b);
             let edit = edit.filter(is_late).min().map(|b| b + LAG);
             let silence = self.entries.values().filter_map(|entry| entry.due(self.quiet_until)).min();
