@@ -111,3 +111,20 @@ fn what_fired_before_the_restart_resolves_before_the_other_side_fires() {
     assert_eq!(changes(&outputs), ["102.1 a/hot Resolved rule gone", "103 a/hot Fired"]);
     assert_eq!(alternating(&[first, outputs].concat()), Ok(()));
 }
+
+#[test]
+fn a_series_that_comes_after_the_edit_is_judged_by_the_new_version_alone() {
+    for (before, after, expected) in [
+        (Input::Sample, Input::MinuteMax, "60 a/hot Fired"),
+        // Two seconds after it came, at 51.1.
+        (Input::MinuteMax, Input::Sample, "53.5 a/hot Fired"),
+    ] {
+        let edit = |second: f64, version, input| stamped(t(second), rules(version, vec![looks_at(input)]));
+        let mut records = vec![edit(-1.0, 1, before), edit(50.0, 2, after)];
+        records.extend((102..126).map(|half| frame("a", f64::from(half) / 2.0, 50.0)));
+        for workers in 1..=2 {
+            let outputs = run(&settings_of(workers), &records, |_| true, t(63.0));
+            assert_eq!(changes(&outputs), [expected], "{workers} workers");
+        }
+    }
+}
