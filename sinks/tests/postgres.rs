@@ -16,6 +16,8 @@ mod names;
 mod queries;
 #[path = "postgres/store.rs"]
 mod store;
+#[path = "postgres/upgrade.rs"]
+mod upgrade;
 
 use std::time::Duration;
 

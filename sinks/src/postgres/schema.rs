@@ -119,8 +119,10 @@ async fn apply(session: &Session, found: i32) -> Result<Vec<&'static str>, Failu
              (number integer PRIMARY KEY, name text NOT NULL, applied timestamptz NOT NULL DEFAULT now())",
         )
         .await?;
-    let extension = "SELECT EXISTS (SELECT 1 FROM pg_extension WHERE extname = 'timescaledb')";
-    let is_timescale: bool = session.one(extension, &[]).await?.get(0);
+    // A database keeps the kind of its tiers, though the extension may come later.
+    let kind = "SELECT coalesce((SELECT relkind <> 'p' FROM pg_class WHERE oid = to_regclass('raw_frames')), \
+                EXISTS (SELECT 1 FROM pg_extension WHERE extname = 'timescaledb'))";
+    let is_timescale: bool = session.one(kind, &[]).await?.get(0);
     let mut applied = Vec::new();
     for (number, migration) in (1..).zip(&MIGRATIONS).filter(|(number, _)| found < *number) {
         session.batch(if is_timescale { migration.timescale } else { migration.native }).await?;

@@ -127,7 +127,7 @@ fn to() -> Parameter {
 }
 
 fn at() -> Parameter {
-    let said = "The instant, now where it is absent: RFC 3339, unix seconds, `now` or `now-1h`";
+    let said = "The instant, where it is absent the newest table: RFC 3339, unix seconds, `now` or `now-1h`";
     query("at", said, text()).example(Some("now-5m".into())).build()
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use axum::extract::State;
 use axum::response::Response;
 use http::Uri;
-use model::query::{MachineView, ProcessQuery};
+use model::query::{MachineView, ProcessQuery, Tier};
 use model::{Process, Processes, Timestamp};
 use serde::Serialize;
 
@@ -19,6 +19,8 @@ use crate::state::Shared;
 
 /// How far from the instant a table may be taken: the history has one a minute.
 const REACH_MIN: Duration = Duration::from_secs(90);
+/// Retention goes in pieces: a store may have somewhat more than it keeps.
+const MARGIN: Duration = Duration::from_secs(3_600);
 /// A collector sends a table with each third frame.
 const REACH_INTERVALS: u32 = 5;
 
@@ -33,7 +35,7 @@ struct ProcessTable<'a> {
     by_memory: &'a [Process],
 }
 
-/// The busiest and largest processes, now or at an instant.
+/// The busiest and largest processes: of the newest table, however old, or at an instant.
 ///
 /// Of an instant it is the busiest table of its minute, or one that was taken nearer to it and is still in memory; where the minute has
 /// none, the nearest within 90 s or five intervals of the collector.
@@ -72,6 +74,11 @@ async fn of_instant(shared: &Shared, view: &MachineView, at: Timestamp) -> Resul
     let reach = REACH_MIN.max(Duration::from_millis(u64::from(interval)) * REACH_INTERVALS);
     let away = |table: &Processes| table.time.since(at).max(at.since(table.time));
     let newest = view.processes.clone().filter(|table| away(table) <= reach);
+    // A store need not be asked for what it does not keep, nor for times that it cannot write down.
+    let oldest = shared.now() - shared.app.history.kept(Tier::Raw) - MARGIN;
+    if at + reach < oldest {
+        return Ok(newest);
+    }
     let permit = shared.history_permits.acquire().await;
     let _permit = permit.expect("the semaphore is never closed");
     let stored = shared.app.history.processes(ProcessQuery { machine: view.machine.clone(), at, reach }).await;

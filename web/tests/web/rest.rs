@@ -130,6 +130,12 @@ async fn processes_of_an_instant_come_from_the_history_or_from_memory_whichever_
     let asked = hub.history.asked_processes.lock().unwrap()[0].clone();
     assert_eq!(asked.machine.as_str(), "db-1");
     assert_eq!((asked.at.millis(), asked.reach.as_secs()), (NOW_MS - 3_600_000, 90));
+    let questions = || hub.history.asked_processes.lock().unwrap().len();
+    let before = questions();
+    for beyond in ["now-26h", "now-300000000h"] {
+        let answer = hub.json(&format!("/api/v1/machines/db-1/processes?at={beyond}")).await;
+        assert_eq!((&answer["time"], questions()), (&json!(null), before), "{beyond}");
+    }
 }
 
 #[tokio::test]

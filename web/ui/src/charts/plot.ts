@@ -86,8 +86,8 @@ export class Plot {
     const isNew = this.plot === null || shape !== this.shape;
     if (isNew) this.build(shape);
     else this.plot?.setData(this.table(), true);
-    // The crosshair came before the chart, or the data has moved under a pinned one.
-    if (isNew || isPinned()) this.follow(this.crosshair);
+    // The crosshair came before the chart, or the data has moved under a pinned one. uPlot knows its scales once it has drawn, a microtask later.
+    if (isNew || isPinned()) queueMicrotask(() => this.follow(this.crosshair));
   }
 
   /** Colours are baked into the chart, so a new theme needs a new one. */

@@ -87,7 +87,7 @@ export function linesOfMachines(history: MachinesHistory): Line[] {
 }
 
 /** Of a metric that a machine has several times, a group's mean is that of all of them: no machine speaks with its highest there. */
-export const isOfSeveral = (metric: string): boolean => /^system\.(disk|filesystem|network)\./.test(metric);
+export const isOfSeveral = (metric: string): boolean => /^system\.(disk|filesystem|network\.(receive|transmit))\./.test(metric);
 
 export function linesOfTags({ metric, series }: FleetRollups): Line[] {
   return series.map(({ tag, t, mean: v, min, max, machines }) => {

@@ -159,7 +159,9 @@ class MachineScreen implements Screen {
   private shownProcesses(): ShownProcesses {
     const { hoveredAt, processes } = this;
     const list = hoveredAt === null ? processes.newest : processes.at(hoveredAt);
-    if (hoveredAt !== null && list === null) return this.pastProcesses.at(hoveredAt);
+    // Who is up and tells of no processes never does.
+    const isTold = processes.newest !== null || this.context.store.machines.get(this.id)?.status !== 'up';
+    if (hoveredAt !== null && list === null && isTold) return this.pastProcesses.at(hoveredAt);
     this.pastProcesses.stop();
     return { list, note: hoveredAt === null || list === null ? '' : `at ${clockTime(list.time)}` };
   }

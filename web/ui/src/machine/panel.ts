@@ -138,6 +138,7 @@ export class Panel {
     if (order === undefined || (list === null && this.top.textContent === '')) return;
     const names = (list?.[order] ?? []).slice(0, TOP).map(({ name, cpu, memory }) => `${name} ${order === 'by_cpu' ? percent(cpu) : bytes(memory)}`);
     const said = names.length === 0 && list !== null ? 'no process to speak of' : names.join(', ');
+    if (list === null && note === '') return setText(this.top, '');
     setText(this.top, list === null ? `Top processes, ${note}` : `Top processes${note === '' ? '' : ` ${note}`}: ${said}`);
   }
 

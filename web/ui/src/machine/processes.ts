@@ -10,7 +10,7 @@ export interface ShownProcesses {
   note: string;
 }
 
-/** Half an hour of lists that come every five seconds. */
+/** An hour and a half of lists that come with each third frame of five seconds. */
 const LISTS_MAX = 360;
 /** Between two lists the older one holds, for so many of their distances. */
 const HOLDS = 1.5;
@@ -54,7 +54,7 @@ const MINUTE_MS = 60_000;
 const REST_MS = 120;
 /** Minutes remembered: a day is 1,440 of them, and nobody rests on each. */
 const MINUTES_MAX = 500;
-/** A minute that was not over when it was asked for may have a busier list by now. */
+/** A minute that was not over when it was asked for may have a busier list by now, and one without any may have one. */
 const FRESH_MS = 15_000;
 
 interface Answer {
@@ -119,7 +119,7 @@ export class PastProcesses {
     this.request = null;
     const at = this.asking.now();
     this.answers.delete(minute);
-    this.answers.set(minute, { ...found, at, isLasting: found.failure === null && (minute + 1) * MINUTE_MS + FRESH_MS < at });
+    this.answers.set(minute, { ...found, at, isLasting: found.list !== null && (minute + 1) * MINUTE_MS + FRESH_MS < at });
     const oldest = this.answers.keys().next();
     if (this.answers.size > MINUTES_MAX && oldest.done !== true) this.answers.delete(oldest.value);
     this.asking.answered();
