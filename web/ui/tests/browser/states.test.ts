@@ -2,10 +2,9 @@
 // one that goes away. The mock hub plays them.
 
 import assert from 'node:assert/strict';
-import { readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { gzipSync } from 'node:zlib';
 import type { Browser, Page } from 'playwright-core';
 import { firstMachine, launch, rows, settles, startMock, visit, type MockHub, type Visit } from './harness.ts';
 
@@ -74,7 +73,9 @@ test('dead letters are sent again, one and then all', () => withMock(5, '/pipeli
 
 test('everything the page can ever load fits the budget', () => {
   const files = readdirSync('dist', { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile() && !/\.(br|gz)$/.test(entry.name));
-  const total = files.reduce((sum, entry) => sum + gzipSync(readFileSync(join(entry.parentPath, entry.name))).length, 0);
+  // As the hub serves it to whom does not take Brotli.
+  const served = (path: string): number => (existsSync(`${path}.gz`) ? statSync(`${path}.gz`) : statSync(path)).size;
+  const total = files.reduce((sum, entry) => sum + served(join(entry.parentPath, entry.name)), 0);
   console.log(`compressed: ${(total / 1000).toFixed(1)} kB`);
   assert.ok(total <= TRANSFER_BYTES_MAX, `${total} bytes`);
 });
