@@ -174,8 +174,8 @@ impl Rule {
         self.faults().into_iter().map(|fault| fault.said).collect()
     }
 
-    /// What is wrong with a threshold, of a rule in force, that no valid value of its metric lies beyond: mostly a percentage where a ratio is meant. Not among
-    /// `faults`, for a rule file of an earlier version may have one.
+    /// What is wrong with a threshold, of a rule in force, that no valid value of its metric lies beyond: mostly a percentage where a
+    /// ratio is meant. Not among `faults`, for a rule file of an earlier version may have one.
     pub fn out_of_reach(&self) -> Option<Fault> {
         let metric = METRICS.iter().find(|metric| metric.name == self.metric)?;
         let is_a_value = matches!(self.input, Input::Sample | Input::MinuteMean | Input::MinuteMax);

@@ -19,9 +19,12 @@ pub(crate) fn kept(table: &Processes) -> Vec<Kept> {
     kept
 }
 
-/// The table again: both lists in the order that collectors send them in. None for a text that is not one of `kept`.
-pub(crate) fn table(machine: MachineId, time: Timestamp, text: &str) -> Option<Processes> {
-    let kept: Vec<Kept> = serde_json::from_str(text).ok()?;
+/// The table again: both lists in the order that collectors send them in.
+///
+/// # Errors
+/// In words, for a text that is not one of `kept`.
+pub(crate) fn table(machine: MachineId, time: Timestamp, text: &str) -> Result<Processes, String> {
+    let kept: Vec<Kept> = serde_json::from_str(text).map_err(|error| format!("read table of processes: {error}"))?;
     let mut all: Vec<Process> = kept.into_iter().map(|(name, cpu, memory)| Process { name, cpu, memory }).collect();
     all.sort_by(|a, b| a.name.cmp(&b.name));
     let mut by_cpu: Vec<Process> = all.iter().filter(|process| 0.0 < process.cpu).cloned().collect();
@@ -30,7 +33,7 @@ pub(crate) fn table(machine: MachineId, time: Timestamp, text: &str) -> Option<P
     let mut by_memory: Vec<Process> = all.into_iter().filter(|process| 0 < process.memory).collect();
     by_memory.sort_by_key(|process| Reverse(process.memory));
     by_memory.truncate(PROCESSES_MAX);
-    Some(Processes { machine, time, by_cpu, by_memory })
+    Ok(Processes { machine, time, by_cpu, by_memory })
 }
 
 /// Cores that its busiest processes use together: by this a table stands for its minute.
@@ -57,7 +60,7 @@ mod tests {
         ];
         for given in cases {
             let text = serde_json::to_string(&kept(&given)).unwrap();
-            assert_eq!(table(machine("db-1"), at(60), &text), Some(given), "{text}");
+            assert_eq!(table(machine("db-1"), at(60), &text), Ok(given), "{text}");
         }
     }
 
@@ -70,10 +73,10 @@ mod tests {
         let given = processes("db-1", at(60), &all);
         assert_eq!((given.by_cpu.len(), given.by_memory.len(), kept(&given).len()), (10, 10, 20));
         let text = serde_json::to_string(&kept(&given)).unwrap();
-        assert_eq!(table(machine("db-1"), at(60), &text), Some(given.clone()));
+        assert_eq!(table(machine("db-1"), at(60), &text), Ok(given.clone()));
         assert!((busy(&given) - 245.0).abs() < 1e-9, "20 to 29");
         for wrong in ["", "{}", "[[1,2,3]]", r#"[["a",1.0]]"#, r#"[["a",1.0,-1]]"#] {
-            assert_eq!(table(machine("db-1"), at(60), wrong), None, "{wrong}");
+            assert!(table(machine("db-1"), at(60), wrong).is_err(), "{wrong}");
         }
     }
 }

@@ -10,7 +10,7 @@ use model::{MachineId, Timestamp};
 use runtime::clock::SharedClock;
 use runtime::metrics::Registry;
 use runtime::queue::QueueStats;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Semaphore, SemaphorePermit, watch};
 
 use crate::graph::GraphFigures;
 use crate::host::HostPolicy;
@@ -187,7 +187,7 @@ const PREVIEWS_MAX: usize = 2;
 pub(crate) struct Shared {
     pub(crate) app: AppState,
     pub(crate) live: Live,
-    pub(crate) history_permits: Semaphore,
+    history_permits: Semaphore,
     /// A preview reads a day of many machines: two of them leave room for everybody else's queries.
     pub(crate) preview_permits: Semaphore,
 }
@@ -231,6 +231,11 @@ impl Shared {
             preview_permits: Semaphore::new(PREVIEWS_MAX),
             app,
         })
+    }
+
+    /// A place among the questions to the history, which are few at once; it is given back when it is dropped.
+    pub(crate) async fn history_permit(&self) -> SemaphorePermit<'_> {
+        self.history_permits.acquire().await.expect("the semaphore is never closed")
     }
 
     pub(crate) fn now(&self) -> Timestamp {

@@ -81,8 +81,7 @@ impl History for PostgresHistory {
             let rows = loan.session().query(include_str!("../../../sql/queries/read_processes.sql"), params).await?;
             loan.give_back();
             let Some(row) = rows.first() else { return Ok(None) };
-            let damaged = || Failure::Content("a table of processes is damaged".to_owned());
-            process_list::table(query.machine, row.get::<_, Time>(0).0, row.get(1)).map(Some).ok_or_else(damaged)
+            process_list::table(query.machine, row.get::<_, Time>(0).0, row.get(1)).map(Some).map_err(Failure::Content)
         }))
     }
 

@@ -4,7 +4,7 @@ use super::error::Failure;
 use super::session::Session;
 
 /// Applied in order, each in both its variants; `schema_migrations` says which ones a database has.
-const MIGRATIONS: [Migration; 7] = [
+const MIGRATIONS: [Migration; 8] = [
     Migration::same("names", include_str!("../../../sql/migrations/0001_names.sql")),
     Migration {
         name: "tiers",
@@ -20,6 +20,7 @@ const MIGRATIONS: [Migration; 7] = [
         native: include_str!("../../../sql/migrations/0007_process_minutes_native.sql"),
         timescale: include_str!("../../../sql/migrations/0007_process_minutes_timescale.sql"),
     },
+    Migration::same("processes", include_str!("../../../sql/migrations/0008_processes.sql")),
 ];
 
 /// First half of the lock's key; the second half is the schema's name.

@@ -146,9 +146,8 @@ impl Export {
         let mut outputs = Vec::new();
         while let Some(row) = rows.next().map_err(sql_failed)? {
             let (time, text): (i64, String) = (row.get(0).map_err(sql_failed)?, row.get(1).map_err(sql_failed)?);
-            let damaged = || failed(ReadError::Content("a table of processes is damaged".to_owned()));
             let table = process_list::table(exported.machine.clone(), Timestamp::from_micros(time), &text);
-            outputs.push(Output::Processes(Arc::new(table.ok_or_else(damaged)?)));
+            outputs.push(Output::Processes(Arc::new(table.map_err(|text| failed(ReadError::Content(text)))?)));
         }
         Ok(outputs)
     }

@@ -175,8 +175,7 @@ fn processes(sql: &Connection, query: ProcessQuery) -> Result<Option<Processes>,
     let found: Option<(i64, String)> =
         select.query_row(params![machine, at, minute.micros(), from, to], row).optional()?;
     let Some((time, text)) = found else { return Ok(None) };
-    let damaged = || ReadError::Content("a table of processes is damaged".to_owned());
-    process_list::table(query.machine, Timestamp::from_micros(time), &text).map(Some).ok_or_else(damaged)
+    process_list::table(query.machine, Timestamp::from_micros(time), &text).map(Some).map_err(ReadError::Content)
 }
 
 /// The machine's series of these metrics, with their row ids.

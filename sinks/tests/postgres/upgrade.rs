@@ -15,7 +15,7 @@ use crate::store::Store;
 /// As the sixth migration left it.
 const SIX: &str = "DROP VIEW processes; DROP TABLE process_minutes; \
                    ALTER TABLE machines ADD COLUMN processes jsonb, ADD COLUMN processes_time timestamptz NOT NULL DEFAULT 'epoch'; \
-                   DELETE FROM schema_migrations WHERE number = 7";
+                   DELETE FROM schema_migrations WHERE number > 6";
 
 async fn stores_processes_again(mut store: Store) {
     store.sink = store.again("");

@@ -63,8 +63,7 @@ pub(super) async fn history(
     uri: Uri,
 ) -> Result<Response, Problem> {
     let asked = Asked::read(&Params::read(&uri, KNOWN)?, shared.now())?;
-    let permit = shared.history_permits.acquire().await;
-    let _permit = permit.expect("the semaphore is never closed");
+    let _permit = shared.history_permit().await;
     let (tier, mut answers) = fetch(&shared, &asked, std::slice::from_ref(&machine)).await?;
     let answer = answers.pop().unwrap_or_default();
     let view = shared.app.hot.machine(&machine);
@@ -104,8 +103,7 @@ pub(super) async fn of_machines(State(shared): State<Arc<Shared>>, uri: Uri) -> 
     let [metric] = asked.metrics.as_slice() else {
         return Err(Problem::bad_query("name one `metric`; /api/v1/metrics lists them"));
     };
-    let permit = shared.history_permits.acquire().await;
-    let _permit = permit.expect("the semaphore is never closed");
+    let _permit = shared.history_permit().await;
     let (tier, answers) = fetch(&shared, &asked, &machines).await?;
     let mut shape = MachinesShape {
         metric,

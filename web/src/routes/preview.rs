@@ -153,7 +153,7 @@ pub(super) async fn preview(State(shared): State<Arc<Shared>>, uri: Uri, sent: S
     let to = shared.now();
     let candidates = candidates(&shared.app.hot.machines(), &rule);
     let _alone = shared.preview_permits.acquire().await.expect("the semaphore is never closed");
-    let _permit = shared.history_permits.acquire().await.expect("the semaphore is never closed");
+    let _permit = shared.history_permit().await;
     let mut found = examine(&shared, &rule, candidates, (to, deadline)).await?;
     Ok(json(&found.shape(&rule, to)))
 }

@@ -79,8 +79,7 @@ async fn of_instant(shared: &Shared, view: &MachineView, at: Timestamp) -> Resul
     if at + reach < oldest {
         return Ok(newest);
     }
-    let permit = shared.history_permits.acquire().await;
-    let _permit = permit.expect("the semaphore is never closed");
+    let _permit = shared.history_permit().await;
     let stored = shared.app.history.processes(ProcessQuery { machine: view.machine.clone(), at, reach }).await;
     match (stored, newest) {
         (Ok(Some(stored)), Some(newest)) if away(&newest) < away(&stored) => Ok(Some(newest)),

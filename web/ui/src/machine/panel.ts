@@ -11,11 +11,11 @@ import { Plot } from '../charts/plot.ts';
 import { readAt } from '../charts/readout.ts';
 import { describe } from '../charts/summary.ts';
 import { element, icon, linkButton, setText } from '../dom.ts';
-import { bytes, dateTime, duration, percent } from '../format.ts';
+import { dateTime, duration } from '../format.ts';
 import type { History, HistorySeries, Tier } from '../protocol.ts';
 import { choose, compose, type ChartColumn, type Drawing } from './columns.ts';
 import { Legend } from './legend.ts';
-import type { ShownProcesses } from './processes.ts';
+import { topLine, type ShownProcesses } from './processes.ts';
 import { Lines, type LivePoints } from './seam.ts';
 import { metricsOf, type PanelSpec } from './specs.ts';
 import { tableOf } from './table.ts';
@@ -47,8 +47,6 @@ const POINTS_MAX = 1500;
 /** A heat strip of more samples than this over all cores is asked for in coarser steps. */
 const HEAT_SAMPLES_MAX = 24_000;
 const DESCRIBE_MS = 10_000;
-/** Processes that fit into a line; the lists below the charts have more. */
-const TOP = 3;
 /** Longer ranges are drawn in minutes, which do not come live. */
 const ALONE_MS_MAX = 2 * 3_600_000;
 
@@ -133,13 +131,11 @@ export class Panel {
   }
 
   /** The first of the processes at the instant under the crosshair, or of the newest. */
-  showProcesses({ list, note }: ShownProcesses): void {
+  showProcesses(shown: ShownProcesses): void {
     const order = this.spec.processes;
-    if (order === undefined || (list === null && this.top.textContent === '')) return;
-    const names = (list?.[order] ?? []).slice(0, TOP).map(({ name, cpu, memory }) => `${name} ${order === 'by_cpu' ? percent(cpu) : bytes(memory)}`);
-    const said = names.length === 0 && list !== null ? 'no process to speak of' : names.join(', ');
-    if (list === null && note === '') return setText(this.top, '');
-    setText(this.top, list === null ? `Top processes, ${note}` : `Top processes${note === '' ? '' : ` ${note}`}: ${said}`);
+    // A machine that tells of none has no line, and the page does not move.
+    if (order === undefined || (shown.list === null && this.top.textContent === '')) return;
+    setText(this.top, topLine(shown, order));
   }
 
   /** Metrics of which the newest samples are here, in view or not; none before their history is. */

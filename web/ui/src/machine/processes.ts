@@ -1,13 +1,24 @@
 // What ran at the instant under the crosshair: of the lists that came while the page is open, else of those that the hub has kept.
 
 import { messageOf } from '../api.ts';
-import { clockTime } from '../format.ts';
+import { bytes, clockTime, percent } from '../format.ts';
 import type { Processes } from '../protocol.ts';
+import type { ProcessOrder } from './specs.ts';
 
 /** A list with its time in words; without one, why. */
 export interface ShownProcesses {
   list: Processes | null;
   note: string;
+}
+
+/** Processes that fit into a line; the lists below the charts have more. */
+const TOP = 3;
+
+/** What stands below a chart; empty where there is nothing to say. */
+export function topLine({ list, note }: ShownProcesses, order: ProcessOrder): string {
+  if (list === null) return note === '' ? '' : `Top processes, ${note}`;
+  const names = list[order].slice(0, TOP).map(({ name, cpu, memory }) => `${name} ${order === 'by_cpu' ? percent(cpu) : bytes(memory)}`);
+  return `Top processes${note === '' ? '' : ` ${note}`}: ${names.length === 0 ? 'no process to speak of' : names.join(', ')}`;
 }
 
 /** An hour and a half of lists that come with each third frame of five seconds. */
@@ -76,7 +87,7 @@ export interface Asking {
 export class PastProcesses {
   private readonly asking: Asking;
   private readonly answers = new Map<number, Answer>();
-  private request: { minute: number; abort: AbortController; timer: number } | null = null;
+  private request: { minute: number; abort: AbortController; timer: ReturnType<typeof setTimeout> } | null = null;
 
   constructor(asking: Asking) {
     this.asking = asking;
@@ -104,7 +115,7 @@ export class PastProcesses {
     if (this.request?.minute === minute) return;
     this.stop();
     const abort = new AbortController();
-    const timer = setTimeout(() => void this.fetch(minute, ms, abort.signal), REST_MS) as unknown as number;
+    const timer = setTimeout(() => void this.fetch(minute, ms, abort.signal), REST_MS);
     this.request = { minute, abort, timer };
   }
 

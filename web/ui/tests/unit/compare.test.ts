@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { fromQuery, highestFirst, linesOfMachines, linesOfTags, toQuery } from '../../src/compare/state.ts';
+import { fromQuery, highestFirst, isOfSeveral, linesOfMachines, linesOfTags, toQuery } from '../../src/compare/state.ts';
 
 const read = (query: string) => fromQuery(new URLSearchParams(query));
 
@@ -29,6 +29,11 @@ test('of several series of a machine the highest speaks, and is named', () => {
 test('groups by tag say how many machines they are', () => {
   const rollups = { metric: 'm', unit: '1', step_ms: 1, partial: false, series: [{ tag: { name: 'role', value: 'db' }, t: [1, 2], machines: [2, 3], min: [0, 1], max: [5, 6], mean: [2, 4] }, { tag: null, t: [], machines: [], min: [], max: [], mean: [] }] };
   assert.deepEqual(linesOfTags(rollups).map(({ name, note, href, mean, high }) => [name, note, href, mean, high]), [['db', '3 machines', '/?tag=role%3Adb', 3, 6], ['whole fleet', '0 machines', '/', null, null]]);
+});
+
+test('disks and interfaces are of several, what a machine has once is not', () => {
+  const said = ['system.filesystem.utilization', 'system.network.transmit.bytes_rate', 'system.network.connection.count', 'system.cpu.utilization'].map(isOfSeveral);
+  assert.deepEqual(said, [true, true, false, false]);
 });
 
 test('a range between two dates stays in the address', () => {

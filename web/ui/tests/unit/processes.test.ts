@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ApiError } from '../../src/api.ts';
-import { PastProcesses, ProcessLog } from '../../src/machine/processes.ts';
+import { PastProcesses, ProcessLog, topLine } from '../../src/machine/processes.ts';
 import type { Processes } from '../../src/protocol.ts';
 
 const list = (time: number): Processes => ({ time, by_cpu: [], by_memory: [] });
@@ -20,6 +20,16 @@ test('the log of processes is bounded', () => {
   for (let second = 1; second <= 1000; second += 1) log.add(list(second * 1000));
   assert.equal(log.at(100_000), null);
   assert.equal(log.at(900_000)?.time, 900_000);
+});
+
+test('the line below a chart names three, when they were, or why there are none', () => {
+  const processes = ['a', 'b', 'c', 'd'].map((name, at) => ({ name, cpu: 0.5 / (at + 1), memory: 1024 * (at + 1) }));
+  const shown = { list: { time: 0, by_cpu: processes, by_memory: [] }, note: 'at 07:14:46' };
+  // A number and its unit do not part.
+  assert.equal(topLine(shown, 'by_cpu').replaceAll('\u00a0', ' '), 'Top processes at 07:14:46: a 50 %, b 25 %, c 17 %');
+  assert.equal(topLine({ ...shown, note: '' }, 'by_memory'), 'Top processes: no process to speak of');
+  assert.equal(topLine({ list: null, note: '07:14:46: nothing is known' }, 'by_cpu'), 'Top processes, 07:14:46: nothing is known');
+  assert.equal(topLine({ list: null, note: '' }, 'by_cpu'), '', 'the crosshair is gone, and no list came');
 });
 
 /** A minute is a name: `at(3)` is in the middle of the fourth. */
